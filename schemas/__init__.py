@@ -1,0 +1,1 @@
+"""What things are: entities, settings, dataset contracts, errors."""

@@ -1,0 +1,52 @@
+"""All streams on one time axis.
+
+The group `clock` holds the shared axis: `segment` numbers each stretch of time without a gap
+(0, 1, ...; -1 where no stream is valid); nothing may be embedded, filtered or interpolated across
+a change of segment. Every sampled stream has the same `time` and a `valid` mask: false where the
+value is not backed by real samples (the value is then NaN, or 0 for counts).
+"""
+
+from schemas.contracts.contract import TEXT, DatasetContract, TreeContract, Variable
+from schemas.contracts.streams import EVENTS, GROUP_ATTRS, INTERVALS, ROOT_ATTRS, TIME
+
+CLOCK = DatasetContract(
+    "clock",
+    {"segment": Variable(("time",), "i")},
+    TIME,
+    ("stream_kind", "rate_hz", "reference"),
+)
+_VALID = (("time",), ("time", "unit"), ("time", "channel"))
+
+
+def _on_axis(name: str, dim: str, dtype: str = "f") -> DatasetContract:
+    return DatasetContract(
+        name,
+        {name: Variable(("time", dim), dtype, units=True), "valid": Variable(_VALID, "b")},
+        {**TIME, dim: Variable((dim,), TEXT)},
+        GROUP_ATTRS,
+    )
+
+
+SPIKE_COUNTS = _on_axis("counts", "unit", "iuf")
+ACTIVITY = _on_axis("activity", "unit")
+CHANNELS_ON_AXIS = _on_axis("value", "channel")
+"""eye, pose, video, audio, motion, lfp and signal: named channels on the shared axis."""
+
+ALIGNED = TreeContract(
+    "aligned",
+    ROOT_ATTRS,
+    groups={"clock": CLOCK},
+    by_kind={
+        "spikes": SPIKE_COUNTS,
+        "calcium": ACTIVITY,
+        "lfp": CHANNELS_ON_AXIS,
+        "eye": CHANNELS_ON_AXIS,
+        "pose": CHANNELS_ON_AXIS,
+        "video": CHANNELS_ON_AXIS,
+        "audio": CHANNELS_ON_AXIS,
+        "motion": CHANNELS_ON_AXIS,
+        "signal": CHANNELS_ON_AXIS,
+        "events": EVENTS,
+        "intervals": INTERVALS,
+    },
+)

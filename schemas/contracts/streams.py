@@ -1,0 +1,91 @@
+"""Streams as ingest writes them and preprocess hands them on: siblings, each with its own time.
+
+Every group carries `stream_kind`, `source` (where in the recording it came from) and `primary`
+(its main variable). Times are float64 seconds relative to the session's reference time.
+"""
+
+from schemas.contracts.contract import TEXT, DatasetContract, TreeContract, Variable
+
+GROUP_ATTRS = ("stream_kind", "source", "primary")
+ROOT_ATTRS = ("session_key", "session_name", "subject_id", "session_start_time")
+TIME = {"time": Variable(("time",), "f", units=True)}
+
+
+def _sampled(name: str, primary: Variable | None, **more: Variable) -> DatasetContract:
+    """Return the contract of a stream with a time axis."""
+    variables = dict(more) if primary is None else {name: primary, **more}
+    return DatasetContract(name, variables, TIME, GROUP_ATTRS)
+
+
+SPIKES = DatasetContract(
+    "spikes",
+    {
+        "spike_time": Variable(("spike",), "f", units=True),
+        "unit_index": Variable(("spike",), "iu"),
+    },
+    {"unit": Variable(("unit",), TEXT)},
+    GROUP_ATTRS,
+)
+CALCIUM = DatasetContract(
+    "calcium",
+    {"activity": Variable(("time", "unit"), "fiu", units=True)},
+    {**TIME, "unit": Variable(("unit",), TEXT)},
+    GROUP_ATTRS,
+)
+LFP = DatasetContract(
+    "lfp",
+    {"voltage": Variable(("time", "channel"), "fiu", units=True)},
+    {**TIME, "channel": Variable(("channel",), TEXT)},
+    GROUP_ATTRS,
+)
+CHANNELS = DatasetContract(
+    "channels",
+    {"value": Variable(("time", "channel"), "fiub", units=True)},
+    {**TIME, "channel": Variable(("channel",), TEXT)},
+    GROUP_ATTRS,
+)
+"""eye, motion, audio and signal: named channels over time."""
+
+POSE = DatasetContract(
+    "pose",
+    {
+        "position": Variable(("time", "space", "keypoint", "individual"), "f", units=True),
+        "confidence": Variable(("time", "keypoint", "individual"), "f", optional=True),
+    },
+    {
+        **TIME,
+        "space": Variable(("space",), TEXT),
+        "keypoint": Variable(("keypoint",), TEXT),
+        "individual": Variable(("individual",), TEXT),
+    },
+    GROUP_ATTRS,
+)
+VIDEO = _sampled("frame_index", Variable(("time",), "iu"))
+EVENTS = DatasetContract(
+    "events", {"event_time": Variable(("event",), "f", units=True)}, {}, GROUP_ATTRS
+)
+INTERVALS = DatasetContract(
+    "intervals",
+    {
+        "start_time": Variable(("interval",), "f", units=True),
+        "stop_time": Variable(("interval",), "f", units=True),
+    },
+    {},
+    GROUP_ATTRS,
+)
+
+BY_KIND = {
+    "spikes": SPIKES,
+    "calcium": CALCIUM,
+    "lfp": LFP,
+    "eye": CHANNELS,
+    "motion": CHANNELS,
+    "audio": CHANNELS,
+    "signal": CHANNELS,
+    "pose": POSE,
+    "video": VIDEO,
+    "events": EVENTS,
+    "intervals": INTERVALS,
+}
+
+STREAMS = TreeContract("streams", ROOT_ATTRS, by_kind=BY_KIND)

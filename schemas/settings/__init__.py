@@ -1,0 +1,1 @@
+"""One frozen settings model a stage; import each from its own module."""

@@ -1,0 +1,1 @@
+"""All streams on one time axis, with what is valid."""

@@ -1,0 +1,1 @@
+"""Who drives whom: convergent cross mapping over all pairs."""

@@ -1,0 +1,1 @@
+"""Cross-mapping kernels: the reference and its fast twins."""

@@ -1,0 +1,81 @@
+"""The aligned tree as two matrices: neurons over time, behaviour over time."""
+
+from collections.abc import Iterable
+
+import numpy as np
+import xarray as xr
+
+from schemas.entities import BEHAVIOUR_KINDS, NEURAL_KINDS, StreamKind
+
+SIGNAL_AND_BEHAVIOUR: frozenset[StreamKind] = BEHAVIOUR_KINDS | {"signal"}
+
+
+def neural_matrix(aligned: xr.DataTree) -> xr.Dataset:
+    """Stack every neural stream of an aligned tree along `unit`, lazily.
+
+    Returns
+    -------
+    Dataset with `activity` (time, unit) float32, NaN where not valid; coords `unit` (the name
+    "stream/unit"), `stream` (unit), `kind` (unit) and `segment` (time). Zero units if the
+    session has no neurons.
+    """
+    return _stack(aligned, NEURAL_KINDS, "unit", "activity")
+
+
+def behaviour_matrix(aligned: xr.DataTree) -> xr.Dataset:
+    """Stack every behaviour stream of an aligned tree along `channel`, lazily.
+
+    Returns
+    -------
+    Dataset with `behaviour` (time, channel) float32, NaN where not valid; coords `channel`
+    ("stream/channel", or "stream" where it has one channel), `stream`, `kind`, `segment`.
+    """
+    return _stack(aligned, SIGNAL_AND_BEHAVIOUR, "channel", "behaviour")
+
+
+def _stack(
+    aligned: xr.DataTree, kinds: Iterable[StreamKind], dim: str, variable: str
+) -> xr.Dataset:
+    clock = aligned["clock"].to_dataset(inherit=False)
+    arrays = [
+        _flat(name, node.to_dataset(inherit=False), dim)
+        for name, node in aligned.children.items()
+        if node.attrs.get("stream_kind") in set(kinds)
+    ]
+    if arrays:
+        stacked = xr.concat(arrays, dim=dim)
+    else:
+        stacked = _no_columns(clock["time"], dim)
+    return stacked.to_dataset(name=variable).assign_coords(segment=clock["segment"])
+
+
+def _flat(name: str, stream: xr.Dataset, dim: str) -> xr.DataArray:
+    """Return a stream's primary variable as float32 columns named after the stream."""
+    values = stream[stream.attrs["primary"]].astype(np.float32)
+    masked = values.where(stream["valid"])
+    own = masked.dims[1]
+    labels = [str(label) for label in stream[own].values]
+    columns = [name] if dim == "channel" and len(labels) == 1 else [f"{name}/{c}" for c in labels]
+    kind = stream.attrs["stream_kind"]
+    renamed = masked.drop_vars([c for c in masked.coords if c != "time"]).rename({own: dim})
+    return renamed.assign_coords(
+        {
+            dim: (dim, columns),
+            "stream": (dim, [name] * len(columns)),
+            "kind": (dim, [kind] * len(columns)),
+        }
+    ).rename(None)
+
+
+def _no_columns(time: xr.DataArray, dim: str) -> xr.DataArray:
+    none: list[str] = []
+    return xr.DataArray(
+        np.zeros((time.size, 0), np.float32),
+        dims=("time", dim),
+        coords={
+            "time": time.variable,
+            dim: (dim, np.array(none, dtype="U1")),
+            "stream": (dim, np.array(none, dtype="U1")),
+            "kind": (dim, np.array(none, dtype="U1")),
+        },
+    )

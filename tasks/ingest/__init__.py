@@ -1,0 +1,1 @@
+"""NWB files become validated, catalogued streams, or go to quarantine."""

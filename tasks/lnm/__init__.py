@@ -1,0 +1,1 @@
+"""The large neural model: one model over all streams."""

@@ -1,0 +1,1 @@
+"""Each kind of stream cleaned in its own way."""

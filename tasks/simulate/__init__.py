@@ -1,0 +1,1 @@
+"""A simulated animal with a known causal graph, written as NWB."""

@@ -1,0 +1,1 @@
+"""The virtual animal: drivers, generative network, realism."""
