@@ -26,9 +26,9 @@ class Variable:
 
     def layouts(self) -> tuple[tuple[str, ...], ...]:
         """Return the allowed dimension tuples."""
-        if self.dims and isinstance(self.dims[0], tuple):
-            return self.dims  # type: ignore[return-value]
-        return (self.dims,)  # type: ignore[return-value]
+        one = tuple(dim for dim in self.dims if isinstance(dim, str))
+        several = tuple(dims for dims in self.dims if isinstance(dims, tuple))
+        return several or (one,)
 
 
 TEXT = "UOT"
@@ -84,7 +84,7 @@ class TreeContract:
         if name in self.groups:
             yield from self.groups[name].violations(dataset, f"/{name}")
         elif self.by_kind:
-            kind = dataset.attrs.get("stream_kind")
+            kind = str(dataset.attrs.get("stream_kind", ""))
             if kind not in self.by_kind:
                 yield f"/{name}: attribute 'stream_kind' is {kind!r}, not one of {[*self.by_kind]}"
             else:

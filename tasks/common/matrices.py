@@ -36,22 +36,19 @@ def behaviour_matrix(aligned: xr.DataTree) -> xr.Dataset:
 def _stack(
     aligned: xr.DataTree, kinds: Iterable[StreamKind], dim: str, variable: str
 ) -> xr.Dataset:
-    clock = aligned["clock"].to_dataset(inherit=False)
+    clock = aligned.children["clock"].to_dataset(inherit=False)
     arrays = [
         _flat(name, node.to_dataset(inherit=False), dim)
         for name, node in aligned.children.items()
         if node.attrs.get("stream_kind") in set(kinds)
     ]
-    if arrays:
-        stacked = xr.concat(arrays, dim=dim)
-    else:
-        stacked = _no_columns(clock["time"], dim)
+    stacked = xr.concat(arrays, dim=dim) if arrays else _no_columns(clock["time"], dim)
     return stacked.to_dataset(name=variable).assign_coords(segment=clock["segment"])
 
 
 def _flat(name: str, stream: xr.Dataset, dim: str) -> xr.DataArray:
     """Return a stream's primary variable as float32 columns named after the stream."""
-    values = stream[stream.attrs["primary"]].astype(np.float32)
+    values: xr.DataArray = stream[stream.attrs["primary"]].astype(np.float32)
     masked = values.where(stream["valid"])
     own = masked.dims[1]
     labels = [str(label) for label in stream[own].values]

@@ -18,7 +18,8 @@ class _Silent:
         """Drop the message."""
 
 
-_SINK: ContextVar[ProgressSink] = ContextVar("progress_sink", default=_Silent())
+_SILENT = _Silent()
+_SINK: ContextVar[ProgressSink] = ContextVar("progress_sink", default=_SILENT)
 
 
 @contextmanager

@@ -1,0 +1,48 @@
+"""Where Dask computes: threads here, a cluster on this machine, a scheduler elsewhere."""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+
+import dask
+from distributed import Client, LocalCluster, get_client
+
+from schemas.errors import SettingsError
+
+
+@contextmanager
+def dask_client(where: str) -> Generator[Client | None]:
+    """Make `where` the place that Dask collections compute in, for the length of the block.
+
+    Parameters
+    ----------
+    where : 'threads', 'local' (processes on this machine, bound to 127.0.0.1), or the address of
+        a scheduler such as 'tcp://10.0.0.5:8786'
+    """
+    if where == "threads":
+        with dask.config.set(scheduler="threads"):
+            yield None
+    elif _has_client():
+        yield get_client()
+    elif where == "local":
+        with (
+            LocalCluster(host="127.0.0.1", dashboard_address=None, threads_per_worker=1) as cluster,
+            Client(cluster) as client,
+        ):
+            yield client
+    elif "://" in where:
+        with Client(where) as client:
+            yield client
+    else:
+        raise SettingsError(
+            f"'{where}' is no place for Dask to compute.",
+            where="dask",
+            remedy="Use 'threads', 'local' or a scheduler's address such as tcp://HOST:8786.",
+        )
+
+
+def _has_client() -> bool:
+    try:
+        get_client()
+    except ValueError:
+        return False
+    return True

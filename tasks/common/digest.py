@@ -1,0 +1,33 @@
+"""Content hashes of files and folders."""
+
+import hashlib
+from pathlib import Path
+
+Manifest = dict[str, tuple[int, str]]
+"""Relative path -> (bytes, SHA-256)."""
+
+
+def hash_file(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes, read in blocks."""
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def build_manifest(folder: Path, *, leave_out: str = "") -> Manifest:
+    """Return size and hash of every file below `folder`, sorted by path."""
+    files = sorted(p for p in folder.rglob("*") if p.is_file() and p.name != leave_out)
+    return {
+        path.relative_to(folder).as_posix(): (path.stat().st_size, hash_file(path))
+        for path in files
+    }
+
+
+def digest_manifest(manifest: Manifest) -> str:
+    """Return one hash that stands for a whole folder."""
+    lines = (f"{name}\x1f{size}\x1f{digest}\n" for name, (size, digest) in sorted(manifest.items()))
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def manifest_bytes(manifest: Manifest) -> int:
+    """Return the number of bytes that a manifest's files take."""
+    return sum(size for size, _ in manifest.values())

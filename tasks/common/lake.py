@@ -1,0 +1,96 @@
+"""The lake: one folder of immutable artifacts, a landing folder and a quarantine."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+
+from schemas.entities import ArtifactRef
+from schemas.errors import LakeError, NotFoundError
+from tasks.common.zarr_trees import open_tree
+
+TREE_NAME = "data.zarr"
+RECORD_NAME = "artifact.json"
+
+
+class Lake:
+    """Where artifacts are.
+
+    `artifacts/<kind>/<id>/` holds an artifact, `tmp/` what is being made, `landing/` recordings
+    waiting for the nightly ingest, `quarantine/` files that could not be used, `locks/` a lock
+    for each artifact being made.
+    """
+
+    def __init__(self, root: str | Path) -> None:
+        text = str(root)
+        if "://" in text and not text.startswith("file://"):
+            raise LakeError(
+                f"lakes on '{text.split('://')[0]}' are not supported yet.",
+                where=text,
+                remedy="Give a folder on a local or network file system.",
+            )
+        self.root = Path(text.removeprefix("file://")).expanduser().resolve()
+
+    def __repr__(self) -> str:
+        return f"Lake({str(self.root)!r})"
+
+    @property
+    def landing(self) -> Path:
+        """Folder that users drop recordings into."""
+        return self.root / "landing"
+
+    @property
+    def quarantine(self) -> Path:
+        """Folder of recordings that could not be used."""
+        return self.root / "quarantine"
+
+    @property
+    def tmp(self) -> Path:
+        """Folder of artifacts being made."""
+        return self.root / "tmp"
+
+    @property
+    def artifacts(self) -> Path:
+        """Folder of all artifacts."""
+        return self.root / "artifacts"
+
+    def lock_path(self, name: str) -> Path:
+        """Return the lock file of an artifact id, or of another name."""
+        return self.root / "locks" / f"{name}.lock"
+
+    def folder(self, ref: ArtifactRef) -> Path:
+        """Return the folder of an artifact, whether or not it exists."""
+        return self.artifacts / ref.kind / ref.id
+
+    def open_tree(self, ref: ArtifactRef) -> xr.DataTree:
+        """Open an artifact's tree lazily.
+
+        Raises
+        ------
+        NotFoundError
+            The artifact has no tree in this lake.
+        """
+        path = self.folder(ref) / TREE_NAME
+        if not path.is_dir():
+            raise NotFoundError(
+                f"no data of artifact {ref}.",
+                where=str(self.root),
+                remedy="Run 'tectum doctor' if the catalogue lists it.",
+            )
+        return open_tree(path)
+
+    def read_json(self, ref: ArtifactRef, name: str) -> Any:
+        """Read a JSON file of an artifact."""
+        path = self.folder(ref) / name
+        if not path.is_file():
+            raise NotFoundError(f"no file '{name}' in artifact {ref}.", where=str(self.root))
+        return json.loads(path.read_text(encoding="utf-8"))
+
+    def containing(self, path: Path) -> ArtifactRef | None:
+        """Return the artifact that a path lies in, if it lies in one."""
+        resolved = path.resolve()
+        if not resolved.is_relative_to(self.artifacts):
+            return None
+        parts = resolved.relative_to(self.artifacts).parts
+        return ArtifactRef(kind=parts[0], id=parts[1]) if len(parts) > 2 else None
