@@ -1,0 +1,72 @@
+"""Cleaned streams: the groups of `streams`, each with a `valid` mask beside its primary variable.
+
+Where `valid` is true the primary variable is finite. Nothing is lost: where cleaning changed
+values on the same time axis the old ones stay as `<primary>_raw`; otherwise the attribute `raw`
+names the variable of the parent `streams` artifact. `provenance` lists the operations as JSON.
+A unit or channel with `keep` false is set aside for the `reason` beside it, not removed.
+"""
+
+from dataclasses import replace
+
+from schemas.contracts.contract import TEXT, DatasetContract, TreeContract, Variable
+from schemas.contracts.streams import (
+    CALCIUM,
+    CHANNELS,
+    EVENTS,
+    INTERVALS,
+    LFP,
+    POSE,
+    ROOT_ATTRS,
+    SPIKES,
+    VIDEO,
+)
+
+_COLUMNS = (("time",), ("time", "unit"), ("time", "channel"))
+VALID = {"valid": Variable(_COLUMNS, "b")}
+
+
+def _cleaned(contract: DatasetContract, **more: Variable) -> DatasetContract:
+    """Return a stream's contract with what cleaning adds to it."""
+    return replace(
+        contract,
+        variables={**contract.variables, **more},
+        attrs=(*contract.attrs, "provenance", "raw"),
+    )
+
+
+def _quality(dim: str) -> dict[str, Variable]:
+    return {"keep": Variable((dim,), "b"), "reason": Variable((dim,), TEXT)}
+
+
+PREPROCESSED = TreeContract(
+    "preprocessed",
+    ROOT_ATTRS,
+    by_kind={
+        "spikes": _cleaned(
+            SPIKES,
+            firing_rate=Variable(("unit",), "f", units=True),
+            isi_violations=Variable(("unit",), "f"),
+            presence_ratio=Variable(("unit",), "f"),
+            **_quality("unit"),
+        ),
+        "calcium": _cleaned(CALCIUM, noise=Variable(("unit",), "f"), **VALID, **_quality("unit")),
+        "lfp": _cleaned(LFP, **VALID, **_quality("channel")),
+        "eye": _cleaned(CHANNELS, **VALID),
+        "motion": _cleaned(CHANNELS, **VALID),
+        "audio": _cleaned(CHANNELS, **VALID),
+        "signal": _cleaned(CHANNELS, **VALID),
+        "pose": _cleaned(
+            POSE,
+            speed=Variable(("time", "individual"), "f", units=True),
+            heading=Variable(("time", "individual"), "f", units=True),
+            valid=Variable(("time", "keypoint", "individual"), "b"),
+        ),
+        "video": _cleaned(
+            VIDEO,
+            value=Variable(("time", "channel"), "f", optional=True),
+            **VALID,
+        ),
+        "events": EVENTS,
+        "intervals": INTERVALS,
+    },
+)
