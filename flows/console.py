@@ -1,0 +1,120 @@
+"""What the command line prints: progress bars, the result table, lineage trees."""
+
+import json
+import logging
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any
+
+import pandas as pd
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from schemas.entities import RunState, StageOutcome
+from tasks.common.progress import progress_to
+
+out = Console()
+err = Console(stderr=True)
+
+STATE_STYLES = {
+    RunState.COMPLETE: "green",
+    RunState.EMPTY: "yellow",
+    RunState.FAILED: "bold red",
+}
+
+
+class TerminalProgress:
+    """One progress bar a label, with the time left."""
+
+    def __init__(self, bars: Progress) -> None:
+        self._bars = bars
+        self._known: dict[str, TaskID] = {}
+
+    def update(self, label: str, done: float, total: float, note: str = "") -> None:
+        """Move the bar of `label`."""
+        if label not in self._known:
+            self._known[label] = self._bars.add_task(label, total=total, note="")
+        self._bars.update(self._known[label], completed=done, total=total, note=note)
+
+
+@contextmanager
+def show_progress(*, quiet: bool) -> Generator[None]:
+    """Show progress bars on the terminal while the block runs."""
+    if quiet:
+        yield
+        return
+    bars = Progress(
+        TextColumn("  {task.description:<34}"),
+        BarColumn(bar_width=30),
+        TextColumn("{task.percentage:>3.0f}%"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("[dim]{task.fields[note]}"),
+        console=err,
+        transient=True,
+    )
+    with bars, progress_to(TerminalProgress(bars)):
+        yield
+
+
+def start_logging(*, verbose: bool) -> None:
+    """Send Tectum's own log to the terminal's error stream."""
+    handler = RichHandler(console=err, show_path=False, show_time=False, markup=False)
+    logger = logging.getLogger("tectum")
+    logger.handlers = [handler]
+    logger.setLevel(logging.INFO if verbose else logging.WARNING)
+    logger.propagate = False
+
+
+def print_json(value: Any) -> None:
+    """Print a value as JSON for scripts."""
+    out.print_json(json.dumps(value, default=str))
+
+
+def print_outcomes(title: str, outcomes: list[StageOutcome]) -> None:
+    """Print how each stage ended: stage, artifact, key figure, seconds."""
+    table = Table(title=title, title_justify="left", title_style="bold")
+    table.add_column("stage", no_wrap=True)
+    table.add_column("artifact", no_wrap=True, style="cyan")
+    table.add_column("key figure", overflow="fold")
+    table.add_column("seconds", justify="right")
+    for outcome in outcomes:
+        style = STATE_STYLES.get(outcome.state, "")
+        complete = outcome.state is RunState.COMPLETE
+        figure = outcome.key_figure if complete else f"{outcome.state.value}: {outcome.reason}"
+        seconds = "reused" if outcome.reused else f"{outcome.seconds:.1f}"
+        table.add_row(
+            outcome.stage, str(outcome.ref or "-"), f"[{style}]{plain(figure)}[/]", seconds
+        )
+    out.print(table)
+
+
+def print_frame(frame: pd.DataFrame, *, as_json: bool, empty: str) -> None:
+    """Print a table of the catalogue."""
+    if as_json:
+        out.print_json(frame.to_json(orient="records", date_format="iso"))
+    elif frame.empty:
+        out.print(empty)
+    else:
+        table = Table(*map(str, frame.columns))
+        for row in frame.itertuples(index=False):
+            table.add_row(*(plain(_cell(value)) for value in row))
+        out.print(table)
+
+
+def _cell(value: object) -> str:
+    return f"{value:%Y-%m-%d %H:%M}" if isinstance(value, pd.Timestamp) else str(value)
+
+
+def plain(text: str) -> str:
+    """Keep what files say from being read as terminal markup."""
+    return text.replace("[", r"\[")

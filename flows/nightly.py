@@ -1,0 +1,69 @@
+"""Flows over the landing folder: ingest what is new, and everything that follows from it."""
+
+from pathlib import Path
+
+from prefect import flow, get_run_logger
+from prefect.client.schemas.objects import State
+
+from flows.chain import Chain, call_as_task, process_streams
+from flows.presentation import PrefectProgress, final_state, show_outcomes
+from flows.session import DEFAULTS
+from schemas.entities import StageOutcome
+from schemas.settings.ingest import IngestSettings
+from schemas.settings.pipeline import PipelineSettings
+from tasks.common.environment import workspace_from_environment
+from tasks.common.lake import Lake
+from tasks.common.progress import progress_to
+from tasks.ingest.task import ingest_recording
+
+SUFFIXES = {".nwb"}
+
+
+@flow(name="ingest-recordings", persist_result=False)
+def ingest_recordings(folder: str = "", settings: IngestSettings = DEFAULTS.ingest) -> State:
+    """Validate and catalogue every recording of a folder; what cannot be used is quarantined.
+
+    Args:
+        folder: Folder on the machine of the worker; empty means the lake's landing folder.
+        settings: Settings of reading and checking.
+    """
+    chain = Chain(workspace_from_environment(), call_as_task)
+    for path in find_recordings(_folder(chain, folder)):
+        chain.run(f"ingest {path.name}", ingest_recording, {}, str(path), settings)
+    show_outcomes(chain.workspace, chain.outcomes, key="ingest")
+    return final_state(chain.outcomes)
+
+
+@flow(name="nightly", persist_result=False)
+def nightly(folder: str = "", settings: PipelineSettings = DEFAULTS) -> State:
+    """Take every recording of a folder through every stage; what was done before is not redone.
+
+    Args:
+        folder: Folder on the machine of the worker; empty means the lake's landing folder.
+        settings: What each stage does; the defaults suit most recordings.
+    """
+    workspace = workspace_from_environment()
+    every: list[StageOutcome] = []
+    paths = find_recordings(_folder(Chain(workspace), folder))
+    get_run_logger().info("%d recording(s) in the folder", len(paths))
+    with progress_to(PrefectProgress()):
+        for path in paths:
+            chain = Chain(workspace, call_as_task)
+            ingested = chain.run("ingest", ingest_recording, {}, str(path), settings.ingest)
+            if ingested.ref is not None:
+                process_streams(chain, ingested, settings)
+            show_outcomes(workspace, chain.outcomes, key="nightly")
+            every += chain.outcomes
+    return final_state(every)
+
+
+def find_recordings(folder: Path) -> list[Path]:
+    """Return the NWB files below a folder, oldest first."""
+    found = [p for p in folder.rglob("*") if p.suffix in SUFFIXES and p.is_file()]
+    return sorted(found, key=lambda path: (path.stat().st_mtime_ns, path.name))
+
+
+def _folder(chain: Chain, folder: str) -> Path:
+    landing = Lake(chain.workspace.lake).landing
+    landing.mkdir(parents=True, exist_ok=True)
+    return Path(folder) if folder else landing

@@ -1,0 +1,121 @@
+"""Flows over one session: the whole chain, or one analysis of it."""
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+
+from flows.chain import Chain, call_as_task, process_recording, report_session
+from flows.presentation import PrefectProgress, final_state, show_outcomes
+from schemas.entities import RunState, StageOutcome
+from schemas.settings.causal import CausalSettings
+from schemas.settings.lnm import LnmSettings
+from schemas.settings.pipeline import PipelineSettings
+from schemas.settings.twin import TwinSettings
+from tasks.causal.task import extract_causal_graph
+from tasks.common.environment import workspace_from_environment
+from tasks.common.progress import progress_to
+from tasks.common.workspace import Workspace
+from tasks.lnm.task import train_lnm
+from tasks.twin.task import animate_twin
+
+DEFAULTS = PipelineSettings()
+
+
+@flow(name="process-session", flow_run_name="process {recording}", persist_result=False)
+def process_session(recording: str, settings: PipelineSettings = DEFAULTS) -> State:
+    """Take one recording through every stage, from the NWB file to the report.
+
+    Args:
+        recording: Path of an NWB file on the machine of the worker.
+        settings: What each stage does; the defaults suit most recordings.
+    """
+    chain = _chain()
+    with progress_to(PrefectProgress()):
+        process_recording(chain, recording, settings)
+    return _finish(chain)
+
+
+@flow(name="extract-causal-graph", flow_run_name="causal graph of {session}", persist_result=False)
+def extract_graph(session: str, settings: CausalSettings = DEFAULTS.causal) -> State:
+    """Find which neurons drive which, and which drive behaviour.
+
+    Args:
+        session: Name of a session in the catalogue, as 'tectum sessions' lists it.
+        settings: Settings of the cross mapping.
+    """
+    chain = _chain()
+    with progress_to(PrefectProgress()):
+        chain.run(
+            "causal", extract_causal_graph, {"aligned streams": _made(session, "aligned")}, settings
+        )
+    return _finish(chain)
+
+
+@flow(name="train-lnm", flow_run_name="LNM of {session}", persist_result=False)
+def train_model(session: str, settings: LnmSettings = DEFAULTS.lnm) -> State:
+    """Train the large neural model on a session and judge it against baselines.
+
+    Args:
+        session: Name of a session in the catalogue, as 'tectum sessions' lists it.
+        settings: Settings of the model, its training and its evaluation.
+    """
+    chain = _chain()
+    with progress_to(PrefectProgress()):
+        chain.run("lnm", train_lnm, {"aligned streams": _made(session, "aligned")}, settings)
+    return _finish(chain)
+
+
+@flow(name="animate-twin", flow_run_name="twin of {session}", persist_result=False)
+def animate(session: str, settings: TwinSettings = DEFAULTS.twin) -> State:
+    """Let the virtual animal of a session behave, and compare it with the real one.
+
+    Args:
+        session: Name of a session in the catalogue, as 'tectum sessions' lists it.
+        settings: Settings of the generative network and of the comparison.
+    """
+    chain = _chain()
+    needs = {
+        "aligned streams": _made(session, "aligned"),
+        "the causal graph": _made(session, "causal"),
+    }
+    with progress_to(PrefectProgress()):
+        chain.run("twin", animate_twin, needs, settings)
+    return _finish(chain)
+
+
+@flow(name="write-report", flow_run_name="report of {session}", persist_result=False)
+def write_session_report(session: str, settings: PipelineSettings = DEFAULTS) -> State:
+    """Write the page of a session from the newest artifact of each kind.
+
+    Args:
+        session: Name of a session in the catalogue, as 'tectum sessions' lists it.
+        settings: Only the report's part is used.
+    """
+    chain = _chain()
+    chain.outcomes.extend(
+        _made(session, kind)
+        for kind in ("streams", "preprocessed", "aligned", "causal", "twin", "lnm")
+    )
+    report_session(chain, settings)
+    return _finish(chain)
+
+
+def _chain() -> Chain:
+    return Chain(workspace_from_environment(), call_as_task)
+
+
+def _finish(chain: Chain) -> State:
+    show_outcomes(chain.workspace, chain.outcomes)
+    return final_state(chain.outcomes)
+
+
+def _made(session: str, kind: str) -> StageOutcome:
+    """Return the newest artifact of a kind as the outcome of a stage that ran before."""
+    catalogue = Workspace(workspace_from_environment()).catalogue
+    artifact = catalogue.latest(catalogue.find_session(session), kind)
+    return StageOutcome(
+        stage=artifact.stage,
+        state=RunState.COMPLETE,
+        ref=artifact.ref,
+        reused=True,
+        key_figure=artifact.key_figure,
+    )

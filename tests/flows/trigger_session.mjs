@@ -1,0 +1,53 @@
+// Opens Prefect's page as a user would: fills the form of a deployment, submits it, and waits for
+// the run. Usage: node trigger_session.mjs BASE_URL DEPLOYMENT_ID PARAMETERS_JSON PICTURE_FOLDER
+// PARAMETERS_JSON maps the label of a field to what is typed into it.
+// Prints one JSON object: {state, external, errors, text}.
+import { createRequire } from "node:module";
+import process from "node:process";
+
+const require = createRequire(process.cwd() + "/");
+const { chromium } = require("playwright-core");
+const [base, deployment, parameters, pictures] = process.argv.slice(2);
+const QUIET = [
+  "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+  "--disable-background-networking", "--disable-component-update", "--disable-sync",
+];
+
+const browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: QUIET });
+const page = await browser.newPage({ viewport: { width: 1400, height: 1100 } });
+const external = [];
+const errors = [];
+page.on("request", (request) => {
+  const url = request.url();
+  if (!url.startsWith(base) && !url.startsWith("blob:") && !url.startsWith("data:")) external.push(url);
+});
+page.on("pageerror", (error) => errors.push(String(error)));
+
+await page.goto(`${base}/deployments/deployment/${deployment}/run`);
+const form = page.locator("form");
+await form.getByRole("button", { name: "Submit" }).waitFor();
+for (const [label, value] of Object.entries(JSON.parse(parameters))) {
+  const field = form
+    .locator(".p-label", { has: page.getByText(label, { exact: true }) })
+    .locator("textarea, input[type=text], input[type=number]")
+    .first();
+  await field.fill(String(value));
+}
+await page.screenshot({ path: `${pictures}/form.png`, fullPage: true });
+await form.getByRole("button", { name: "Submit" }).click();
+
+// The form leads back to the deployment, whose list begins with the new run.
+await page.waitForURL((url) => !url.pathname.endsWith("/run"));
+await page.locator('a[href*="/runs/flow-run/"]').first().click();
+await page.waitForURL(/\/runs\/flow-run\//);
+const ended = page.locator(".state-badge, .p-tag").filter({ hasText: /^(Completed|Failed|Crashed|PartialFailure|Cancelled)$/ }).first();
+await ended.waitFor({ timeout: 400000 });
+await page.waitForTimeout(1500);
+await page.screenshot({ path: `${pictures}/run.png` });
+const state = (await ended.innerText()).trim();
+await page.getByText("Artifacts", { exact: true }).last().click();
+await page.waitForTimeout(1500);
+await page.screenshot({ path: `${pictures}/artifacts.png`, fullPage: true });
+const text = await page.locator("body").innerText();
+console.log(JSON.stringify({ state, external, errors, text }));
+await browser.close();
