@@ -80,8 +80,26 @@ class RunState(StrEnum):
     FAILED = "Failed"
 
 
+class ProcessRun(Entity):
+    """One execution of a stage, for one artifact."""
+
+    id: str
+    stage: str
+    artifact_id: str
+    session_key: str | None
+    state: RunState = RunState.RUNNING
+    reason: str = ""
+    started: AwareDatetime
+    ended: AwareDatetime | None = None
+    environment_hash: str
+    flow_run: str = Field(default="", description="name or id of the Prefect flow run")
+
+
 class QCMetric(Entity):
-    """One measured quality of an artifact, with the bar it was held to."""
+    """One measured quality of an artifact, with the bar it was held to; NaN if not measurable."""
+
+    # As text: JSON has no NaN, and null would not come back as a number.
+    model_config = ConfigDict(ser_json_inf_nan="strings")
 
     name: str
     value: float

@@ -6,59 +6,59 @@ from which the next request for it, or `tectum doctor`, writes the row.
 """
 
 import json
-import os
 import shutil
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from pydantic import BaseModel, ConfigDict
 
-from schemas.entities import Artifact, ArtifactRef, QCMetric
+from schemas.entities import Artifact, ArtifactRef, ProcessRun, QCMetric, Session
 from schemas.errors import LakeError
 from schemas.settings.base import ParamSet
 from tasks.common.catalogue import Catalogue
 from tasks.common.digest import Manifest, build_manifest, digest_manifest, manifest_bytes
 from tasks.common.draft import Draft
 from tasks.common.lake import RECORD_NAME, TREE_NAME, Lake
+from tasks.common.storage import storage_errors, sync_folder, sync_path
 from tasks.common.zarr_trees import open_tree
 
 
-class ArtifactRecord(BaseModel):
-    """What an artifact knows about itself: the file `artifact.json` in its folder."""
+class Origin(BaseModel):
+    """What is known of an artifact before it is made."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     artifact: Artifact
+    session: Session | None
+    run: ProcessRun
+    environment: dict[str, Any]
+    param_set: ParamSet
+
+
+class ArtifactRecord(Origin):
+    """What an artifact knows about itself: the file `artifact.json` in its folder.
+
+    It is all that the catalogue needs, so that a lost catalogue can be written again.
+    """
+
     facts: dict[str, Any]
     metrics: tuple[QCMetric, ...]
-    param_set: ParamSet
     manifest: Manifest
 
 
 @contextmanager
-def storage_errors(where: Path) -> Generator[None]:
-    """Turn a full disk or a read-only lake into one clear error."""
-    try:
-        yield
-    except OSError as error:
-        if isinstance(error, FileNotFoundError):
-            raise
-        raise LakeError(
-            f"cannot write ({error.strerror or error}).",
-            where=str(error.filename or where),
-            remedy="Free some space or check the permissions of the lake, then run again: "
-            "nothing that was finished is lost.",
-        ) from error
-
-
-@contextmanager
 def temporary_draft(lake: Lake, ref: ArtifactRef) -> Generator[Draft]:
-    """Yield a draft in a folder of its own, removed if it did not become an artifact."""
-    path = lake.tmp / f"{ref.id}-{os.getpid()}"
+    """Yield a draft in a folder of its own, removed if it did not become an artifact.
+
+    The caller holds the artifact's lock, so what earlier makers left behind is removed first.
+    """
+    path = lake.tmp / f"{ref.id}-{uuid4().hex[:8]}"
     with storage_errors(lake.root):
-        shutil.rmtree(path, ignore_errors=True)
+        for leftover in lake.tmp.glob(f"{ref.id}-*"):
+            shutil.rmtree(leftover)
         path.mkdir(parents=True)
     try:
         yield Draft(path, lake, ref)
@@ -66,20 +66,22 @@ def temporary_draft(lake: Lake, ref: ArtifactRef) -> Generator[Draft]:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def write_record(draft: Draft, artifact: Artifact, param_set: ParamSet) -> ArtifactRecord:
+def write_record(draft: Draft, origin: Origin) -> ArtifactRecord:
     """Hash what the stage wrote and put the record beside it."""
     manifest = build_manifest(draft.path)
+    known = {
+        "digest": digest_manifest(manifest),
+        "bytes": manifest_bytes(manifest),
+        "key_figure": draft.key_figure,
+    }
     record = ArtifactRecord(
-        artifact=artifact.model_copy(
-            update={
-                "digest": digest_manifest(manifest),
-                "bytes": manifest_bytes(manifest),
-                "key_figure": draft.key_figure,
-            }
-        ),
+        artifact=origin.artifact.model_copy(update=known),
+        session=origin.session,
+        run=origin.run,
+        environment=origin.environment,
+        param_set=origin.param_set,
         facts=draft.facts,
         metrics=tuple(draft.metrics),
-        param_set=param_set,
         manifest=manifest,
     )
     text = record.model_dump_json(indent=2)
@@ -93,11 +95,14 @@ def publish(draft: Draft, record: ArtifactRecord) -> None:
     sync_folder(draft.path)
     final = draft.lake.folder(draft.ref)
     final.parent.mkdir(parents=True, exist_ok=True)
+    aside = draft.path.with_name(f"{draft.path.name}-damaged")
     if final.exists():
         # Damaged, or adopt_folder would have taken it: its row is absent, so nobody uses it.
-        shutil.rmtree(final)
+        final.rename(aside)
     draft.path.rename(final)
-    _sync_path(final.parent)
+    for parent in (final.parent, draft.lake.artifacts):
+        sync_path(parent)
+    shutil.rmtree(aside, ignore_errors=True)
 
 
 def insert_row(catalogue: Catalogue, record: ArtifactRecord) -> None:
@@ -106,18 +111,38 @@ def insert_row(catalogue: Catalogue, record: ArtifactRecord) -> None:
 
 
 def adopt_folder(lake: Lake, catalogue: Catalogue, ref: ArtifactRef) -> bool:
-    """Insert the row of a complete folder whose maker died just before doing so."""
+    """Insert the row of a complete folder whose maker died just before doing so.
+
+    The caller holds the artifact's lock. Session, run and environment come back with it, if the
+    catalogue does not know them.
+    """
     folder = lake.folder(ref)
-    if not (folder / RECORD_NAME).is_file():
+    if not folder.is_dir():
         return False
     try:
-        record = read_record(folder)
-        verify_folder(folder, record)
-        verify_contents(folder, record)
+        record = check_folder(folder)
     except LakeError:
         return False
+    if record.artifact.ref != ref:
+        return False
+    if record.session is not None:
+        catalogue.add_session(record.session)
+    catalogue.start_run(record.run, record.environment)
     insert_row(catalogue, record)
     return True
+
+
+def check_folder(folder: Path) -> ArtifactRecord:
+    """Return an artifact's own record, after comparing every byte with it.
+
+    Raises
+    ------
+    LakeError
+        The record cannot be read, or a file is missing, added or changed.
+    """
+    record = read_record(folder)
+    verify_contents(folder, record)
+    return record
 
 
 def read_record(folder: Path) -> ArtifactRecord:
@@ -130,7 +155,7 @@ def read_record(folder: Path) -> ArtifactRecord:
 
 
 def verify_folder(folder: Path, record: ArtifactRecord) -> None:
-    """Check that every file of the record is there in full and that the tree opens."""
+    """Check that every file just written is there in full and that the tree opens."""
     for name, (size, _) in record.manifest.items():
         path = folder / name
         if not path.is_file() or path.stat().st_size != size:
@@ -141,7 +166,10 @@ def verify_folder(folder: Path, record: ArtifactRecord) -> None:
 
 def verify_contents(folder: Path, record: ArtifactRecord) -> None:
     """Re-hash every file and compare with the record."""
-    found = build_manifest(folder, leave_out=RECORD_NAME)
+    try:
+        found = build_manifest(folder, leave_out=RECORD_NAME)
+    except OSError as error:
+        raise LakeError(f"a file cannot be read ({error}).", where=str(folder)) from error
     if found != record.manifest:
         changed = sorted(
             name
@@ -153,17 +181,3 @@ def verify_contents(folder: Path, record: ArtifactRecord) -> None:
             where=str(folder),
             remedy="Run 'tectum doctor --repair' and then the flow again to remake it.",
         )
-
-
-def sync_folder(folder: Path) -> None:
-    """Flush every file and folder below (and with) `folder` to the disk."""
-    for path in [*folder.rglob("*"), folder]:
-        _sync_path(path)
-
-
-def _sync_path(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

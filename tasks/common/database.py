@@ -11,9 +11,9 @@ from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url, text
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
 
-from schemas.errors import LakeError
+from schemas.errors import LakeError, SettingsError
 from tasks.common.locks import hold_lock
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -21,30 +21,28 @@ BUSY_TIMEOUT_S = 60
 _ADVISORY_LOCK = 0x7EC7
 
 
-@cache
-def _engine_of_process(url: str, process: int) -> Engine:
-    """Return one engine per URL and process: connections do not survive a fork."""
-    parsed = make_url(url)
-    if parsed.get_backend_name() == "sqlite":
-        engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S})
-        event.listen(engine, "connect", _prepare_sqlite)
-        event.listen(engine, "begin", _begin_sqlite)
-    else:
-        engine = create_engine(_with_driver(url), pool_pre_ping=True)
-    _migrate(engine)
-    return engine
-
-
 def connect(url: str) -> Engine:
     """Return an engine on the catalogue, its tables brought up to date.
 
     Raises
     ------
+    SettingsError
+        `url` is no address of a database.
     LakeError
         The database cannot be reached or written, or was made by a newer Tectum.
     """
-    with database_errors(url):
-        return _engine_of_process(url, os.getpid())
+    try:
+        with database_errors(url):
+            engine = _engine_of_process(url, os.getpid())
+            _bring_up_to_date(engine)
+            return engine
+    except (ArgumentError, NoSuchModuleError) as error:
+        # The address may hold a password: do not repeat it.
+        raise SettingsError(
+            f"not the address of a database ({type(error).__name__}).",
+            where="catalogue",
+            remedy="Use sqlite:////FOLDER/catalogue.sqlite or postgresql://USER@HOST/DATABASE.",
+        ) from None
 
 
 @contextmanager
@@ -63,6 +61,31 @@ def database_errors(url: str) -> Generator[None]:
             f"the catalogue refused: {str(error.orig).strip()}.",
             where=make_url(url).render_as_string(hide_password=True),
         ) from error
+
+
+@cache
+def _engine_of_process(url: str, process: int) -> Engine:
+    """Return one engine per URL and process: connections do not survive a fork."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "sqlite":
+        return create_engine(_with_driver(url), pool_pre_ping=True)
+    if not parsed.database or parsed.database == ":memory:":
+        raise ArgumentError("a catalogue in memory is lost with its process")
+    if _is_read_only(Path(parsed.database)):
+        # immutable: SQLite would otherwise write a lock file beside the database.
+        path = Path(parsed.database).as_posix()
+        return create_engine(f"sqlite:///file:{path}?mode=ro&immutable=1&uri=true")
+    engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S})
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _is_read_only(database: Path) -> bool:
+    """Whether a complete catalogue lies on a file system that cannot be written."""
+    log = database.with_name(database.name + "-wal")
+    complete = database.exists() and not (log.exists() and log.stat().st_size)
+    return complete and not os.access(database.parent, os.W_OK)
 
 
 def _with_driver(url: str) -> str:
@@ -85,10 +108,14 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
-def _migrate(engine: Engine) -> None:
+def _bring_up_to_date(engine: Engine) -> None:
+    """Run the migrations that this database still lacks, one process at a time."""
     head = _script().get_current_head()
     if engine.dialect.name == "sqlite":
-        database = Path(str(engine.url.database))
+        database = Path(str(engine.url.database).removeprefix("file:"))
+        if not database.exists():
+            # Its lake was removed: open connections would go on with the deleted file.
+            engine.dispose()
         if not database.exists() or _revision(engine) != head:
             with hold_lock(database.with_name(database.name + ".lock")):
                 _upgrade(engine)
@@ -113,6 +140,7 @@ def _revision(engine: Engine) -> str | None:
     return found
 
 
+@cache
 def _script() -> ScriptDirectory:
     return ScriptDirectory(str(MIGRATIONS))
 

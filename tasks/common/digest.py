@@ -14,8 +14,11 @@ def hash_file(path: Path) -> str:
 
 
 def build_manifest(folder: Path, *, leave_out: str = "") -> Manifest:
-    """Return size and hash of every file below `folder`, sorted by path."""
-    files = sorted(p for p in folder.rglob("*") if p.is_file() and p.name != leave_out)
+    """Return size and hash of every file below `folder`, sorted by path.
+
+    leave_out : relative path of one file that does not count
+    """
+    files = sorted(p for p in folder.rglob("*") if p.is_file() and p != folder / leave_out)
     return {
         path.relative_to(folder).as_posix(): (path.stat().st_size, hash_file(path))
         for path in files

@@ -49,10 +49,21 @@ class Draft:
         note: str = "",
     ) -> None:
         """Record a quality figure of this artifact in the catalogue."""
+        # float(): a NumPy scalar is not a number to every database driver.
+        bar = None if threshold is None else float(threshold)
         self.metrics.append(
-            QCMetric(name=name, value=value, threshold=threshold, verdict=verdict, note=note)
+            QCMetric(name=name, value=float(value), threshold=bar, verdict=verdict, note=note)
         )
 
     def fact(self, name: str, value: Any) -> None:
-        """Record something for lineage (a seed, sample ranges, a split); JSON only."""
-        self.facts[name] = value
+        """Record something for lineage (a seed, sample ranges, a split).
+
+        Raises
+        ------
+        TypeError or ValueError
+            `value` is not JSON, or holds NaN: found here rather than at the commit.
+        """
+        try:
+            self.facts[name] = json.loads(json.dumps(value, allow_nan=False))
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"fact '{name}' is not JSON: {error}") from error

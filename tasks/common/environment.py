@@ -1,4 +1,4 @@
-"""The machine and the packages a run used, for lineage."""
+"""The machine and the packages a run used, for lineage; the workspace the variables name."""
 
 import hashlib
 import json
@@ -7,6 +7,10 @@ import platform
 from functools import cache
 from importlib.metadata import distributions, version
 from typing import Any
+
+from schemas.settings.workspace import WorkspaceSettings
+
+ENVIRONMENT_FIELDS = ("lake", "catalogue", "dask")
 
 
 @cache
@@ -27,3 +31,12 @@ def hash_environment() -> str:
     """Return a short hash of the environment's description."""
     text = json.dumps(describe_environment(), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def workspace_from_environment() -> WorkspaceSettings:
+    """Return the workspace that TECTUM_LAKE, TECTUM_CATALOGUE and TECTUM_DASK name.
+
+    For the edge only (command line, flows, notebooks): no stage reads the environment.
+    """
+    named = {field: os.environ.get(f"TECTUM_{field.upper()}") for field in ENVIRONMENT_FIELDS}
+    return WorkspaceSettings.model_validate({k: value for k, value in named.items() if value})

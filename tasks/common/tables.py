@@ -1,5 +1,6 @@
 """The catalogue's tables, the same on SQLite and PostgreSQL."""
 
+import math
 from datetime import UTC, datetime
 from typing import Any
 
@@ -8,6 +9,7 @@ from sqlalchemy import (
     BigInteger,
     DateTime,
     Dialect,
+    Double,
     ForeignKey,
     ForeignKeyConstraint,
     MetaData,
@@ -38,6 +40,21 @@ class UtcDateTime(TypeDecorator[datetime]):
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class FloatOrNan(TypeDecorator[float]):
+    """A number that may be NaN, kept as NULL: SQLite cannot tell the two apart."""
+
+    impl = Double
+    cache_ok = True
+
+    def process_bind_param(self, value: float | None, dialect: Dialect) -> float | None:
+        """Store NaN as NULL."""
+        return None if value is None or math.isnan(value) else value
+
+    def process_result_value(self, value: float | None, dialect: Dialect) -> float:
+        """Return NULL as NaN."""
+        return math.nan if value is None else value
 
 
 class Table(DeclarativeBase):
@@ -134,8 +151,11 @@ class ParentRow(Table):
 
     __tablename__ = "artifact_parent"
     child_id: Mapped[str] = mapped_column(ForeignKey("artifact.id"), primary_key=True)
-    parent_id: Mapped[str] = mapped_column(ForeignKey("artifact.id"), primary_key=True, index=True)
-    position: Mapped[int]
+    position: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    # No foreign key: a parent whose data was lost is forgotten until it is made again, under the
+    # same id; what was made from it stays and still names it.
+    parent_id: Mapped[str] = mapped_column(index=True)
+    parent_kind: Mapped[str]
 
 
 class MetricRow(Table):
@@ -145,8 +165,8 @@ class MetricRow(Table):
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
     artifact_id: Mapped[str] = mapped_column(ForeignKey("artifact.id"), index=True)
     name: Mapped[str]
-    value: Mapped[float]
-    threshold: Mapped[float | None]
+    value: Mapped[float] = mapped_column(FloatOrNan, nullable=True)
+    threshold: Mapped[float | None] = mapped_column(Double)
     verdict: Mapped[str]
     note: Mapped[str]
     recorded: Mapped[datetime]

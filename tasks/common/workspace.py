@@ -10,16 +10,16 @@ from uuid import uuid4
 import pandas as pd
 import xarray as xr
 
-from schemas.entities import Artifact, ArtifactRef, RunState, now
-from schemas.errors import LakeError, NothingToDoError
+from schemas.entities import Artifact, ArtifactRef, ProcessRun, RunState, now
+from schemas.errors import LakeError, NotFoundError, NothingToDoError
 from schemas.settings.base import StageSettings
 from schemas.settings.workspace import WorkspaceSettings
 from tasks.common.catalogue import Catalogue
 from tasks.common.commit import (
+    Origin,
     adopt_folder,
     insert_row,
     publish,
-    storage_errors,
     temporary_draft,
     write_record,
 )
@@ -28,7 +28,7 @@ from tasks.common.environment import describe_environment, hash_environment
 from tasks.common.fingerprint import code_fingerprint
 from tasks.common.lake import Lake
 from tasks.common.locks import hold_lock
-from tasks.common.tables import EnvironmentRow, RunRow
+from tasks.common.storage import storage_errors
 
 log = logging.getLogger("tectum")
 
@@ -97,13 +97,19 @@ class Workspace:
         Raises
         ------
         NothingToDoError
-            The stage cannot be fed by these parents; its run ends as Empty.
+            The stage cannot be fed by these parents; its run ends as Empty. It is not tried
+            again until code, settings or parents change.
+        NotFoundError
+            A parent is not in the catalogue.
         LakeError
             The lake or catalogue cannot be written.
         """
         start = time.perf_counter()
         ref = request.ref
         found = self._existing(ref)
+        if found is None and (reason := self.catalogue.empty_reason(ref.id)) is not None:
+            # Same code, settings and input: the stage would find the same again.
+            raise NothingToDoError(reason)
         if found is None:
             with hold_lock(self.lake.lock_path(ref.id)):
                 found = self._existing(ref) or self._adopt(ref)
@@ -143,38 +149,36 @@ class Workspace:
         return None
 
     def _make(self, request: Request, ref: ArtifactRef, build: Build, flow_run: str) -> Artifact:
-        artifact = self._begin(request, ref, flow_run)
+        origin = self._describe(request, ref, flow_run)
+        self.catalogue.start_run(origin.run, origin.environment)
         log.info("%s: computing %s", request.stage, ref)
         try:
             with temporary_draft(self.lake, ref) as draft, storage_errors(self.lake.root):
                 build(draft)
-                param_set = request.settings.param_set(request.stage)
-                record = write_record(draft, artifact, param_set)
+                record = write_record(draft, origin)
                 publish(draft, record)
                 insert_row(self.catalogue, record)
                 return record.artifact
         except NothingToDoError as error:
-            self.catalogue.end_run(artifact.run_id, RunState.EMPTY, str(error))
+            self.catalogue.end_run(origin.run.id, RunState.EMPTY, str(error))
             raise
         except BaseException as error:
-            self._end_failed(artifact.run_id, error)
+            self._end_failed(origin.run.id, error)
             raise
 
-    def _begin(self, request: Request, ref: ArtifactRef, flow_run: str) -> Artifact:
-        """Record the run and return the artifact as far as it is known before it is made."""
-        session_key = request.session_key or self._session_of(request.parents)
-        run = RunRow(
+    def _describe(self, request: Request, ref: ArtifactRef, flow_run: str) -> Origin:
+        """Return all that is known of an artifact before it is made."""
+        session_key = self._session_of(request)
+        run = ProcessRun(
             id=uuid4().hex,
             stage=request.stage,
             artifact_id=ref.id,
             session_key=session_key,
-            state=RunState.RUNNING.value,
-            reason="",
             started=now(),
-            ended=None,
             environment_hash=hash_environment(),
             flow_run=flow_run,
         )
+        param_set = request.settings.param_set(request.stage)
         artifact = Artifact(
             ref=ref,
             stage=request.stage,
@@ -184,20 +188,30 @@ class Workspace:
             bytes=0,
             created=now(),
             fingerprint=code_fingerprint(request.stage),
-            param_hash=request.settings.param_set(request.stage).hash,
+            param_hash=param_set.hash,
             parents=request.parents,
             run_id=run.id,
         )
-        environment = EnvironmentRow(hash=hash_environment(), values=describe_environment())
-        self.catalogue.start_run(run, environment)
-        return artifact
+        session = None if session_key is None else self.catalogue.session(session_key)
+        return Origin(
+            artifact=artifact,
+            session=session,
+            run=run,
+            environment=describe_environment(),
+            param_set=param_set,
+        )
 
-    def _session_of(self, parents: tuple[ArtifactRef, ...]) -> str | None:
-        for parent in parents:
-            found = self.catalogue.find(parent.id)
-            if found is not None and found.session_key is not None:
-                return found.session_key
-        return None
+    def _session_of(self, request: Request) -> str | None:
+        """Return the session asked for, or that of the first parent which belongs to one."""
+        found = {a.ref: a for a in self.catalogue.find_all(ref.id for ref in request.parents)}
+        if missing := [str(parent) for parent in request.parents if parent not in found]:
+            raise NotFoundError(
+                f"the catalogue does not list {', '.join(missing)}, to make {request.kind} from.",
+                where=self.catalogue.where,
+                remedy="Run the stages before this one first.",
+            )
+        keys = [request.session_key, *(found[parent].session_key for parent in request.parents)]
+        return next((key for key in keys if key is not None), None)
 
     def _end_failed(self, run_id: str, error: BaseException) -> None:
         """Record the failure if the catalogue still can; the first error is the one to raise."""

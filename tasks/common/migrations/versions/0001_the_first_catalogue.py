@@ -122,15 +122,13 @@ def upgrade() -> None:
     op.create_table(
         "artifact_parent",
         sa.Column("child_id", sa.String(), nullable=False),
+        sa.Column("position", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("parent_id", sa.String(), nullable=False),
-        sa.Column("position", sa.Integer(), nullable=False),
+        sa.Column("parent_kind", sa.String(), nullable=False),
         sa.ForeignKeyConstraint(
             ["child_id"], ["artifact.id"], name=op.f("fk_artifact_parent_child_id_artifact")
         ),
-        sa.ForeignKeyConstraint(
-            ["parent_id"], ["artifact.id"], name=op.f("fk_artifact_parent_parent_id_artifact")
-        ),
-        sa.PrimaryKeyConstraint("child_id", "parent_id", name=op.f("pk_artifact_parent")),
+        sa.PrimaryKeyConstraint("child_id", "position", name=op.f("pk_artifact_parent")),
     )
     with op.batch_alter_table("artifact_parent", schema=None) as batch_op:
         batch_op.create_index(
@@ -142,8 +140,8 @@ def upgrade() -> None:
         sa.Column("id", sa.Integer(), autoincrement=True, nullable=False),
         sa.Column("artifact_id", sa.String(), nullable=False),
         sa.Column("name", sa.String(), nullable=False),
-        sa.Column("value", sa.Float(), nullable=False),
-        sa.Column("threshold", sa.Float(), nullable=True),
+        sa.Column("value", sa.Double(), nullable=True),
+        sa.Column("threshold", sa.Double(), nullable=True),
         sa.Column("verdict", sa.String(), nullable=False),
         sa.Column("note", sa.String(), nullable=False),
         sa.Column("recorded", sa.DateTime(timezone=True), nullable=False),
@@ -172,8 +170,6 @@ def upgrade() -> None:
         batch_op.create_index(
             batch_op.f("ix_recording_file_byte_sha256"), ["byte_sha256"], unique=False
         )
-
-    # ### end Alembic commands ###
 
 
 def downgrade() -> None:
@@ -208,4 +204,3 @@ def downgrade() -> None:
     op.drop_table("quarantine")
     op.drop_table("param_set")
     op.drop_table("environment")
-    # ### end Alembic commands ###

@@ -1,0 +1,54 @@
+"""The disk below the lake: one clear error when it refuses, and data that is there for good."""
+
+import errno
+import os
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+from schemas.errors import LakeError
+
+REFUSES_ALL_WRITES = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
+REFUSES_ONE_FILE = frozenset({errno.EACCES, errno.EPERM, errno.EIO})
+
+
+@contextmanager
+def storage_errors(root: Path) -> Generator[None]:
+    """Turn a full disk, a read-only lake or a failing disk into one clear error.
+
+    What a stage may raise for another reason passes: a raw recording outside the lake that may
+    not be read, a broken connection, a missing file.
+    """
+    try:
+        yield
+    except OSError as error:
+        if not _is_storage_error(error, root):
+            raise
+        raise LakeError(
+            f"cannot write ({error.strerror or error}).",
+            where=str(error.filename or root),
+            remedy="Free some space or check the permissions of the lake, then run again: "
+            "nothing that was finished is lost.",
+        ) from error
+
+
+def _is_storage_error(error: OSError, root: Path) -> bool:
+    if error.errno in REFUSES_ALL_WRITES:
+        return True
+    inside = error.filename is not None and Path(os.fsdecode(error.filename)).is_relative_to(root)
+    return inside and error.errno in REFUSES_ONE_FILE
+
+
+def sync_folder(folder: Path) -> None:
+    """Flush every file and folder below (and with) `folder` to the disk."""
+    for path in [*folder.rglob("*"), folder]:
+        sync_path(path)
+
+
+def sync_path(path: Path) -> None:
+    """Flush one file, or the list of names in one folder, to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
