@@ -1,0 +1,106 @@
+"""Settings of the twin stage: which behaviours, which drivers, how the network runs."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from schemas.settings.base import StageSettings
+from schemas.settings.split import SplitSettings
+
+Rule = Literal["value", "step", "linear"]
+
+
+class TwinSettings(StageSettings):
+    """How a virtual animal is grown from the causal graph, run and judged."""
+
+    split: SplitSettings = Field(
+        default_factory=SplitSettings,
+        description="Train, validation and test parts; must equal those of the causal graph.",
+    )
+    behaviours: tuple[str, ...] = Field(
+        default=(),
+        description="Behaviour channels to animate, by the names of the causal graph; empty means "
+        "those with the strongest neural causes.",
+    )
+    max_behaviours: int = Field(
+        default=4, ge=1, description="Most behaviour channels that are animated when none is named."
+    )
+    num_drivers: int = Field(
+        default=3, ge=1, description="Neural causes that each node takes from the graph."
+    )
+    num_feedback: int = Field(
+        default=1,
+        ge=0,
+        description="Animated behaviours that each node may take as further causes, if the graph "
+        "has such edges: movement that drives neurons, or one behaviour that drives another.",
+    )
+    max_nodes: int = Field(default=24, ge=2, description="Most nodes in the network.")
+    min_valid_fraction: float = Field(
+        default=0.8,
+        gt=0,
+        le=1,
+        description="Least share of the training samples at which a node must be valid.",
+    )
+    own_delays: int = Field(
+        default=5,
+        ge=1,
+        description="Most delays of a node's own past in its state; the graph's embedding "
+        "dimension where that is less.",
+    )
+    driver_delays: int = Field(
+        default=2, ge=1, description="Delays of each driver's past in a node's state."
+    )
+    delay_choices: tuple[int, ...] = Field(
+        default=(1, 3),
+        min_length=1,
+        description="Samples between two delays; the best on the validation part is taken.",
+    )
+    rules: tuple[Rule, ...] = Field(
+        default=("value", "step", "linear"),
+        min_length=1,
+        description="How a node predicts from its neighbours in the library, of which the "
+        "validation part chooses: their mean next value, their mean step, or a weighted local "
+        "linear fit.",
+    )
+    neighbour_choices: tuple[int, ...] = Field(
+        default=(8, 30),
+        min_length=1,
+        description="Numbers of neighbours to choose from; a linear fit takes three times as many.",
+    )
+    theta_choices: tuple[float, ...] = Field(
+        default=(1.0,),
+        min_length=1,
+        description="Rates at which a neighbour's weight falls with its distance.",
+    )
+    noise_choices: tuple[float, ...] = Field(
+        default=(0.0, 0.5, 1.0),
+        min_length=1,
+        description="Shares of a neighbour's own residual added to the prediction. 0 makes the "
+        "twin deterministic, 1 draws as the animal's own next steps scatter.",
+    )
+    n_samples: int = Field(default=8, ge=1, description="Runs of the twin, each with other noise.")
+    max_library: int = Field(
+        default=10_000,
+        ge=50,
+        description="Most training states kept, evenly thinned; the time of a run grows with them.",
+    )
+    validation_starts: int = Field(
+        default=16, ge=2, description="Forecasts on the validation part for each choice."
+    )
+    forecast_horizons: tuple[int, ...] = Field(
+        default=(1, 5, 20),
+        min_length=1,
+        description="Samples ahead at which forecasts are scored; the longest that fits is kept.",
+    )
+    window_s: float = Field(
+        default=2.0,
+        gt=0,
+        description="Seconds of behaviour that the classifier and the copy test look at; shorter "
+        "where no stretch without a gap is as long.",
+    )
+    range_margin: float = Field(
+        default=0.1,
+        ge=0,
+        description="Share of a node's training range by which its values may leave that range.",
+    )
+    seed: int = Field(default=0, ge=0, description="Seed of all random numbers of this stage.")
