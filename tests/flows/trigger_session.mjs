@@ -40,11 +40,15 @@ await form.getByRole("button", { name: "Submit" }).click();
 await page.waitForURL((url) => !url.pathname.endsWith("/run"));
 await page.locator('a[href*="/runs/flow-run/"]').first().click();
 await page.waitForURL(/\/runs\/flow-run\//);
-const ended = page.locator(".state-badge, .p-tag").filter({ hasText: /^(Completed|Failed|Crashed|PartialFailure|Cancelled)$/ }).first();
-await ended.waitFor({ timeout: 400000 });
+const ENDED = /Completed|Failed|Crashed|PartialFailure|Cancelled/;
+await page.waitForFunction((pattern) => {
+  const shown = document.querySelector(".page-heading")?.parentElement?.innerText ?? "";
+  return new RegExp(pattern).test(shown);
+}, ENDED.source, { timeout: 400000, polling: 1000 });
 await page.waitForTimeout(1500);
 await page.screenshot({ path: `${pictures}/run.png` });
-const state = (await ended.innerText()).trim();
+const shown = await page.locator(".page-heading").first().locator("xpath=..").innerText();
+const state = shown.match(ENDED)[0];
 await page.getByText("Artifacts", { exact: true }).last().click();
 await page.waitForTimeout(1500);
 await page.screenshot({ path: `${pictures}/artifacts.png`, fullPage: true });

@@ -1,0 +1,73 @@
+"""The chain goes on where a stage fails or cannot be fed, and says why."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prefect import task
+
+from flows.chain import Chain, call_directly
+from schemas.entities import ArtifactRef, RunState, StageOutcome
+from schemas.errors import RecordingError
+from schemas.settings.workspace import WorkspaceSettings
+
+REF = ArtifactRef(kind="streams", id="a" * 32)
+
+
+@task
+def make_streams(workspace: WorkspaceSettings, *parents: ArtifactRef) -> StageOutcome:
+    return StageOutcome(stage="ingest", state=RunState.COMPLETE, ref=REF, key_figure="1 stream")
+
+
+@task
+def find_nothing(workspace: WorkspaceSettings, *parents: ArtifactRef) -> StageOutcome:
+    return StageOutcome(stage="causal", state=RunState.EMPTY, reason="there are no neurons.")
+
+
+@task
+def refuse(workspace: WorkspaceSettings, *parents: ArtifactRef) -> StageOutcome:
+    raise RecordingError("is no NWB file.", where="a.nwb", remedy="Convert it.")
+
+
+@task
+def break_down(workspace: WorkspaceSettings, *parents: ArtifactRef) -> StageOutcome:
+    raise ZeroDivisionError("a bug")
+
+
+@pytest.fixture
+def chain(tmp_path: Path) -> Chain:
+    return Chain(WorkspaceSettings(lake=str(tmp_path)))
+
+
+def test_parents_come_first_and_outcomes_are_kept(chain: Chain) -> None:
+    made = chain.run("ingest", make_streams, {})
+    again = chain.run("align", make_streams, {"streams": made})
+    assert again.ref == REF
+    assert [outcome.stage for outcome in chain.outcomes] == ["ingest", "ingest"]
+
+
+@pytest.mark.parametrize(
+    ("broken", "word"),
+    [(refuse, "is no NWB file"), (break_down, "ZeroDivisionError: a bug")],
+)
+def test_a_failure_ends_its_stage_and_names_itself(chain: Chain, broken: Any, word: str) -> None:
+    outcome = chain.run("ingest", broken, {})
+    assert outcome.state is RunState.FAILED
+    assert word in outcome.reason
+    after = chain.run("align", make_streams, {"ingested streams": outcome})
+    assert after.state is RunState.EMPTY
+    assert "needs ingested streams, which failed" in after.reason
+    assert word in after.reason
+    assert chain.run("other", make_streams, {}).state is RunState.COMPLETE
+
+
+def test_what_needs_an_empty_stage_says_so(chain: Chain) -> None:
+    empty = chain.run("causal", find_nothing, {})
+    after = chain.run("twin", make_streams, {"the causal graph": empty})
+    assert after.state is RunState.EMPTY
+    assert "the causal graph, which ended Empty (causal: there are no neurons)" in after.reason
+
+
+def test_calling_directly_needs_no_prefect_run(tmp_path: Path) -> None:
+    workspace = WorkspaceSettings(lake=str(tmp_path))
+    assert call_directly(make_streams, workspace).ref == REF
