@@ -1,0 +1,125 @@
+"""Readers of tracked points: ndx-pose PoseEstimation and Position, one stream a container.
+
+The layout is that of movement: position and confidence over time, space, keypoint, individual.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from tasks.ingest.clocks import same_clock
+from tasks.ingest.kinds import series_kind
+from tasks.ingest.names import fallback_name, slug, stream_name
+from tasks.ingest.objects import NwbObject, ReadContext, Stream
+from tasks.ingest.pose_layout import ONE_ANIMAL, Point, Tracked, is_full_grid, pose_dataset
+from tasks.ingest.sampled import Samples, read_samples
+
+
+class PoseReader:
+    """PoseEstimation of ndx-pose."""
+
+    def claims(self, found: NwbObject, context: ReadContext) -> bool:
+        """Claim PoseEstimation of any version."""
+        return found.is_a("PoseEstimation")
+
+    def read(self, found: NwbObject, context: ReadContext) -> Iterator[Stream]:
+        """Yield one pose stream, or one for each clock if the points have several."""
+        series = [child for child in found.children() if child.is_a("PoseEstimationSeries")]
+        if not series:
+            what = "The container holds no series; it is left out."
+            context.note("empty_stream", "warning", what, found.path)
+            return
+        points = split_individuals([s.name for s in series], _nodes(found))
+        yield from _point_streams(found, dict(zip(points, series, strict=True)), context)
+
+
+class PositionReader:
+    """Position, whose SpatialSeries are points of one animal."""
+
+    def claims(self, found: NwbObject, context: ReadContext) -> bool:
+        """Claim Position with at least one point of two or three dimensions."""
+        return found.is_a("Position") and bool(_points_of(found, context))
+
+    def read(self, found: NwbObject, context: ReadContext) -> Iterator[Stream]:
+        """Yield one pose stream, keypoints named after the series, or one for each clock."""
+        points = {(ONE_ANIMAL, keypoint_name(s)): s for s in _points_of(found, context)}
+        yield from _point_streams(found, points, context)
+
+
+def _points_of(found: NwbObject, context: ReadContext) -> list[NwbObject]:
+    series = [child for child in found.children() if child.is_a("SpatialSeries")]
+    return [s for s in series if series_kind(s, context) == "pose"]
+
+
+def keypoint_name(found: NwbObject) -> str:
+    """Return the name of the point that a series tracks."""
+    return "body" if found.name in found.type_names else found.name
+
+
+def point_stream(found: NwbObject, samples: Samples, context: ReadContext) -> Stream:
+    """Return a single SpatialSeries as a pose stream of one point."""
+    tracked = Tracked((ONE_ANIMAL, keypoint_name(found)), found, samples)
+    return Stream(stream_name(found), fallback_name(found), pose_dataset(found, [tracked], context))
+
+
+def split_individuals(names: Sequence[str], nodes: Sequence[str]) -> list[Point]:
+    """Tell individuals from keypoints in names like "ind1_snout", given the skeleton's nodes.
+
+    Where the names are not a prefix and a node each, or not every individual has every node, all
+    names are keypoints of one individual.
+    """
+    by_length = sorted(nodes, key=len, reverse=True)
+    points: list[Point] = []
+    for name in names:
+        node = next((n for n in by_length if name.endswith(f"_{n}")), None)
+        if node is None or name in nodes:
+            return [(ONE_ANIMAL, n) for n in names]
+        points.append((name.removesuffix(f"_{node}"), node))
+    return points if is_full_grid(points) else [(ONE_ANIMAL, n) for n in names]
+
+
+def _nodes(found: NwbObject) -> list[str]:
+    """Return the names of the tracked points: the skeleton's, in ndx-pose 0.1 the pose's own."""
+    skeleton = found.field("skeleton")
+    nodes = getattr(skeleton, "nodes", None) if skeleton is not None else found.field("nodes")
+    return [] if nodes is None else [str(node) for node in nodes[:]]
+
+
+def _point_streams(
+    found: NwbObject, series: Mapping[Point, NwbObject], context: ReadContext
+) -> Iterator[Stream]:
+    groups = _by_clock(list(_tracked(series, context)))
+    if len(groups) > 1:
+        context.note(
+            "clocks_differ",
+            "warning",
+            f"The points have {len(groups)} different clocks; each makes a stream of its own.",
+            found.path,
+        )
+    for group in groups:
+        own = f"_{slug(group[0].series.name)}" if len(groups) > 1 else ""
+        dataset = pose_dataset(found, group, context)
+        yield Stream(stream_name(found) + own, fallback_name(found), dataset)
+
+
+def _tracked(series: Mapping[Point, NwbObject], context: ReadContext) -> Iterator[Tracked]:
+    for point, one in series.items():
+        samples = read_samples(one, context)
+        if samples is not None and len(samples.array.shape) != 2:
+            what = f"Data of shape {samples.array.shape} are no points; the series is left out."
+            context.note("not_points", "warning", what, one.path)
+        elif samples is not None:
+            yield Tracked(point, one, samples)
+
+
+def _by_clock(tracked: Sequence[Tracked]) -> list[list[Tracked]]:
+    """Group points that share a clock and a number of dimensions."""
+    groups: list[list[Tracked]] = []
+    for one in tracked:
+        for group in groups:
+            first = group[0].samples
+            same_shape = one.samples.array.shape == first.array.shape
+            if same_shape and same_clock(one.samples.clock, first.clock):
+                group.append(one)
+                break
+        else:
+            groups.append([one])
+    return groups

@@ -1,0 +1,111 @@
+"""What ingest changes before a stream goes into the lake: order only, never a value.
+
+In the lake `time` is finite and increases from sample to sample, and so do event times and the
+spike times of each unit. What stands against it is left out or sorted, and check.py has a finding
+for each of these repairs. The raw file is never touched, so nothing is lost.
+"""
+
+from bisect import bisect_left
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from tasks.ingest.scan_times import scan_times
+
+
+def repair_streams(streams: xr.DataTree, block_mib: float = 32.0) -> xr.DataTree:
+    """Return the tree with every stream's times in order, lazily where nothing is wrong."""
+    repaired = {
+        f"/{name}": repair_stream(node.to_dataset(inherit=False), block_mib)
+        for name, node in streams.children.items()
+    }
+    tree = xr.DataTree.from_dict(repaired)
+    tree.attrs = streams.attrs
+    return tree
+
+
+def repair_stream(stream: xr.Dataset, block_mib: float = 32.0) -> xr.Dataset:
+    """Return one stream with its times in order.
+
+    - sampled streams: samples without a time are left out, of samples at one time the first is
+      kept, and where the clock runs backwards the most samples that can stay in order stay;
+    - events: those without a time are left out, the others sorted by time, all columns along;
+    - spikes: those without a time are left out, the others sorted within their unit;
+    - intervals: as they are.
+    """
+    kind = stream.attrs["stream_kind"]
+    if kind == "spikes":
+        return _repair_spikes(stream)
+    if kind == "events":
+        return _repair_events(stream)
+    if kind == "intervals" or scan_times(stream["time"].variable, block_mib).in_order:
+        return stream
+    return stream.isel(time=np.flatnonzero(in_order(stream["time"].to_numpy())))
+
+
+def in_order(times: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Mark the most samples whose times are finite and increase.
+
+    Samples that repeat a time, or stray from an otherwise increasing clock, are few: they go. If
+    the clock was set back in the middle, the longer part stays.
+
+    Parameters
+    ----------
+    times : (time,) seconds
+
+    Returns
+    -------
+    (time,) true for the samples to keep
+    """
+    keep = np.isfinite(times)
+    position = np.flatnonzero(keep)
+    good = times[position]
+    steps = np.diff(good)
+    if np.all(steps > 0):
+        return keep
+    if np.all(steps >= 0):
+        keep[position[1:][steps == 0]] = False
+        return keep
+    kept = np.zeros(len(times), bool)
+    kept[position[_longest_increasing(good)]] = True
+    return kept
+
+
+def _longest_increasing(values: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return positions of a longest strictly increasing subsequence (patience sorting)."""
+    tails: list[float] = []
+    tail_at: list[int] = []
+    before = np.full(len(values), -1, np.int64)
+    for index, value in enumerate(values.tolist()):
+        pile = bisect_left(tails, value)
+        before[index] = tail_at[pile - 1] if pile else -1
+        if pile == len(tails):
+            tails.append(value)
+            tail_at.append(index)
+        elif value < tails[pile]:
+            # Equal values leave the earlier sample where it is: the first of a repeat stays.
+            tails[pile], tail_at[pile] = value, index
+    chain = np.empty(len(tails), np.int64)
+    index = tail_at[-1]
+    for place in range(len(tails) - 1, -1, -1):
+        chain[place] = index
+        index = int(before[index])
+    return chain
+
+
+def _repair_events(stream: xr.Dataset) -> xr.Dataset:
+    times = stream["event_time"].to_numpy()
+    if np.isfinite(times).all() and np.all(np.diff(times) >= 0):
+        return stream
+    order = np.argsort(times, kind="stable")
+    return stream.isel(event=order[np.isfinite(times[order])])
+
+
+def _repair_spikes(stream: xr.Dataset) -> xr.Dataset:
+    times, owner = stream["spike_time"].to_numpy(), stream["unit_index"].to_numpy()
+    same = owner[1:] == owner[:-1]
+    if np.isfinite(times).all() and np.all(np.diff(times)[same] >= 0):
+        return stream
+    order = np.lexsort((times, owner))
+    return stream.isel(spike=order[np.isfinite(times[order])])

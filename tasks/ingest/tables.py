@@ -1,0 +1,94 @@
+"""Columns of NWB tables as xarray variables."""
+
+from typing import Any
+
+import h5py
+import numpy as np
+import xarray as xr
+
+from tasks.ingest.lazy import FileArrays, lazy_variable
+from tasks.ingest.names import slug
+from tasks.ingest.objects import Container, NwbObject, ReadContext
+
+
+def row_columns(table: Container, dim: str, rows: np.ndarray) -> dict[str, xr.Variable]:
+    """Read the flat columns that describe rows of a table: numbers, truth values and text.
+
+    Ragged columns, references and masks are left in the file. Names are slugs; one that would
+    hide the dimension gets "_column" behind it.
+    """
+    found: dict[str, xr.Variable] = {}
+    for column in table.columns:
+        data = column.data
+        if not is_flat(table, column):
+            continue
+        values = text_array(data) if is_text(data) else np.asarray(data[:])
+        found[_column_name(column, dim)] = xr.Variable((dim,), values[rows])
+    return found
+
+
+def table_variables(
+    found: NwbObject, dim: str, context: ReadContext, leave: tuple[str, ...] = ()
+) -> dict[str, xr.Variable]:
+    """Return the flat columns of a table as variables along `dim`; numbers are not read yet.
+
+    What cannot be a flat column is named in a finding.
+    """
+    table = found.container
+    variables: dict[str, xr.Variable] = {}
+    left: list[str] = []
+    for column in table.columns:
+        if column.name in leave:
+            continue
+        if not is_flat(table, column):
+            left.append(str(column.name))
+        elif len(column.data) != len(table.id):
+            left.append(f"{column.name} ({len(column.data)} values for {len(table.id)} rows)")
+        else:
+            name = _column_name(column, dim)
+            variables[name] = column_variable(column.data, dim, context.arrays)
+    if left:
+        context.note(
+            "columns_left", "info", f"Columns left in the file: {', '.join(left)}.", found.path
+        )
+    return variables
+
+
+def column_variable(data: Any, dim: str, arrays: FileArrays) -> xr.Variable:
+    """Return a column as a variable: numbers lazily, text read."""
+    if is_text(data):
+        return xr.Variable((dim,), text_array(data))
+    return lazy_variable((dim,), arrays.lazy(data))
+
+
+def is_flat(table: Container, column: Container) -> bool:
+    """Tell whether a column has one plain value a row."""
+    data = column.data
+    if type(column).__name__ in {"VectorIndex", "DynamicTableRegion"} or np.ndim(data) != 1:
+        return False
+    if any(getattr(other, "target", None) is column for other in table.columns):
+        return False
+    return is_text(data) or _dtype(data).kind in "iufb"
+
+
+def is_text(data: Any) -> bool:
+    """Tell whether a column holds text."""
+    if isinstance(data, h5py.Dataset):
+        return h5py.check_string_dtype(data.dtype) is not None
+    return _dtype(data).kind in "US" or (len(data) > 0 and isinstance(data[0], str | bytes))
+
+
+def _dtype(data: Any) -> np.dtype[Any]:
+    """Return the dtype of a dataset, or of a list, without reading the former."""
+    return np.dtype(data.dtype) if hasattr(data, "dtype") else np.asarray(data).dtype
+
+
+def text_array(data: Any) -> np.ndarray:
+    """Read a column of text as Python strings."""
+    values = [v.decode(errors="replace") if isinstance(v, bytes) else str(v) for v in data[:]]
+    return np.asarray(values, dtype=object)
+
+
+def _column_name(column: Container, dim: str) -> str:
+    name = slug(str(column.name))
+    return f"{name}_column" if name in {dim, "time"} else name
