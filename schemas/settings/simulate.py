@@ -64,19 +64,16 @@ class SimulateSettings(StageSettings):
     )
 
     time_constant_s: float = Field(
-        default=0.16, gt=0, description="Time constant of a unit's rate in seconds."
-    )
-    delay_s: float = Field(
-        default=0.4,
+        default=0.2,
         gt=0,
-        description="Mean delay of a unit's feedback onto itself in seconds. Chaos needs more "
-        "than about 1.7 time constants; a cycle takes about three delays.",
+        description="Mean time constant of a unit's rate in seconds; a cycle takes some eight.",
     )
     spread: float = Field(
-        default=0.35,
+        default=0.25,
         ge=0,
         lt=0.6,
-        description="Relative spread of the delays between units; keeps them from synchronising.",
+        description="Relative spread of the time constants between units, half the range; "
+        "keeps units from synchronising.",
     )
     synapse_delay_s: float = Field(
         default=0.03, ge=0, description="Delay from a cause to its effect in seconds."
