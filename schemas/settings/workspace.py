@@ -24,6 +24,7 @@ class WorkspaceSettings(BaseModel):
     @model_validator(mode="after")
     def _absolute(self) -> Self:
         # A worker may run in another folder than the one the user typed the path in.
+        object.__setattr__(self, "lake", self.lake.removeprefix("file://"))
         if "://" not in self.lake:
             object.__setattr__(self, "lake", str(Path(self.lake).expanduser().resolve()))
         if not self.catalogue:

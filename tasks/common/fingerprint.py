@@ -1,23 +1,43 @@
 """The code fingerprint of a stage: a hash of the source its results depend on.
 
 That is every file of the stage's own package and, transitively, every module of `tasks.common`
-and `schemas` that it imports. Comments, blank lines and layout do not count; so an edited function
-recomputes the stage that uses it and what follows from it, and nothing else.
+and `schemas` that it imports, short of those that keep results and do not make them. Comments,
+docstrings, blank lines and layout do not count; so an edited function recomputes the stage that
+uses it and what follows from it, and nothing else.
+
+A Dask worker that outlives an edit still runs the old code: restart workers after a change.
 """
 
 import ast
 import hashlib
 import io
 import tokenize
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 SHARED = ("schemas", "tasks.common")
+KEEPERS = frozenset(
+    {
+        "schemas.errors",
+        "schemas.settings.workspace",
+        "tasks.common.catalogue",
+        "tasks.common.cluster",
+        "tasks.common.lake",
+        "tasks.common.progress",
+        "tasks.common.stage",
+        "tasks.common.workspace",
+    }
+)
+"""Where results go, how a run is told and where it computes: no array depends on these modules, nor
+on what only they import. A new query of the catalogue must not recompute a lake."""
+
+_CACHES = {".pyc", ".nbi", ".nbc"}
+_UNSEEN = {tokenize.COMMENT, tokenize.NL, tokenize.ENCODING}
+_LINE_STARTS = {tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT}
 _LAYOUT = {
-    tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT,
-    tokenize.ENCODING, tokenize.ENDMARKER,
+    tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER,
 }  # fmt: skip
 
 
@@ -30,9 +50,7 @@ def code_fingerprint(stage: str, root: Path = ROOT) -> str:
     package = root / "tasks" / stage
     if not package.is_dir():
         raise ValueError(f"no stage package 'tasks/{stage}'")
-    own = {
-        p for p in package.rglob("*") if p.is_file() and p.suffix not in {".pyc", ".nbi", ".nbc"}
-    }
+    own = {path for path in package.rglob("*") if path.is_file() and _is_source(path)}
     files = own | _shared_files(own, root)
     digest = hashlib.sha256()
     for path in sorted(files):
@@ -41,18 +59,32 @@ def code_fingerprint(stage: str, root: Path = ROOT) -> str:
     return digest.hexdigest()[:32]
 
 
+def _is_source(path: Path) -> bool:
+    # An editor's .swp file, a .DS_Store or a backup must not recompute anything.
+    return path.suffix not in _CACHES and not path.name.startswith(".") and path.name[-1] != "~"
+
+
 def _meaning(path: Path) -> bytes:
-    """Return a file's bytes, for Python without comments and layout."""
+    """Return a file's bytes, for Python without comments, docstrings and layout."""
     if path.suffix != ".py":
         return path.read_bytes()
     readline = io.BytesIO(path.read_bytes()).readline
-    tokens = tokenize.tokenize(readline)
+    tokens = [token for token in tokenize.tokenize(readline) if token.type not in _UNSEEN]
     return "\x1f".join(
         # An indent is kept as a fact, its width is not.
         str(token.type) if token.type in _LAYOUT else token.string
-        for token in tokens
-        if token.type not in {tokenize.COMMENT, tokenize.NL, tokenize.ENCODING}
+        for before, token, after in zip([None, *tokens], tokens, [*tokens[1:], None], strict=False)
+        if not _is_docstring(before, token, after)
     ).encode()
+
+
+def _is_docstring(
+    before: tokenize.TokenInfo | None, token: tokenize.TokenInfo, after: tokenize.TokenInfo | None
+) -> bool:
+    """Whether a token is a string that is a statement of its own, which does nothing."""
+    starts = before is None or before.type in _LINE_STARTS
+    ends = after is not None and after.type == tokenize.NEWLINE
+    return token.type == tokenize.STRING and starts and ends
 
 
 def _shared_files(start: set[Path], root: Path) -> set[Path]:
@@ -69,7 +101,10 @@ def _shared_files(start: set[Path], root: Path) -> set[Path]:
 
 
 def _imported(path: Path) -> Iterator[str]:
-    """Yield dotted names of shared modules (or of names in them) that a file imports."""
+    """Yield dotted names of shared modules (or of names in them) that a file imports.
+
+    Keepers and what is in them are left out.
+    """
     for node in ast.walk(ast.parse(path.read_bytes())):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
@@ -77,11 +112,11 @@ def _imported(path: Path) -> Iterator[str]:
             names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
         else:
             continue
-        yield from (name for name in names if _is_shared(name))
+        yield from (name for name in names if _is_in(name, SHARED) and not _is_in(name, KEEPERS))
 
 
-def _is_shared(name: str) -> bool:
-    return any(name == package or name.startswith(package + ".") for package in SHARED)
+def _is_in(name: str, packages: Iterable[str]) -> bool:
+    return any(name == package or name.startswith(package + ".") for package in packages)
 
 
 def _module_files(name: str, root: Path) -> Iterator[Path]:

@@ -19,7 +19,7 @@ class Lake:
 
     `artifacts/<kind>/<id>/` holds an artifact, `tmp/` what is being made, `landing/` recordings
     waiting for the nightly ingest, `quarantine/` files that could not be used, `locks/` a lock
-    for each artifact being made.
+    for each artifact being made, `damaged/` artifacts whose bytes are not what was written.
     """
 
     def __init__(self, root: str | Path) -> None:
@@ -44,6 +44,11 @@ class Lake:
     def quarantine(self) -> Path:
         """Folder of recordings that could not be used."""
         return self.root / "quarantine"
+
+    @property
+    def damaged(self) -> Path:
+        """Folder of artifacts that `tectum doctor` found damaged."""
+        return self.root / "damaged"
 
     @property
     def tmp(self) -> Path:
@@ -93,4 +98,17 @@ class Lake:
         if not resolved.is_relative_to(self.artifacts):
             return None
         parts = resolved.relative_to(self.artifacts).parts
-        return ArtifactRef(kind=parts[0], id=parts[1]) if len(parts) > 2 else None
+        return ref_of(*parts[:2]) if len(parts) > 2 else None
+
+    def folders(self) -> dict[ArtifactRef, Path]:
+        """Return the folder of every artifact, whether or not the catalogue lists it."""
+        found = {ref_of(path.parent.name, path.name): path for path in self.artifacts.glob("*/*")}
+        return {ref: path for ref, path in found.items() if ref is not None and path.is_dir()}
+
+
+def ref_of(kind: str, id_: str) -> ArtifactRef | None:
+    """Return the artifact that two names stand for, None if they are not a kind and an id."""
+    try:
+        return ArtifactRef(kind=kind, id=id_)
+    except ValueError:
+        return None
