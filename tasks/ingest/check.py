@@ -1,15 +1,19 @@
 """All full-length checks of a recording's streams."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
+import numpy as np
 import xarray as xr
 
 from schemas.entities import Finding
 from schemas.settings.ingest import IngestSettings
 from tasks.common.progress import track
+from tasks.ingest.lazy import lazy_variable
+from tasks.ingest.objects import AssumedEqual
 from tasks.ingest.scan_spikes import scan_spikes, spike_findings
 from tasks.ingest.scan_times import (
     TimeScan,
+    blocks,
     clock_findings,
     order_findings,
     scan_times,
@@ -44,7 +48,47 @@ def check_streams(streams: xr.DataTree, settings: IngestSettings) -> list[Findin
         found, start = check(stream, settings)
         findings += found
         starts[stream.attrs["source"]] = start
-    return findings + clock_findings(starts)
+    return findings + clock_findings(starts) + _edge_findings(streams)
+
+
+def _edge_findings(streams: xr.DataTree) -> list[Finding]:
+    """Return a finding where a signal's rising and falling edges are not equally many."""
+    counts = {
+        name: node.sizes["event"]
+        for name, node in streams.children.items()
+        if node.attrs["stream_kind"] == "events"
+    }
+    findings: list[Finding] = []
+    for name, rising in counts.items():
+        other = name.replace("rising", "falling")
+        if other != name and counts.get(other, rising) != rising:
+            text = f"{rising:,} rising but {counts[other]:,} falling edges."
+            where = f"{streams[name].attrs['source']}, {streams[other].attrs['source']}"
+            findings.append(
+                Finding(code="edges_disagree", severity="warning", what=text, where=where)
+            )
+    return findings
+
+
+def check_assumptions(assumed: Iterable[AssumedEqual], settings: IngestSettings) -> list[Finding]:
+    """Compare time axes in full that were taken for one when the file was opened."""
+    findings: list[Finding] = []
+    for pair in assumed:
+        both = zip(
+            blocks(lazy_variable(("time",), pair.one), settings.block_mib),
+            blocks(lazy_variable(("time",), pair.other), settings.block_mib),
+            strict=True,
+        )
+        differing = sum(int(np.sum(~np.isclose(a, b, 0, 0, equal_nan=True))) for a, b in both)
+        if differing:
+            text = (
+                f"{differing:,} of {pair.one.shape[0]:,} times differ from those of the first "
+                "keypoint, which are used for all."
+            )
+            findings.append(
+                Finding(code="clocks_differ", severity="error", what=text, where=pair.where)
+            )
+    return findings
 
 
 def _check_sampled(stream: xr.Dataset, settings: IngestSettings) -> Found:

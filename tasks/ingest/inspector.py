@@ -22,7 +22,7 @@ SEVERITY: dict[str, Literal["info", "warning", "error"]] = {
 
 
 def inspect(nwbfile: Container, budget_s: float) -> list[Finding]:
-    """Run NWB Inspector's checks on an open file and return one finding for each that says something.
+    """Run NWB Inspector's checks on an open file; return a finding for each that has a remark.
 
     It looks at the first 200 rows of most data, so it adds to the full-length checks and does not
     replace them. It starts no further check once `budget_s` seconds are over, and says so.

@@ -11,7 +11,7 @@ import xarray as xr
 
 from schemas.entities import Finding, StreamKind
 from schemas.settings.ingest import IngestSettings
-from tasks.ingest.lazy import FileArrays
+from tasks.ingest.lazy import FileArrays, LazyArray
 
 type Container = Any
 """An object of pynwb, which has no types."""
@@ -88,6 +88,15 @@ class Stream:
     dataset: xr.Dataset
 
 
+@dataclass(frozen=True)
+class AssumedEqual:
+    """Two time axes that were taken for one after a look at three samples of each."""
+
+    where: str
+    one: LazyArray
+    other: LazyArray
+
+
 @dataclass
 class ReadContext:
     """What all readers share while one file is read, and where they put what they notice."""
@@ -96,6 +105,7 @@ class ReadContext:
     arrays: FileArrays
     folder: Path | None = None
     findings: list[Finding] = field(default_factory=list)
+    assumed_equal: list["AssumedEqual"] = field(default_factory=list)
 
     def note(
         self,

@@ -19,7 +19,7 @@ from schemas.entities import Finding, Session
 from schemas.errors import RecordingError
 from schemas.settings.ingest import IngestSettings
 from tasks.ingest.lazy import FileArrays
-from tasks.ingest.objects import Container, ReadContext
+from tasks.ingest.objects import AssumedEqual, Container, ReadContext
 from tasks.ingest.session import read_session, session_attrs
 from tasks.ingest.streams import read_streams
 
@@ -40,6 +40,7 @@ class OpenedRecording:
     session : who was recorded, and when
     streams : lazy tree of all streams, as the file has them
     findings : what was odd on opening; full-length checks find more
+    assumed_equal : time axes taken for one; full-length checks compare them
     """
 
     path: Path
@@ -48,6 +49,7 @@ class OpenedRecording:
     session: Session
     streams: xr.DataTree
     findings: tuple[Finding, ...]
+    assumed_equal: tuple[AssumedEqual, ...] = ()
 
 
 @contextmanager
@@ -73,7 +75,15 @@ def read_recording(
         streams = read_streams(nwbfile, context)
         streams.attrs = session_attrs(session, nwbfile)
         try:
-            yield OpenedRecording(file, version, nwbfile, session, streams, tuple(context.findings))
+            yield OpenedRecording(
+                file,
+                version,
+                nwbfile,
+                session,
+                streams,
+                tuple(context.findings),
+                tuple(context.assumed_equal),
+            )
         finally:
             context.arrays.close()
 

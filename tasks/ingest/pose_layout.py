@@ -58,8 +58,7 @@ def pose_dataset(found: NwbObject, tracked: Sequence[Tracked], context: ReadCont
     space = list("xyz")[: first.samples.array.shape[1]]
     names = {"space": space, "keypoint": keypoints, "individual": individuals}
     labels = {
-        dim: xr.Variable((dim,), np.asarray(values, dtype=str).astype(object))
-        for dim, values in names.items()
+        dim: xr.Variable((dim,), np.asarray(values, dtype=str)) for dim, values in names.items()
     }
     clock = first.samples.clock
     coords = xr.Coordinates({"time": clock.variable(), **labels}, indexes={})

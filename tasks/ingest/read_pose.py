@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from tasks.ingest.clocks import same_clock
 from tasks.ingest.kinds import series_kind
 from tasks.ingest.names import fallback_name, slug, stream_name
-from tasks.ingest.objects import NwbObject, ReadContext, Stream
+from tasks.ingest.objects import AssumedEqual, NwbObject, ReadContext, Stream
 from tasks.ingest.pose_layout import ONE_ANIMAL, Point, Tracked, is_full_grid, pose_dataset
 from tasks.ingest.sampled import Samples, read_samples
 
@@ -86,7 +86,7 @@ def _nodes(found: NwbObject) -> list[str]:
 def _point_streams(
     found: NwbObject, series: Mapping[Point, NwbObject], context: ReadContext
 ) -> Iterator[Stream]:
-    groups = _by_clock(list(_tracked(series, context)))
+    groups = _by_clock(list(_tracked(series, context)), context)
     if len(groups) > 1:
         context.note(
             "clocks_differ",
@@ -110,15 +110,19 @@ def _tracked(series: Mapping[Point, NwbObject], context: ReadContext) -> Iterato
             yield Tracked(point, one, samples)
 
 
-def _by_clock(tracked: Sequence[Tracked]) -> list[list[Tracked]]:
+def _by_clock(tracked: Sequence[Tracked], context: ReadContext) -> list[list[Tracked]]:
     """Group points that share a clock and a number of dimensions."""
     groups: list[list[Tracked]] = []
     for one in tracked:
         for group in groups:
             first = group[0].samples
+            clock = one.samples.clock
             same_shape = one.samples.array.shape == first.array.shape
-            if same_shape and same_clock(one.samples.clock, first.clock):
+            if same_shape and same_clock(clock, first.clock):
                 group.append(one)
+                if clock.token != first.clock.token:
+                    assumed = AssumedEqual(one.series.path, clock.times, first.clock.times)
+                    context.assumed_equal.append(assumed)
                 break
         else:
             groups.append([one])

@@ -39,7 +39,7 @@ class UnitsReader:
             **row_columns(table, "unit", rows),
             **_observed(columns, context),
         }
-        labels = np.asarray(row_names(table, rows, "unit"), dtype=str).astype(object)
+        labels = np.asarray(row_names(table, rows, "unit"), dtype=str)
         coords = xr.Coordinates({"unit": xr.Variable(("unit",), labels)}, indexes={})
         dataset = xr.Dataset(variables, coords, group_attrs("spikes", found, "spike_time"))
         yield Stream(stream_name(found), fallback_name(found), dataset)

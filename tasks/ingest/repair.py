@@ -15,9 +15,9 @@ from tasks.ingest.scan_times import scan_times
 
 
 def repair_streams(streams: xr.DataTree, block_mib: float = 32.0) -> xr.DataTree:
-    """Return the tree with every stream's times in order, lazily where nothing is wrong."""
+    """Return the tree as dask arrays with every stream's times in order."""
     repaired = {
-        f"/{name}": repair_stream(node.to_dataset(inherit=False), block_mib)
+        f"/{name}": repair_stream(as_dask(node.to_dataset(inherit=False), block_mib), block_mib)
         for name, node in streams.children.items()
     }
     tree = xr.DataTree.from_dict(repaired)
@@ -42,6 +42,20 @@ def repair_stream(stream: xr.Dataset, block_mib: float = 32.0) -> xr.Dataset:
     if kind == "intervals" or scan_times(stream["time"].variable, block_mib).in_order:
         return stream
     return stream.isel(time=np.flatnonzero(in_order(stream["time"].to_numpy())))
+
+
+def as_dask(stream: xr.Dataset, block_mib: float = 32.0) -> xr.Dataset:
+    """Return a stream whose unread variables are dask arrays, cut along their first axis only.
+
+    Whole rows: a chunk of an HDF5 file usually spans all columns and is unpacked as a whole.
+    """
+    chunked = stream.copy()
+    for name, variable in stream.variables.items():
+        if variable.ndim and not isinstance(variable._data, np.ndarray):
+            row = int(np.prod(variable.shape[1:], dtype=np.int64)) * variable.dtype.itemsize
+            rows = max(int(block_mib * 2**20) // max(row, 1), 1)
+            chunked[name] = variable.chunk({variable.dims[0]: rows})
+    return chunked
 
 
 def in_order(times: NDArray[np.float64]) -> NDArray[np.bool_]:

@@ -144,7 +144,7 @@ def sampled_dataset(
 ) -> xr.Dataset:
     """Put values and times together as the kind's contract wants them; nothing is read."""
     primary, dim = PRIMARY[kind]
-    label_variable = xr.Variable((dim,), np.asarray(labels, dtype=str).astype(object))
+    label_variable = xr.Variable((dim,), np.asarray(labels, dtype=str))
     coords = xr.Coordinates({"time": clock.variable(), dim: label_variable}, indexes={})
     extra_variables = {k: v for k, v in (extra or {}).items() if k not in (primary, dim, "time")}
     return xr.Dataset(

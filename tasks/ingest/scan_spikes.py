@@ -28,7 +28,8 @@ def scan_spikes(spikes: xr.Dataset, block_mib: float = 32.0) -> SpikeScan:
     Spikes outside a unit's `observed` intervals are counted only for units that have some.
     """
     units = spikes.sizes["unit"]
-    scan = SpikeScan(*(np.zeros(units, np.int64) for _ in range(4)))
+    count, nan, unsorted, outside = (np.zeros(units, np.int64) for _ in range(4))
+    scan = SpikeScan(count, nan, unsorted, outside)
     spans = _spans(spikes)
     last_time, last_unit = float("nan"), -1
     pairs = zip(
@@ -55,10 +56,10 @@ def scan_spikes(spikes: xr.Dataset, block_mib: float = 32.0) -> SpikeScan:
 def spike_findings(scan: SpikeScan, labels: list[str], where: str) -> list[Finding]:
     """Return findings about spike trains, units named."""
     rules = (
-        ("spikes_nan", scan.nan, "spikes without a time; they are left out", "warning"),
-        ("spikes_unsorted", scan.unsorted, "spikes before the one before; they are sorted", "warning"),
-        ("spikes_outside_observation", scan.outside, "spikes while the unit was not observed", "warning"),
-    )  # fmt: skip
+        ("spikes_nan", scan.nan, "spikes without a time; they are left out"),
+        ("spikes_unsorted", scan.unsorted, "spikes before the one before; they are sorted"),
+        ("spikes_outside_observation", scan.outside, "spikes while the unit was not observed"),
+    )
     found = [
         Finding(
             code=code,
@@ -66,7 +67,7 @@ def spike_findings(scan: SpikeScan, labels: list[str], where: str) -> list[Findi
             what=f"{int(counts.sum()):,} {what}: {_named(counts, labels)}.",
             where=where,
         )
-        for code, counts, what, _ in rules
+        for code, counts, what in rules
         if counts.any()
     ]
     silent = [label for label, count in zip(labels, scan.count, strict=True) if count == 0]
@@ -82,9 +83,8 @@ def _spans(spikes: xr.Dataset) -> dict[int, NDArray[np.float64]]:
         return {}
     owner = spikes["observed_unit"].to_numpy()
     both = np.column_stack([spikes["observed_start"], spikes["observed_stop"]])
-    return {
-        int(unit): both[owner == unit][np.argsort(both[owner == unit, 0])] for unit in set(owner)
-    }
+    own = {int(unit): both[owner == unit] for unit in np.unique(owner)}
+    return {unit: spans[np.argsort(spans[:, 0])] for unit, spans in own.items()}
 
 
 def _count_outside(

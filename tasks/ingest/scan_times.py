@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -67,7 +68,7 @@ def scan_times(times: xr.Variable, block_mib: float = 32.0) -> TimeScan:
     return scan
 
 
-def blocks(variable: xr.Variable, block_mib: float) -> Iterator[NDArray[np.generic]]:
+def blocks(variable: xr.Variable, block_mib: float) -> Iterator[NDArray[Any]]:
     """Yield a variable's values in consecutive blocks along its first axis."""
     row = max(int(np.prod(variable.shape[1:], dtype=np.int64)) * variable.dtype.itemsize, 1)
     step = max(int(block_mib * 2**20) // row, 1)

@@ -24,12 +24,13 @@ class ValueScan:
     @property
     def constant(self) -> NDArray[np.bool_]:
         """Columns with at least two numbers, all the same."""
-        return (self.low == self.high) & (self.size - self.missing > 1)
+        constant: NDArray[np.bool_] = (self.low == self.high) & (self.size - self.missing > 1)
+        return constant
 
     @property
     def absent(self) -> NDArray[np.bool_]:
         """Columns without any number."""
-        return self.missing == self.size
+        return np.equal(self.missing, self.size)
 
 
 def scan_values(values: xr.Variable, block_mib: float = 32.0) -> ValueScan:

@@ -10,6 +10,8 @@ from tasks.ingest.lazy import FileArrays, lazy_variable
 from tasks.ingest.names import slug
 from tasks.ingest.objects import Container, NwbObject, ReadContext
 
+MAX_WIDTH = 256
+
 
 def row_columns(table: Container, dim: str, rows: np.ndarray) -> dict[str, xr.Variable]:
     """Read the flat columns that describe rows of a table: numbers, truth values and text.
@@ -80,13 +82,18 @@ def is_text(data: Any) -> bool:
 
 def _dtype(data: Any) -> np.dtype[Any]:
     """Return the dtype of a dataset, or of a list, without reading the former."""
-    return np.dtype(data.dtype) if hasattr(data, "dtype") else np.asarray(data).dtype
+    dtype = getattr(data, "dtype", None)
+    if isinstance(dtype, np.dtype):
+        return dtype
+    # What hdmf resolves as it is read (references, compound rows) has a dtype in words.
+    return np.dtype(object) if dtype is not None else np.asarray(data).dtype
 
 
 def text_array(data: Any) -> np.ndarray:
-    """Read a column of text as Python strings."""
+    """Read a column of text: of fixed width, unless one long text would make that too wide."""
     values = [v.decode(errors="replace") if isinstance(v, bytes) else str(v) for v in data[:]]
-    return np.asarray(values, dtype=object)
+    width = max(map(len, values), default=1)
+    return np.asarray(values, dtype=object if width > MAX_WIDTH else str)
 
 
 def _column_name(column: Container, dim: str) -> str:
