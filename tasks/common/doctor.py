@@ -172,12 +172,13 @@ def _find_damage(folder: Path, artifact: Artifact, rehash: bool) -> str:
     """Say how a folder differs from what its row stands for; empty if it does not."""
     try:
         record = read_record(folder)
+        trusted = digest_manifest(record.manifest) == artifact.digest
     except LakeError:
-        # The row has the digest of all data, so a lost or foreign record does not condemn it.
+        trusted = False
+    if not trusted:
+        # The row has the digest of all data, so a lost or altered record does not condemn them.
         found = build_manifest(folder, leave_out=RECORD_NAME)
         return "" if digest_manifest(found) == artifact.digest else "its data have changed."
-    if digest_manifest(record.manifest) != artifact.digest:
-        return "its record is not what its row says."
     try:
         (verify_contents if rehash else verify_sizes)(folder, record)
     except LakeError as error:

@@ -76,6 +76,10 @@ class Lake:
         NotFoundError
             The artifact has no tree in this lake.
         """
+        return open_tree(self.tree_path(ref))
+
+    def tree_path(self, ref: ArtifactRef) -> Path:
+        """Return the Zarr store of an artifact; NotFoundError if it has none."""
         path = self.folder(ref) / TREE_NAME
         if not path.is_dir():
             raise NotFoundError(
@@ -83,7 +87,7 @@ class Lake:
                 where=str(self.root),
                 remedy="Run 'tectum doctor' if the catalogue lists it.",
             )
-        return open_tree(path)
+        return path
 
     def read_json(self, ref: ArtifactRef, name: str) -> Any:
         """Read a JSON file of an artifact."""

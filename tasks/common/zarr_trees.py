@@ -15,7 +15,7 @@ KEPT_ENCODING = {"dtype", "scale_factor", "add_offset", "_FillValue", "chunks"}
 
 
 @contextmanager
-def _quiet_zarr() -> Generator[None]:
+def quiet_zarr() -> Generator[None]:
     """Hide that text arrays and consolidated metadata are not yet in the Zarr v3 specification."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*does not have a Zarr V3 specification.*")
@@ -28,14 +28,14 @@ def write_tree(tree: xr.DataTree, path: Path) -> None:
     prepared = xr.DataTree.from_dict(
         {node.path: _prepare(node.to_dataset(inherit=False)) for node in tree.subtree}
     )
-    with _quiet_zarr():
+    with quiet_zarr():
         prepared.to_zarr(path, mode="w", zarr_format=3, consolidated=False)
         zarr.consolidate_metadata(path, zarr_format=3)
 
 
 def open_tree(path: Path | str) -> xr.DataTree:
     """Open a tree lazily: metadata only, every array a dask array in the store's own chunks."""
-    with _quiet_zarr():
+    with quiet_zarr():
         return xr.open_datatree(path, engine="zarr", chunks={}, consolidated=True)
 
 
