@@ -11,7 +11,7 @@ class SimulateSettings(StageSettings):
     """A simulated animal with a known causal graph.
 
     The defaults describe a system that cross mapping can recover in theory and does in practice:
-    low-dimensional chaotic units, coupled too weakly to synchronise, seen for some 300 cycles.
+    low-dimensional chaotic units, coupled too weakly to synchronise, seen for some 200 cycles.
     """
 
     seed: int = Field(
@@ -99,7 +99,7 @@ class SimulateSettings(StageSettings):
         description="Standard deviation of the imaging noise relative to the signal's.",
     )
     spike_rate_hz: float = Field(
-        default=40.0, gt=0, le=500, description="Mean firing rate of a neuron in spikes per second."
+        default=40.0, ge=2, le=200, description="Mean firing rate of a neuron in spikes per second."
     )
     behaviour_noise: float = Field(
         default=0.02,

@@ -34,7 +34,8 @@ def schedule_cues(settings: SimulateSettings, rng: np.random.Generator) -> Cues:
     gap_R = settings.trial_every_s * rng.uniform(
         0.75, 1.25, int(2 * settings.duration_s / settings.trial_every_s) + 2
     )
-    start_R = np.round(np.cumsum(gap_R) - gap_R[0] / 2, 4)
+    # The first comes after a second: the shortest session has a trial.
+    start_R = np.round(1.0 + np.cumsum(gap_R) - gap_R[0], 4)
     start_R = start_R[start_R + 2 * CUE_S < settings.duration_s]
     pitch_R = np.where(rng.random(len(start_R)) < 0.5, 0.1, 0.2) * settings.audio_rate_hz
     return Cues(start_R, pitch_R)

@@ -45,7 +45,7 @@ def encode_video(frames: Iterator[NDArray[np.uint8]], path: Path, rate_hz: float
         stream = film.add_stream(codec, rate=Fraction(rate_hz).limit_denominator(1000))
         stream.options = options
         stream.pix_fmt = "yuv420p"
-        stream.thread_count = 1  # the same bytes on every machine
+        stream.thread_count = 1  # threads cut the film at other places: other bytes
         for count, frame_HW in enumerate(frames, start=1):
             if count == 1:
                 stream.height, stream.width = frame_HW.shape

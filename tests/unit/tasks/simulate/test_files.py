@@ -145,6 +145,38 @@ def test_the_latent_state_covers_the_recording(truth: xr.DataTree, animal: Simul
     assert all(name.startswith("latent/") for name in hidden)
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"duration_s": 4.0, "spike_rate_hz": 2.0},
+        {
+            "duration_s": 7.77,
+            "step_s": 0.007,
+            "calcium_rate_hz": 13.0,
+            "camera_rate_hz": 29.97,
+            "audio_rate_hz": 2000.0,
+            "hidden_drivers": 0,
+            "feedback_units": 0,
+            "independent_units": 0,
+            "blinks_per_min": 0.0,
+        },
+    ],
+    ids=["shortest", "uneven rates, no extras"],
+)
+def test_unusual_settings_give_a_valid_session(changes: dict[str, float], tmp_path: Path) -> None:
+    settings = SimulateSettings.model_validate({**SMALL.model_dump(), **changes})
+    animal = simulate_animal(settings, np.random.default_rng(0))
+    path = write_session(animal, tmp_path)
+    bad = [
+        m.message
+        for m in inspect_nwbfile(nwbfile_path=str(path))
+        if m.importance is not Importance.BEST_PRACTICE_SUGGESTION
+    ]
+    assert not bad
+    assert len(read_video(tmp_path / VIDEO_NAME)) == len(animal.body.time_F)
+    describe_truth(animal)
+
+
 def read_video(path: Path) -> np.ndarray:
     """Return grey frames (frame, row, column)."""
     with av.open(str(path)) as film:
