@@ -68,12 +68,13 @@ class TwinSettings(StageSettings):
         description="Numbers of neighbours to choose from; a linear fit takes three times as many.",
     )
     theta_choices: tuple[float, ...] = Field(
-        default=(1.0,),
+        default=(1.0, 3.0),
         min_length=1,
-        description="Rates at which a neighbour's weight falls with its distance.",
+        description="Rates at which a neighbour's weight falls with its distance over the mean "
+        "distance of the neighbours.",
     )
     noise_choices: tuple[float, ...] = Field(
-        default=(0.0, 0.5, 1.0),
+        default=(0.0, 1.0),
         min_length=1,
         description="Shares of a neighbour's own residual added to the prediction. 0 makes the "
         "twin deterministic, 1 draws as the animal's own next steps scatter.",

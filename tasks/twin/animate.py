@@ -85,7 +85,7 @@ def animate(aligned: xr.DataTree, causal: xr.DataTree, settings: TwinSettings) -
         partial(_library, animal, own, settings),
         settings,
     )
-    linear = fit_bar(animal, settings.own_delays)
+    linear = fit_bar(animal, min(settings.own_delays, chosen.library.depth))
     generated_STC, bar_STC = generate_behaviour(animal, chosen, linear, settings)
     realism = judge_realism(
         Judge(animal.network.behaviours, window),
@@ -218,7 +218,7 @@ def forecast_test(
     """Score short forecasts from real states of the test part; None if all are too short."""
     segment_T, test_T = animal.axis.segment_T, animal.axis.split.test
     good_T = np.isfinite(animal.scaled_TN).all(axis=1)
-    depth = max(chosen.library.depth, settings.own_delays)
+    depth = chosen.library.depth
     wanted = max(settings.forecast_horizons)
     ahead = longest_horizon(good_T, segment_T, test_T, depth, wanted)
     if ahead < min(settings.forecast_horizons):

@@ -13,7 +13,7 @@ from tasks.twin.forecast import ensemble_score, forecast, forecast_starts, longe
 from tasks.twin.generate import Choice
 from tasks.twin.library import Bools, Floats, Library
 
-MEMBERS = 8
+MEMBERS = 4
 
 
 @dataclass(frozen=True)

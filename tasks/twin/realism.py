@@ -44,6 +44,7 @@ class Judge:
         """Return every distance of two records of behaviour, by metric and channel."""
         scores = {(metric, name): value for metric, name, value in self._by_channel(a, b)}
         if len(self.channels) > 1:
+            scores["correlation", ALL] = crosscorrelation_distance(a, b, 0)
             scores["cross_correlation", ALL] = crosscorrelation_distance(a, b, self.window)
             scores["c2st_auc", ALL] = classifier_auc(a, b, self.window)
         return scores
