@@ -1,5 +1,7 @@
 """Gapless stretches of a time axis: the one place that decides what a gap is."""
 
+from itertools import pairwise
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -46,7 +48,7 @@ def split_runs(label_T: NDArray[np.generic]) -> list[slice]:
         return []
     edges = np.flatnonzero(label_T[1:] != label_T[:-1]) + 1
     bounds = [0, *edges.tolist(), len(label_T)]
-    return [slice(a, b) for a, b in zip(bounds[:-1], bounds[1:], strict=True)]
+    return [slice(a, b) for a, b in pairwise(bounds)]
 
 
 def true_runs(

@@ -30,31 +30,40 @@ class Window:
     kernel: Kernel
 
 
-def map_windows(values: da.Array, windows: Sequence[Window], dtype: DTypeLike) -> da.Array:
+def map_windows(
+    values: da.Array, windows: Sequence[Window], dtype: DTypeLike, columns: int | None = None
+) -> da.Array:
     """Apply each window's kernel to its rows and join the outputs along the first axis, lazily.
 
     Parameters
     ----------
     values : (time, ...) dask or NumPy array; blocks of the other axes are worked on separately
     windows : what to read and do for each output block, in order
+    columns : number of output columns, where the kernel sees all input columns at once and
+        makes others of them
 
     Returns
     -------
     (sum of sizes, ...) dask array of `dtype`
     """
     values = da.asarray(values)
-    parts = [_one_window(values, window, dtype) for window in windows if window.size]
+    if columns is not None:
+        values = values.rechunk({1: -1})
+    across = values.chunks[1:] if columns is None else ((columns,),)
+    parts = [_one_window(values, window, dtype, across) for window in windows if window.size]
     if not parts:
-        return da.zeros((0, *values.shape[1:]), dtype=dtype, chunks=(0, *values.chunks[1:]))
+        return da.zeros((0, *map(sum, across)), dtype=dtype)
     return da.concatenate(parts, axis=0)
 
 
-def _one_window(values: da.Array, window: Window, dtype: DTypeLike) -> da.Array:
+def _one_window(
+    values: da.Array, window: Window, dtype: DTypeLike, across: tuple[tuple[int, ...], ...]
+) -> da.Array:
     rows = values[window.source].rechunk({0: -1})
     return rows.map_blocks(
         window.kernel,
         dtype=dtype,
-        chunks=((window.size,), *rows.chunks[1:]),
+        chunks=((window.size,), *across),
         meta=np.empty((0,) * values.ndim, dtype),
     )
 

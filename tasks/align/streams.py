@@ -1,0 +1,162 @@
+"""All streams of a session on one time axis."""
+
+import json
+from collections.abc import Mapping
+from functools import reduce
+
+import dask.array as da
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from schemas.contracts.streams import GROUP_ATTRS
+from schemas.entities import TABLE_KINDS
+from schemas.settings.align import AlignSettings
+from tasks.align.clock import Axis, choose_axis
+from tasks.align.columns import read_columns
+from tasks.align.resample import MOST_ROWS, choose_method, nearest_age, read_source, resample
+from tasks.align.spikes import count_spikes, touched_bins
+
+INVALID_TIMES = "invalid_times"
+"""NWB's table of times that no stream should be trusted in."""
+KEPT_ATTRS = (*GROUP_ATTRS, "measure", "wrap_period", "neurodata_type", "description")
+
+
+def align_streams(preprocessed: xr.DataTree, settings: AlignSettings) -> xr.DataTree:
+    """Bring every stream of a session onto one time axis, lazily.
+
+    Parameters
+    ----------
+    preprocessed : tree of the contract PREPROCESSED
+
+    Returns
+    -------
+    Tree of the contract ALIGNED. Units and channels that were set aside are left out and named
+    in the stream's attribute `excluded`; streams without any column in the root's `left_out`.
+
+    Raises
+    ------
+    NothingToDoError
+        No stream has anything to align.
+    """
+    streams = {n: node.to_dataset(inherit=False) for n, node in preprocessed.children.items()}
+    left_out = {n: why for n, d in streams.items() if (why := _useless(d))}
+    used = {n: d for n, d in streams.items() if n not in left_out}
+    axis = choose_axis(used, settings)
+    broken = _invalid_times(used, axis)
+    tables = {n: d for n, d in used.items() if d.attrs["stream_kind"] in TABLE_KINDS}
+    aligned = {
+        name: _align_stream(stream, axis, broken, settings)
+        for name, stream in used.items()
+        if name not in tables
+    }
+    root = preprocessed.to_dataset(inherit=False)
+    root = root.assign_attrs(left_out=json.dumps(left_out), time_axis=settings.time_axis)
+    groups = {"clock": _clock(axis, aligned), **aligned, **tables}
+    return xr.DataTree.from_dict({"/": root, **{f"/{n}": d for n, d in groups.items()}})
+
+
+def _useless(stream: xr.Dataset) -> str:
+    """Return why a stream has no column to align; empty if it has one."""
+    if stream.attrs["stream_kind"] == "video" and "value" not in stream:
+        return str(stream.attrs.get("no_features", "no features"))
+    if "keep" in stream and not stream["keep"].values.any():
+        reasons = sorted({str(reason) for reason in stream["reason"].values})
+        return f"all set aside: {'; '.join(reasons)}" if reasons else "empty"
+    if "time" in stream.dims and not stream.sizes["time"]:
+        return "no samples"
+    return ""
+
+
+def _invalid_times(streams: Mapping[str, xr.Dataset], axis: Axis) -> NDArray[np.bool_]:
+    """Mark the bins that the recording itself calls invalid."""
+    table = streams.get(INVALID_TIMES)
+    if table is None or table.attrs["stream_kind"] != "intervals":
+        return np.zeros(len(axis.time), bool)
+    spans = np.stack([table["start_time"].values, table["stop_time"].values], axis=1)
+    return touched_bins(axis, spans)
+
+
+def _align_stream(
+    stream: xr.Dataset, axis: Axis, broken: NDArray[np.bool_], settings: AlignSettings
+) -> xr.Dataset:
+    if stream.attrs["stream_kind"] == "spikes":
+        aligned = _align_spikes(stream, axis, broken)
+    else:
+        aligned = _align_samples(stream, axis, broken, settings)
+    attrs = {key: stream.attrs[key] for key in KEPT_ATTRS if key in stream.attrs}
+    return aligned.assign_attrs(
+        {**attrs, **aligned.attrs, "excluded": json.dumps(_excluded(stream))}
+    )
+
+
+def _excluded(stream: xr.Dataset) -> dict[str, str]:
+    """Return the units or channels that were set aside, and why."""
+    if "keep" not in stream:
+        return {}
+    dim = str(stream["keep"].dims[0])
+    rows = zip(stream[dim].values, stream["keep"].values, stream["reason"].values, strict=True)
+    return {str(name): str(reason) for name, keep, reason in rows if not keep}
+
+
+def _align_spikes(stream: xr.Dataset, axis: Axis, broken: NDArray[np.bool_]) -> xr.Dataset:
+    counts, valid = count_spikes(stream, axis)
+    counts[broken], valid[broken] = 0, False
+    units = stream["unit"].values[stream["keep"].values]
+    return xr.Dataset(
+        {
+            "counts": (("time", "unit"), da.from_array(counts, (MOST_ROWS, -1)), {"units": "1"}),
+            "valid": (("time", "unit")[: valid.ndim], valid),
+        },
+        {"time": _time(axis), "unit": np.array(units, dtype=object)},
+        {"primary": "counts", "resampling": "counts per bin"},
+    )
+
+
+def _align_samples(
+    stream: xr.Dataset, axis: Axis, broken: NDArray[np.bool_], settings: AlignSettings
+) -> xr.Dataset:
+    columns = read_columns(stream)
+    source = read_source(np.asarray(stream["time"].values, np.float64), settings.max_gap_periods)
+    method = choose_method(source, axis, settings)
+    whole = ~da.from_array(broken, MOST_ROWS)
+    value = resample(columns.values, source, axis, method, settings)
+    # The mask goes the same way by itself, so that reading it does not compute the values.
+    flags = columns.valid if columns.valid.ndim == 2 else columns.valid[:, None]
+    mask = da.where(flags, np.float32(1), np.float32(np.nan))
+    valid = da.isfinite(resample(mask, source, axis, method, settings))
+    valid = valid if columns.valid.ndim == 2 else valid[:, 0]
+    value = da.where(whole[:, None], value, np.float32(np.nan))
+    valid &= whole if valid.ndim == 1 else whole[:, None]
+    dims = ("time", columns.dim)
+    units = columns.units[0] if len(set(columns.units)) == 1 else "mixed"
+    return xr.Dataset(
+        {
+            columns.variable: (dims, value, {"units": units}),
+            "valid": (dims[: valid.ndim], valid),
+            "age": ("time", nearest_age(source, axis.time), {"units": "s"}),
+            f"{columns.dim}_units": (columns.dim, np.array(columns.units, dtype=object)),
+        },
+        {"time": _time(axis), columns.dim: np.array(columns.labels, dtype=object)},
+        {"primary": columns.variable, "resampling": method},
+    )
+
+
+def _time(axis: Axis) -> xr.Variable:
+    return xr.Variable(("time",), axis.time, {"units": "s", "long_name": "session time"})
+
+
+def _clock(axis: Axis, aligned: Mapping[str, xr.Dataset]) -> xr.Dataset:
+    """Return the shared axis; `segment` is -1 where no stream is valid."""
+    masks = [da.asarray(d["valid"].data) for d in aligned.values()]
+    any_valid = reduce(da.logical_or, [m if m.ndim == 1 else m.any(axis=1) for m in masks])
+    segment = da.where(any_valid, axis.segment, -1).astype(np.int32)
+    return xr.Dataset(
+        {
+            "segment": ("time", segment, {"long_name": "number of the gapless stretch"}),
+            "bin_start": ("time", axis.low, {"units": "s"}),
+            "bin_stop": ("time", axis.high, {"units": "s"}),
+        },
+        {"time": _time(axis)},
+        {"stream_kind": "clock", "rate_hz": axis.rate_hz, "reference": axis.reference},
+    )

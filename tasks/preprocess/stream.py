@@ -1,0 +1,132 @@
+"""What every cleaner does: read the clock, work over whole time, note what was done."""
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import DTypeLike, NDArray
+
+from tasks.common.segments import find_gaps, sample_period
+from tasks.common.windows import whole_time
+
+Times = NDArray[np.float64]
+RowKernel = Callable[[NDArray[Any]], NDArray[Any]]
+
+
+class Clock:
+    """The times of a stream, its gapless stretches, and its rate.
+
+    Attributes
+    ----------
+    time : (time,) float64 seconds
+    segment : (time,) number of the gapless stretch
+    rate_hz : one over the median step; NaN with fewer than two samples
+    """
+
+    def __init__(self, stream: xr.Dataset, max_gap_periods: float) -> None:
+        self.time: Times = np.asarray(stream["time"].values, np.float64)
+        self.segment = find_gaps(self.time, max_gap_periods)
+        self.rate_hz = 1.0 / sample_period(self.time)
+
+    def frames(self, seconds: float) -> int:
+        """Return the number of samples in a duration."""
+        return round(seconds * self.rate_hz) if np.isfinite(self.rate_hz) else 0
+
+
+def over_time(
+    kernel: RowKernel, array: xr.DataArray, dtype: DTypeLike | None = None
+) -> xr.DataArray:
+    """Apply a kernel that needs the whole of time, column by column, lazily.
+
+    Parameters
+    ----------
+    kernel : (row, time) -> (row, time), where the rows are any columns of the array
+    array : (time, ...)
+    dtype : of the result; the array's own floating type if not given
+
+    Returns
+    -------
+    Array of the same shape, coordinates and attributes, without the encoding of the source:
+    a filtered value must not be rounded to the integers it was stored as.
+    """
+    kind = np.dtype(dtype) if dtype is not None else np.result_type(array.dtype, np.float32)
+
+    def on_block(block: NDArray[Any]) -> NDArray[Any]:
+        if block.size == 0:
+            return block.astype(kind)
+        rows = np.moveaxis(block, 0, -1)
+        made = kernel(rows.reshape(-1, rows.shape[-1]))
+        return np.moveaxis(made.reshape(rows.shape), -1, 0).astype(kind)
+
+    data = whole_time(array.data).map_blocks(
+        on_block, dtype=kind, meta=np.empty((0,) * array.ndim, kind)
+    )
+    return xr.DataArray(data, array.coords, array.dims, array.name, dict(array.attrs))
+
+
+def summarise(kernel: RowKernel, array: xr.DataArray) -> NDArray[np.float64]:
+    """Compute one number for each column of a (time, column) array, now.
+
+    Parameters
+    ----------
+    kernel : (row, time) float -> (row,), where rows are columns of the array
+    """
+    data = whole_time(array.data).astype(np.float64)
+    made = data.map_blocks(
+        lambda block: np.asarray(kernel(block.T), np.float64),
+        dtype=np.float64,
+        drop_axis=0,
+        meta=np.empty(0),
+    )
+    return np.asarray(made.compute(), np.float64)
+
+
+def as_float(array: xr.DataArray) -> xr.DataArray:
+    """Return an array as floats, so that it can hold NaN."""
+    return array.astype(np.result_type(array.dtype, np.float32))
+
+
+def is_finite(array: xr.DataArray) -> xr.DataArray:
+    """Tell where an array is finite, without its attributes."""
+    # Keep, then drop: apply_ufunc would drop the units of the time coordinate as well.
+    finite: xr.DataArray = xr.apply_ufunc(np.isfinite, array, dask="allowed", keep_attrs=True)
+    return finite.drop_attrs(deep=False)
+
+
+def replace_primary(stream: xr.Dataset, cleaned: xr.DataArray) -> xr.Dataset:
+    """Put cleaned values in place of the primary variable and keep the old ones as `_raw`."""
+    name = str(stream.attrs["primary"])
+    raw = stream[name]
+    cleaned = cleaned.assign_attrs({**raw.attrs, "ancillary_variables": f"valid {name}_raw"})
+    return stream.assign({name: cleaned, f"{name}_raw": raw}).assign_attrs(raw=f"{name}_raw")
+
+
+def note_operation(stream: xr.Dataset, operation: str, **parameters: Any) -> xr.Dataset:
+    """Add an operation and the parameters it really used to the stream's provenance.
+
+    As movement does with its `log`, but without the time of day: the same input and settings
+    must give the same bytes.
+    """
+    done = json.loads(stream.attrs.get("provenance", "[]"))
+    done.append({"operation": operation, "parameters": parameters})
+    return stream.assign_attrs(provenance=json.dumps(done))
+
+
+def text_variable(dim: str, texts: list[str]) -> xr.Variable:
+    """Return texts as a variable; object dtype, which the lake stores at any length."""
+    return xr.Variable((dim,), np.array([*texts, ""], dtype=object)[:-1])
+
+
+def set_aside(stream: xr.Dataset, dim: str, reasons: Mapping[int, str]) -> xr.Dataset:
+    """Add `keep` and `reason` to a stream's units or channels.
+
+    Parameters
+    ----------
+    reasons : position of a unit or channel -> why it is not used
+    """
+    size = stream.sizes[dim]
+    keep = np.array([n not in reasons for n in range(size)], bool)
+    reason = text_variable(dim, [reasons.get(n, "") for n in range(size)])
+    return stream.assign(keep=((dim,), keep), reason=reason)
