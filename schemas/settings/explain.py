@@ -29,6 +29,7 @@ def _lines(model: BaseModel, depth: int) -> Iterator[str]:
             yield f"{indent}{name}:"
             yield from _lines(value, depth + 1)
         else:
-            plain = model.model_dump(mode="json", include={name})
-            text = yaml.safe_dump(plain, default_flow_style=None, width=1000, sort_keys=False)
-            yield from (indent + line for line in text.rstrip("\n").split("\n"))
+            plain = model.model_dump(mode="json", include={name})[name]
+            # "...": the end of a document, which a bare scalar gets.
+            text = yaml.safe_dump(plain, default_flow_style=True, width=1000, sort_keys=False)
+            yield f"{indent}{name}: {text.removesuffix('...\n').strip()}"
