@@ -72,15 +72,23 @@ def _attributes(holder: h5py.Group | h5py.Dataset) -> str:
 def _values(dataset: h5py.Dataset) -> str:
     """Return a hash of a dataset's shape, type and values."""
     digest = hashlib.sha256(f"{dataset.shape}".encode())
+    try:
+        _digest_values(dataset, digest)
+    except OSError:
+        # A damaged chunk: the stream is left out, the rest of the recording is still itself.
+        return "unreadable"
+    return digest.hexdigest()
+
+
+def _digest_values(dataset: h5py.Dataset, digest: "hashlib._Hash") -> None:
     if h5py.check_string_dtype(dataset.dtype) or dataset.dtype.kind not in "iufb":
         for block in _blocks(dataset):
             digest.update(json.dumps(_plain(dataset, block)).encode())
-        return digest.hexdigest()
+        return
     dtype = dataset.dtype.newbyteorder("<")
     digest.update(str(dtype).encode())
     for block in _blocks(dataset):
         digest.update(np.ascontiguousarray(block, dtype).tobytes())
-    return digest.hexdigest()
 
 
 def _blocks(dataset: h5py.Dataset) -> Iterator[Any]:

@@ -1,7 +1,7 @@
 """Opening NWB files: what cannot be used raises RecordingError with the reason."""
 
 import warnings
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
@@ -41,6 +41,7 @@ class OpenedRecording:
     streams : lazy tree of all streams, as the file has them
     findings : what was odd on opening; full-length checks find more
     assumed_equal : time axes taken for one; full-length checks compare them
+    close_arrays : closes the file behind the streams, which reopens if they are read again
     """
 
     path: Path
@@ -49,7 +50,8 @@ class OpenedRecording:
     session: Session
     streams: xr.DataTree
     findings: tuple[Finding, ...]
-    assumed_equal: tuple[AssumedEqual, ...] = ()
+    assumed_equal: tuple[AssumedEqual, ...]
+    close_arrays: Callable[[], None]
 
 
 @contextmanager
@@ -83,6 +85,7 @@ def read_recording(
                 streams,
                 tuple(context.findings),
                 tuple(context.assumed_equal),
+                context.arrays.close,
             )
         finally:
             context.arrays.close()

@@ -3,7 +3,7 @@
 Attributes of a video stream, all JSON lists with one entry a file:
 
     external_file    paths as the NWB file writes them, relative to itself
-    video_path       absolute paths, null where the file is not there
+    files            absolute paths; of one that is not there, where it should be
     starting_frame   index of the first frame of each file
     frames           "external", "internal" or "missing" (a plain word)
 """
@@ -22,7 +22,7 @@ from tasks.ingest.lazy import FirstRows, LazyArray, RegularAxis, lazy_variable
 from tasks.ingest.names import fallback_name, stream_name
 from tasks.ingest.objects import NwbObject, ReadContext, Stream
 from tasks.ingest.sampled import group_attrs
-from tasks.ingest.sidecars import count_frames, is_remote, resolve_sidecar
+from tasks.ingest.sidecars import count_frames, expected_path, is_remote, resolve_sidecar
 
 NO_BEHAVIOUR = {
     "TwoPhotonSeries": "a raw imaging movie",
@@ -88,9 +88,15 @@ def _external(found: NwbObject, written: list[str], context: ReadContext) -> Ite
             found.path,
             "Frames are matched to times from the start; check for dropped frames.",
         )
+    expected = [expected_path(path, context.folder) for path in written]
     attrs = {
         "external_file": json.dumps(written),
-        "video_path": json.dumps([str(path) if path else None for path in paths]),
+        "files": json.dumps(
+            [
+                str(p or expected_path(w, context.folder))
+                for p, w in zip(paths, written, strict=True)
+            ]
+        ),
         "starting_frame": json.dumps(_starting_frames(found, counted, len(written))),
         "frames": "external" if len(there) == len(paths) else "missing",
     }

@@ -28,6 +28,11 @@ def resolve_sidecar(written: str, folder: Path | None) -> Path | None:
     return None
 
 
+def expected_path(written: str, folder: Path | None) -> str:
+    """Return where a file that is not there should be; a URL stays what it is."""
+    return written if is_remote(written) or folder is None else str(folder / written)
+
+
 def count_frames(path: Path) -> int:
     """Return the number of frames a video's header states, 0 if it states none or is damaged."""
     try:
@@ -37,7 +42,9 @@ def count_frames(path: Path) -> int:
         return 0
 
 
-def describe_sidecars(written: list[str], folder: Path) -> list[dict[str, Any]]:
+def describe_sidecars(
+    written: list[str], folder: Path, *, hashed: bool = True
+) -> list[dict[str, Any]]:
     """Return path, size and hash of each sidecar; null where it is not there."""
     described: list[dict[str, Any]] = []
     for name in sorted(set(written)):
@@ -47,7 +54,7 @@ def describe_sidecars(written: list[str], folder: Path) -> list[dict[str, Any]]:
                 "path": name,
                 "found": None if path is None else str(path),
                 "bytes": None if path is None else path.stat().st_size,
-                "sha256": None if path is None else hash_file(path),
+                "sha256": hash_file(path) if path is not None and hashed else None,
             }
         )
     return described

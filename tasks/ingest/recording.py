@@ -1,0 +1,130 @@
+"""What the lake keeps of a recording beside its streams: identity, origin, findings."""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import h5py
+import xarray as xr
+
+from schemas.entities import Finding, Session
+from schemas.settings.ingest import IngestSettings
+from tasks.ingest.check import CheckReport, check_streams
+from tasks.ingest.hashing import logical_sha256
+from tasks.ingest.inspector import inspect
+from tasks.ingest.opening import OpenedRecording
+from tasks.ingest.sidecars import describe_sidecars
+
+Described = dict[str, Any]
+
+
+def identify_content(opened: OpenedRecording) -> Described:
+    """Return what decides whether two recordings are the same: logical hash and sidecars.
+
+    `identity` covers both: the same NWB file with another video is another recording.
+    """
+    with h5py.File(opened.path, "r") as file:
+        logical = logical_sha256(file)
+    sidecars = describe_sidecars(sidecar_paths(opened.streams), opened.path.resolve().parent)
+    parts = [logical, *(f"{s['path']}\x1f{s['sha256']}" for s in sidecars)]
+    identity = hashlib.sha256("\x1e".join(parts).encode()).hexdigest()
+    return {"identity": identity, "logical_sha256": logical, "sidecars": sidecars}
+
+
+def describe_recording(
+    opened: OpenedRecording, content: Described, byte_sha256: str, settings: IngestSettings
+) -> Described:
+    """Read a recording in full and return recording.json.
+
+    Keys: path, bytes, byte_sha256, logical_sha256, identity, nwb_version, sidecars, session,
+    streams (name -> kind, source, sizes, start_s, stop_s), duration_s, unreadable, findings.
+    """
+    report = check_streams(opened.streams, settings, opened.assumed_equal)
+    findings = [*opened.findings, *report.findings]
+    if settings.inspector:
+        findings += inspect(opened.nwbfile, settings.inspector_seconds)
+    return {
+        "path": str(opened.path.resolve()),
+        "bytes": opened.path.stat().st_size,
+        "byte_sha256": byte_sha256,
+        **content,
+        "nwb_version": opened.nwb_version,
+        "session": describe_session(opened.session),
+        "streams": _describe_streams(opened.streams, report),
+        "duration_s": round(report.duration_s, 6),
+        "unreadable": report.unreadable,
+        "findings": [finding.model_dump() for finding in order_by_severity(findings)],
+    }
+
+
+def describe_session(session: Session) -> Described:
+    """Return a session as plain JSON values, with its key and name."""
+    return {**session.model_dump(mode="json"), "key": session.key, "name": session.name}
+
+
+def order_by_severity(findings: Iterable[Finding]) -> list[Finding]:
+    """Return findings without doubles, errors first."""
+    rank = {"error": 0, "warning": 1, "info": 2}
+    return sorted(dict.fromkeys(findings), key=lambda finding: rank[finding.severity])
+
+
+def sidecar_paths(streams: xr.DataTree) -> list[str]:
+    """Return the paths of all videos that a recording names."""
+    return [
+        path
+        for node in streams.children.values()
+        for path in json.loads(node.attrs.get("external_file", "[]"))
+    ]
+
+
+def sidecars_changed(described: Described, file: Path) -> bool:
+    """Tell, without hashing, whether a recording's videos came, went or changed in size."""
+    for sidecar in described["sidecars"]:
+        now = describe_sidecars([sidecar["path"]], file.resolve().parent, hashed=False)[0]
+        if (now["found"] is None) != (sidecar["sha256"] is None):
+            return True
+        if now["bytes"] != sidecar["bytes"]:
+            return True
+    return False
+
+
+def key_figure(described: Described) -> str:
+    """Return the figure of the result table: "9 streams, 83 units, 1,061 s; 2 findings".
+
+    Findings of no consequence (severity info) are not counted.
+    """
+    streams = {n: s for n, s in described["streams"].items() if n not in described["unreadable"]}
+    neurons = sum(
+        s["sizes"].get("unit", 0) for s in streams.values() if s["kind"] in ("spikes", "calcium")
+    )
+    serious = sum(finding["severity"] != "info" for finding in described["findings"])
+    parts = [
+        _counted(len(streams), "stream"),
+        *([_counted(neurons, "unit")] if neurons else []),
+        f"{described['duration_s']:,.0f} s",
+    ]
+    return ", ".join(parts) + (f"; {_counted(serious, 'finding')}" if serious else "")
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def _describe_streams(streams: xr.DataTree, report: CheckReport) -> Described:
+    return {
+        name: {
+            "kind": node.attrs["stream_kind"],
+            "source": node.attrs["source"],
+            "sizes": {str(dim): int(size) for dim, size in node.sizes.items()},
+            "start_s": _finite(report.spans.get(name, (0.0, 0.0))[0]),
+            "stop_s": _finite(report.spans.get(name, (0.0, 0.0))[1]),
+        }
+        for name, node in streams.children.items()
+    }
+
+
+def _finite(value: float) -> float | None:
+    """Return a number that JSON can hold."""
+    return float(value) if abs(value) < float("inf") else None

@@ -1,0 +1,154 @@
+"""The ingest stage as a Prefect task: a recording identified, checked, and its streams written."""
+
+import time
+import warnings
+from functools import partial
+from pathlib import Path
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from schemas.contracts.streams import STREAMS
+from schemas.entities import ArtifactRef, RunState, StageOutcome
+from schemas.errors import NothingToDoError, RecordingError
+from schemas.settings.ingest import IngestSettings
+from schemas.settings.workspace import WorkspaceSettings
+from tasks.common.digest import hash_file
+from tasks.common.draft import Draft
+from tasks.common.stage import Request, settle_artifact
+from tasks.common.workspace import Workspace
+from tasks.ingest.opening import read_recording
+from tasks.ingest.quarantine import describe_reason, put_in_quarantine, release
+from tasks.ingest.recording import (
+    Described,
+    describe_recording,
+    identify_content,
+    key_figure,
+    sidecars_changed,
+)
+from tasks.ingest.repair import repair_streams
+
+RECORD = "recording.json"
+
+
+@task(name="ingest", cache_policy=NO_CACHE, persist_result=False)
+def ingest_recording(
+    workspace: WorkspaceSettings, path: str, settings: IngestSettings
+) -> StageOutcome:
+    """Validate and catalogue one NWB file and write its streams; or put it in quarantine."""
+    start = time.perf_counter()
+    space = Workspace(workspace)
+    file = Path(path).expanduser().resolve()
+    try:
+        recording = _known_recording(space, file, settings) or _new_recording(space, file, settings)
+        request = Request("streams", "ingest", settings, parents=(recording,))
+        build = partial(_write_streams, file=file, recording=recording, settings=settings)
+        outcome = settle_artifact(space, request, build)
+    except RecordingError as error:
+        return _quarantine(space, file, error, time.perf_counter() - start)
+    return outcome.model_copy(update={"seconds": time.perf_counter() - start})
+
+
+def _known_recording(space: Workspace, file: Path, settings: IngestSettings) -> ArtifactRef | None:
+    """Return the recording that this file, or one of the same bytes, was ingested as."""
+    if not file.is_file():
+        return None
+    stat = file.stat()
+    known = space.catalogue.find_recording_file(str(file), stat.st_size, stat.st_mtime_ns)
+    byte_sha256 = "" if known else hash_file(file)
+    known = known or space.catalogue.find_recording_bytes(byte_sha256)
+    ref = ArtifactRef(kind="recording", id=known) if known else None
+    if ref is None or space.catalogue.find(ref.id) is None:
+        return None
+    described: Described = space.lake.read_json(ref, RECORD)
+    request = _recording_request(space, file, described["identity"], settings)
+    if request.ref != ref or sidecars_changed(described, file):
+        # The code, the settings or a video has changed since: read it again.
+        return None
+    if byte_sha256:
+        _remember(space, file, byte_sha256, ref)
+    return ref
+
+
+def _new_recording(space: Workspace, file: Path, settings: IngestSettings) -> ArtifactRef:
+    """Read a file in full, and make (or find) the recording that it is."""
+    with read_recording(file, settings) as opened:
+        byte_sha256 = hash_file(file)
+        content = identify_content(opened)
+        session_key = space.catalogue.add_session(opened.session)
+        request = _recording_request(space, file, content["identity"], settings, session_key)
+
+        def build(draft: Draft) -> None:
+            described = describe_recording(opened, content, byte_sha256, settings)
+            # The catalogue's name is unique; the session's own may not be.
+            described["session"]["name"] = space.catalogue.session_name(session_key)
+            draft.write_json(RECORD, described)
+            for severity in ("error", "warning", "info"):
+                count = sum(f["severity"] == severity for f in described["findings"])
+                draft.metric(f"findings_{severity}", float(count))
+            draft.key_figure = key_figure(described)
+
+        space.produce(request, build)
+    _remember(space, file, byte_sha256, request.ref)
+    if release(space.lake, byte_sha256):
+        space.catalogue.remove_quarantine(byte_sha256)
+    return request.ref
+
+
+def _recording_request(
+    space: Workspace,
+    file: Path,
+    identity: str,
+    settings: IngestSettings,
+    session_key: str | None = None,
+) -> Request:
+    """Return the request of a recording; a simulated one has its simulation as parent."""
+    origin = space.lake.containing(file)
+    parents = (origin,) if origin is not None else ()
+    return Request(
+        "recording", "ingest", settings, parents, session_key=session_key, identity=identity
+    )
+
+
+def _remember(space: Workspace, file: Path, byte_sha256: str, ref: ArtifactRef) -> None:
+    stat = file.stat()
+    space.catalogue.add_recording_file(
+        str(file), stat.st_size, stat.st_mtime_ns, byte_sha256, ref.id
+    )
+
+
+def _write_streams(
+    draft: Draft, file: Path, recording: ArtifactRef, settings: IngestSettings
+) -> None:
+    described: Described = draft.lake.read_json(recording, RECORD)
+    with read_recording(file, settings) as opened:
+        streams = opened.streams.drop_nodes(described["unreadable"])
+        if not streams.children:
+            raise NothingToDoError(
+                "the recording holds no stream that can be read.",
+                where=str(file),
+                remedy="Its findings say what it holds instead.",
+            )
+        repaired = repair_streams(streams, settings.block_mib)
+        repaired.attrs["session_name"] = described["session"]["name"]
+        with warnings.catch_warnings():
+            # Scaled integers hold no NaN: they come from integers.
+            warnings.filterwarnings("ignore", message="saving variable .* with floating point")
+            draft.write_tree(repaired, STREAMS)
+    draft.fact("byte_sha256", described["byte_sha256"])
+    draft.fact("logical_sha256", described["logical_sha256"])
+    draft.key_figure = key_figure(described)
+
+
+def _quarantine(
+    space: Workspace, file: Path, error: RecordingError, seconds: float
+) -> StageOutcome:
+    """Write down why a file cannot be used; what is no file at all only fails."""
+    if file.is_file():
+        byte_sha256 = hash_file(file)
+        reason = describe_reason(file, byte_sha256, error)
+        put_in_quarantine(space.lake, file, reason)
+        space.catalogue.add_quarantine(byte_sha256, str(file), reason)
+    return StageOutcome(
+        stage="ingest", state=RunState.FAILED, reason=f"quarantined: {error}", seconds=seconds
+    )
