@@ -29,7 +29,7 @@ from tasks.twin.realism import Judge, find_stretches, judge_realism
 from tasks.twin.recording import Axis, read_axis, read_nodes
 
 MIN_WINDOW = 8
-MAX_FORECASTS = 100
+MAX_FORECASTS = 60
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from sklearn.linear_model import LogisticRegression
 
-from tasks.twin.classifier import area_under_curve, classifier_auc
+from tasks.twin.classifier import area_under_curve, classifier_auc, fit_logistic
 from tasks.twin.distances import (
     autocorrelation_distance,
     crosscorrelation_distance,
@@ -72,6 +73,14 @@ def test_classifier_knows_equal_from_different():
     assert classifier_auc([_process(0, 600)], [_process(1, 600, memory=0.2)], 20) > 0.9
 
 
+def test_logistic_regression_agrees_with_scikit_learn():
+    rng = np.random.default_rng(0)
+    features = rng.standard_normal((80, 5))
+    label = (features[:, 0] + rng.standard_normal(80) > 0).astype(int)
+    oracle = LogisticRegression(C=0.1, tol=1e-8).fit(features, label)
+    np.testing.assert_allclose(fit_logistic(features, label)[1:], oracle.coef_[0], atol=1e-4)
+
+
 def test_area_under_curve_counts_ties_half():
     label = np.array([0, 0, 1, 1])
     assert area_under_curve(label, np.array([0.1, 0.4, 0.4, 0.8])) == pytest.approx(0.875)
@@ -99,13 +108,13 @@ def test_control_blocks_have_the_size_of_the_test_part():
 @pytest.fixture(scope="module")
 def verdicts():
     """Verdicts on three twins of one animal: an honest one, a replay, and a wrong one."""
-    length, window = 1200, 20
+    length, window = 1500, 20
     real = _process(0, length)
     index = np.arange(length)
-    train, fitting, test = index < 780, index < 960, index >= 980
+    train, fitting, test = index < 975, index < 1200, index >= 1220
     size = int(test.sum())
     honest = [_process(seed, length) for seed in range(10, 13)]
-    replay = [np.roll(real, length - size - start, axis=0) for start in (50, 200, 400)]
+    replay = [np.roll(real, length - size - start, axis=0) for start in (100, 300, 500)]
     wrong = [_process(seed, length, memory=0.3, mix=-0.5) for seed in range(20, 23)]
     found = {}
     for name, runs in {"honest": honest, "replay": replay, "wrong": wrong}.items():
