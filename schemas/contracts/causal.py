@@ -1,0 +1,64 @@
+"""The causal graph: nodes, what was measured between them, and the edges kept.
+
+`skill[effect, cause]` is how well the effect's history recovers the cause; high means that the
+cause drives the effect. Effect and cause list the nodes that were not excluded; the diagonal is
+NaN. `/truth` is there only for a simulated session: how well skill and plain correlation find its
+edges.
+"""
+
+from schemas.contracts.contract import TEXT, DatasetContract, TreeContract, Variable
+from schemas.contracts.streams import ROOT_ATTRS
+
+_PAIR = ("effect", "cause")
+_NAMES = {"effect": Variable(("effect",), TEXT), "cause": Variable(("cause",), TEXT)}
+
+NODES = DatasetContract(
+    "nodes",
+    {
+        "stream": Variable(("node",), TEXT),
+        "kind": Variable(("node",), TEXT),
+        "behaviour": Variable(("node",), "b"),
+        "embedding_dimension": Variable(("node",), "iu"),
+        "self_skill": Variable(("node",), "f"),
+        "excluded": Variable(("node",), "b"),
+        "reason": Variable(("node",), TEXT),
+    },
+    {"node": Variable(("node",), TEXT)},
+)
+SKILL = DatasetContract(
+    "skill",
+    {
+        "skill": Variable(_PAIR, "f"),
+        "convergence": Variable(("library_size", *_PAIR), "f"),
+        "delta_skill": Variable(_PAIR, "f"),
+        "kendall": Variable(_PAIR, "f"),
+        "correlation": Variable(_PAIR, "f"),
+    },
+    {**_NAMES, "library_size": Variable(("library_size",), "iu")},
+)
+EDGES = DatasetContract(
+    "edges",
+    {
+        "cause": Variable(("edge",), TEXT),
+        "effect": Variable(("edge",), TEXT),
+        "skill": Variable(("edge",), "f"),
+        "delta_skill": Variable(("edge",), "f"),
+        "kendall": Variable(("edge",), "f"),
+    },
+)
+TRUTH_SCORE = DatasetContract(
+    "truth",
+    {
+        "edge": Variable(_PAIR, "b"),
+        "roc_ccm": Variable(("false_positive_rate",), "f"),
+        "roc_correlation": Variable(("false_positive_rate",), "f"),
+    },
+    {**_NAMES, "false_positive_rate": Variable(("false_positive_rate",), "f")},
+    ("auroc_ccm", "auroc_correlation"),
+)
+CAUSAL = TreeContract(
+    "causal",
+    (*ROOT_ATTRS, "split"),
+    groups={"nodes": NODES, "skill": SKILL, "edges": EDGES, "truth": TRUTH_SCORE},
+    optional=frozenset({"truth"}),
+)

@@ -1,0 +1,63 @@
+"""How many delays unfold a node: the dimension in which it predicts itself best."""
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from schemas.settings.causal import CausalSettings
+from tasks.causal.engine import open_engine
+from tasks.causal.problem import CrossMapProblem
+from tasks.causal.rule import CrossMapRule
+from tasks.common.progress import track
+
+
+def embedding_dimensions(nodes: xr.Dataset, settings: CausalSettings) -> xr.Dataset:
+    """Find each node's embedding dimension by its own forecast one sample ahead.
+
+    Parameters
+    ----------
+    nodes : `value` (time, node) standardised, with `segment` (time); attrs `rate_hz`
+
+    Returns
+    -------
+    Dataset (node) with `embedding_dimension`, from 1 to `settings.max_dimension` (or
+    `settings.dimension` for all), and `self_skill`, the correlation of forecast and value there.
+
+    References
+    ----------
+    Sugihara & May 1990, doi:10.1038/344734a0
+    """
+    fixed = settings.dimension
+    tried = [fixed] if fixed else list(range(1, settings.max_dimension + 1))
+    series_NT = np.ascontiguousarray(nodes["value"].to_numpy().T)
+    rule = CrossMapRule(settings.tau, 1, theiler_samples(nodes, settings))
+    highest_N = np.full(len(series_NT), tried[-1])
+    problem = CrossMapProblem(
+        series_NT, series_NT[:0], nodes["segment"].to_numpy(), highest_N, rule
+    )
+    engine = open_engine(problem, settings.backend, settings.threads)
+    blocks = [
+        range(start, min(start + settings.block, len(series_NT)))
+        for start in range(0, len(series_NT), settings.block)
+    ]
+    skill_NE = np.concatenate(
+        [engine.self_skills(block, tried) for block in track(blocks, "embedding dimension")]
+    )
+    best_N = best_dimension(skill_NE)
+    return xr.Dataset(
+        {
+            "embedding_dimension": ("node", np.array(tried)[best_N]),
+            "self_skill": ("node", skill_NE[np.arange(len(best_N)), best_N].astype(np.float32)),
+        },
+        {"node": nodes["node"]},
+    )
+
+
+def best_dimension(skill_NE: NDArray[np.floating]) -> NDArray[np.intp]:
+    """Return the position of the highest skill of each row; the first where undefined or tied."""
+    return np.where(np.isfinite(skill_NE), skill_NE, -np.inf).argmax(axis=1)
+
+
+def theiler_samples(nodes: xr.Dataset, settings: CausalSettings) -> int:
+    """Return the Theiler window in samples of the nodes' time axis."""
+    return round(settings.theiler_s * float(nodes.attrs["rate_hz"]))

@@ -1,0 +1,100 @@
+"""Engines that cross map a problem: interchangeable, because they agree."""
+
+from collections.abc import Sequence
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from tasks.causal.kernels.cpu import CpuEngine
+from tasks.causal.kernels.reference import cross_map, embed, shift
+from tasks.causal.problem import NO_DRAWS, CrossMapProblem, LibraryDraws
+
+Backend = Literal["cpu", "reference"]
+
+
+class Engine(Protocol):
+    """Cross maps blocks of a problem's libraries."""
+
+    def skills(
+        self, libraries: Sequence[int], draws: LibraryDraws = NO_DRAWS
+    ) -> NDArray[np.floating]:
+        """Return the skill (1 + draw, library, target); entry 0 is the full library."""
+
+    def self_skills(
+        self, libraries: Sequence[int], dimensions: Sequence[int]
+    ) -> NDArray[np.floating]:
+        """Return how well each library predicts itself (library, dimension)."""
+
+    def vectors(self, library: int) -> int:
+        """Return how many rows the smallest full library of this series has."""
+
+
+class ReferenceEngine:
+    """The definition, as an engine: slow, for tests and doubts. `dtype` is that of distances."""
+
+    def __init__(self, problem: CrossMapProblem, dtype: DTypeLike = np.float64) -> None:
+        self.problem = problem
+        self.dtype = dtype
+
+    def skills(
+        self, libraries: Sequence[int], draws: LibraryDraws = NO_DRAWS
+    ) -> NDArray[np.float64]:
+        """Return the skill (1 + draw, library, target); entry 0 is the full library."""
+        shape = (1 + len(draws.sizes), len(libraries), len(self.problem.targets_MT))
+        skill_DBM = np.empty(shape)
+        for b, library in enumerate(libraries):
+            for target in range(shape[2]):
+                skill_DBM[0, b, target] = self._skill(library, target, None)
+                for draw in range(len(draws.sizes)):
+                    rows_L = np.flatnonzero(self._exists(library, target))
+                    members_T = np.zeros(len(self.problem.segment_T), np.bool_)
+                    members_T[draws.members(library, draw, rows_L)] = True
+                    skill_DBM[1 + draw, b, target] = self._skill(library, target, members_T)
+        return skill_DBM
+
+    def self_skills(
+        self, libraries: Sequence[int], dimensions: Sequence[int]
+    ) -> NDArray[np.float64]:
+        """Return how well each library predicts itself (library, dimension)."""
+        series = self.problem.libraries_NT
+        segment_T, rule = self.problem.segment_T, self.problem.rule
+        return np.array(
+            [
+                [
+                    cross_map(series[i], series[i], segment_T, e, rule, dtype=self.dtype)
+                    for e in dimensions
+                ]
+                for i in libraries
+            ]
+        )
+
+    def vectors(self, library: int) -> int:
+        """Return how many rows the smallest full library of this series has."""
+        targets = range(len(self.problem.targets_MT))
+        return min(int(self._exists(library, target).sum()) for target in targets)
+
+    def _skill(self, library: int, target: int, members_T: NDArray[np.bool_] | None) -> float:
+        return cross_map(
+            self.problem.libraries_NT[library],
+            self.problem.targets_MT[target],
+            self.problem.segment_T,
+            self.problem.dimension(library, target),
+            self.problem.rule,
+            members_T=members_T,
+            dtype=self.dtype,
+        )
+
+    def _exists(self, library: int, target: int) -> NDArray[np.bool_]:
+        dimension = self.problem.dimension(library, target)
+        segment_T, rule = self.problem.segment_T, self.problem.rule
+        vectors_TE = embed(self.problem.libraries_NT[library], segment_T, dimension, rule.tau)
+        observed_T = shift(self.problem.targets_MT[target], segment_T, rule.tp)
+        return np.isfinite(vectors_TE[:, 0]) & np.isfinite(observed_T)
+
+
+def open_engine(problem: CrossMapProblem, backend: Backend = "cpu", threads: int = 0) -> Engine:
+    """Return the engine of that name, ready to map `problem`; 0 threads means all cores."""
+    if backend == "reference":
+        return ReferenceEngine(problem)
+    return CpuEngine(problem, threads)

@@ -1,0 +1,50 @@
+"""The whole of the stage as one pure function: an aligned tree in, a causal tree out."""
+
+import numpy as np
+import xarray as xr
+
+from schemas.settings.causal import CausalSettings
+from tasks.causal.dimension import embedding_dimensions
+from tasks.causal.graph import causal_tree, correlate_nodes
+from tasks.causal.nodes import gather_nodes
+from tasks.causal.skill import cross_map_convergence
+
+
+def extract_graph(
+    aligned: xr.DataTree, settings: CausalSettings, truth: xr.DataTree | None = None
+) -> xr.DataTree:
+    """Find who drives whom in one session.
+
+    Parameters
+    ----------
+    aligned : tree of the ALIGNED contract
+    settings : samples used, embedding, libraries, rule of an edge
+    truth : tree of the TRUTH contract, if the session is simulated
+
+    Returns
+    -------
+    Tree of the CAUSAL contract
+
+    Raises
+    ------
+    NothingToDoError
+        Fewer than two usable nodes, or too few samples (RecordingTooShortError).
+
+    References
+    ----------
+    Sugihara et al. 2012, doi:10.1126/science.1227079
+    """
+    nodes = gather_nodes(aligned, settings)
+    usable = nodes.isel(node=np.flatnonzero(~nodes["excluded"].to_numpy()))
+    dimensions = embedding_dimensions(usable, settings)
+    skill = cross_map_convergence(usable, dimensions["embedding_dimension"].to_numpy(), settings)
+    skill["correlation"] = correlate_nodes(usable)
+    return causal_tree(nodes, dimensions, skill, settings, aligned.attrs, truth)
+
+
+def summarize_graph(tree: xr.DataTree) -> str:
+    """Return the key figure: edges among pairs, and the typical skill of an edge."""
+    nodes = tree["skill"].sizes["effect"]
+    skill = tree["edges"]["skill"].to_numpy()
+    typical = f", median skill {np.median(skill):.2f}" if skill.size else ""
+    return f"{skill.size:,} edges of {nodes * (nodes - 1):,} pairs{typical}"

@@ -1,0 +1,133 @@
+"""From skills to edges: the rule, the table of nodes, and the tree that is kept."""
+
+from collections.abc import Hashable, Mapping
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from schemas.contracts.causal import CAUSAL
+from schemas.settings.causal import CausalSettings
+from tasks.causal.scoring import common_nodes, score_edges
+
+EDGE_VARIABLES = ("skill", "delta_skill", "kendall")
+
+
+def correlate_nodes(nodes: xr.Dataset) -> xr.DataArray:
+    """Return Pearson's correlation (effect, cause) of every pair over the samples both have.
+
+    The plain alternative to cross mapping: symmetric, blind to direction. NaN on the diagonal.
+    """
+    values_TN = nodes["value"].to_numpy().astype(np.float64)
+    valid = np.isfinite(values_TN).astype(np.float64)
+    filled = np.nan_to_num(values_TN)
+    count = np.maximum(valid.T @ valid, 1)
+    mean = filled.T @ valid / count  # [i, j]: mean of i where j is valid too
+    square = (filled**2).T @ valid / count - mean**2
+    covariance = filled.T @ filled / count - mean * mean.T
+    scale = np.sqrt(np.clip(square * square.T, 1e-12, None))
+    correlation = np.clip(covariance / scale, -1, 1).astype(np.float32)
+    np.fill_diagonal(correlation, np.nan)
+    names = nodes["node"].to_numpy()
+    return xr.DataArray(correlation, {"effect": names, "cause": names}, ("effect", "cause"))
+
+
+def select_edges(skill: xr.Dataset, settings: CausalSettings) -> xr.Dataset:
+    """Keep the pairs whose skill is high, rises with the library, and rises steadily.
+
+    Returns
+    -------
+    Dataset (edge), highest skill first: `cause`, `effect` and what was measured
+    """
+    kept = (
+        (skill["skill"] >= settings.min_skill)
+        & (skill["delta_skill"] >= settings.min_delta_skill)
+        & (skill["kendall"] >= settings.min_kendall)
+    ).to_numpy()
+    effect, cause = np.nonzero(kept)
+    strength = skill["skill"].to_numpy()[effect, cause]
+    order = np.argsort(-strength, kind="stable")
+    effect, cause = effect[order], cause[order]
+    names = skill["effect"].to_numpy().astype(str)
+    measured = {
+        name: ("edge", skill[name].to_numpy()[effect, cause].astype(np.float32))
+        for name in EDGE_VARIABLES
+    }
+    return xr.Dataset(
+        {"cause": ("edge", names[cause]), "effect": ("edge", names[effect]), **measured}
+    )
+
+
+def describe_nodes(nodes: xr.Dataset, dimensions: xr.Dataset) -> xr.Dataset:
+    """Return the table of all nodes; excluded ones have dimension 0 and NaN self-skill."""
+    kept = ~nodes["excluded"].to_numpy()
+    dimension_N = np.zeros(len(kept), np.int32)
+    dimension_N[kept] = dimensions["embedding_dimension"]
+    self_skill_N = np.full(len(kept), np.nan, np.float32)
+    self_skill_N[kept] = dimensions["self_skill"]
+    return xr.Dataset(
+        {
+            "stream": ("node", _text(nodes["stream"])),
+            "kind": ("node", _text(nodes["kind"])),
+            "behaviour": ("node", nodes["behaviour"].to_numpy()),
+            "embedding_dimension": ("node", dimension_N),
+            "self_skill": ("node", self_skill_N),
+            "excluded": ("node", ~kept),
+            "reason": ("node", _text(nodes["reason"])),
+        },
+        {"node": _text(nodes["node"])},
+    )
+
+
+def score_against_truth(skill: xr.Dataset, truth: xr.DataTree) -> xr.Dataset:
+    """Return how well skill and |correlation| find the true edges of a simulation."""
+    edge_EC = truth.children["graph"].to_dataset(inherit=False)["edge"]
+    by_skill = score_edges(skill["skill"], edge_EC)
+    by_correlation = score_edges(abs(skill["correlation"]), edge_EC)
+    names = common_nodes(skill["skill"], edge_EC)
+    known = edge_EC.sel(effect=names, cause=names)
+    rate = "false_positive_rate"
+    return xr.Dataset(
+        {
+            "edge": (("effect", "cause"), known.to_numpy().astype(bool)),
+            "roc_ccm": (rate, by_skill.true_positive_rate),
+            "roc_correlation": (rate, by_correlation.true_positive_rate),
+        },
+        {"effect": names, "cause": names, rate: by_skill.false_positive_rate},
+        {
+            "auroc_ccm": by_skill.auroc,
+            "auroc_correlation": by_correlation.auroc,
+            "edges": by_skill.edges,
+            "pairs": by_skill.pairs,
+        },
+    )
+
+
+def causal_tree(
+    nodes: xr.Dataset,
+    dimensions: xr.Dataset,
+    skill: xr.Dataset,
+    settings: CausalSettings,
+    session_attrs: Mapping[Hashable, object],
+    truth: xr.DataTree | None = None,
+) -> xr.DataTree:
+    """Put the graph together as the CAUSAL contract wants it.
+
+    nodes : all nodes, excluded ones too; dimensions, skill : of the others
+    """
+    root = {**session_attrs, "split": settings.split.model_dump_json(), "use": settings.use}
+    groups = {
+        "/": xr.Dataset(attrs=root),
+        "/nodes": describe_nodes(nodes, dimensions),
+        "/skill": skill,
+        "/edges": select_edges(skill, settings),
+    }
+    if truth is not None:
+        groups["/truth"] = score_against_truth(skill, truth)
+    tree = xr.DataTree.from_dict(groups)
+    CAUSAL.check(tree)
+    return tree
+
+
+def _text(array: xr.DataArray) -> NDArray[np.str_]:
+    return array.to_numpy().astype(str)

@@ -1,0 +1,70 @@
+"""Targets laid out for the lookup: time-major tiles, one set for all that share neighbours."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tasks.causal.kernels.vectors import LANES
+from tasks.causal.padding import PaddedAxis
+from tasks.causal.problem import CrossMapProblem
+
+
+@dataclass(frozen=True)
+class TargetSet:
+    """Targets that share their neighbours: same gaps, same dimension.
+
+    targets_M : their positions among all targets
+    dimension : embedding dimension, or 0 for the library's own
+    penalty_P : (padded,) 0 where all are observed, NaN elsewhere
+    tiles_IPJ : (tile, padded, 64) values moved by tp, 0 where not observed
+    """
+
+    targets_M: NDArray[np.intp]
+    dimension: int
+    penalty_P: NDArray[np.float32]
+    tiles_IPJ: NDArray[np.float32]
+
+
+def divide_targets(problem: CrossMapProblem, axis: PaddedAxis) -> list[TargetSet]:
+    """Divide the targets by their gaps and, where it is theirs that counts, by dimension."""
+    moved_MP = _moved(axis.spread(problem.without_gaps(problem.targets_MT)), problem.rule.tp, axis)
+    seen_MP = np.isfinite(moved_MP)
+    dimension_M = (
+        np.zeros(len(seen_MP), np.int64) if problem.dimension_M is None else problem.dimension_M
+    )
+    groups: dict[tuple[bytes, int], list[int]] = {}
+    for m, (seen_P, dimension) in enumerate(zip(seen_MP, dimension_M, strict=True)):
+        groups.setdefault((np.packbits(seen_P).tobytes(), int(dimension)), []).append(m)
+    return [
+        _target_set(moved_MP[members], np.array(members), dimension)
+        for (_, dimension), members in groups.items()
+    ]
+
+
+def single_target(series_P: NDArray[np.float32], tp: int, axis: PaddedAxis) -> TargetSet:
+    """Return the set of one padded series: itself as the target."""
+    return _target_set(_moved(series_P[None], tp, axis), np.array([0]), 0)
+
+
+def _moved(padded_MP: NDArray[np.float32], tp: int, axis: PaddedAxis) -> NDArray[np.float32]:
+    """Return y[t+tp] at row t; NaN where there is no sample at either."""
+    moved_MP = np.full_like(padded_MP, np.nan)
+    moved_MP[:, axis.row_T] = np.roll(padded_MP, -tp, axis=1)[:, axis.row_T]
+    return moved_MP
+
+
+def _target_set(
+    moved_MP: NDArray[np.float32], targets_M: NDArray[np.intp], dimension: int
+) -> TargetSet:
+    seen_P = np.isfinite(moved_MP[0])
+    penalty_P = np.where(seen_P, 0, np.nan).astype(np.float32)
+    return TargetSet(targets_M, dimension, penalty_P, _tiles(np.where(seen_P, moved_MP, 0)))
+
+
+def _tiles(values_MP: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return (tile, padded, 64), the last tile filled up with zeros."""
+    count = -(-len(values_MP) // LANES)
+    filled = np.zeros((count * LANES, values_MP.shape[1]), np.float32)
+    filled[: len(values_MP)] = values_MP
+    return np.ascontiguousarray(filled.reshape(count, LANES, -1).transpose(0, 2, 1))

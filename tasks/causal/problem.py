@@ -1,0 +1,75 @@
+"""What is cross mapped with what: the input every engine takes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tasks.causal.rule import CrossMapRule
+
+
+@dataclass(frozen=True)
+class CrossMapProblem:
+    """Libraries, targets and the embedding, on one time axis.
+
+    Series should be standardised: the engines work in float32. Non-finite values, and samples of
+    segment -1, are gaps.
+
+    libraries_NT : (library, time) series whose history is embedded: the effects
+    targets_MT : (target, time) series to be recovered: the causes
+    segment_T : (time,) number of the gapless stretch, -1 where there are no data
+    dimension_N : (library,) embedding dimension of each library
+    rule : tau, tp and Theiler window
+    dimension_M : (target,) if given, a library is embedded for each target in the target's own
+        dimension (as kEDM and mpEDM do), else in the library's (as pyEDM does)
+    """
+
+    libraries_NT: NDArray[np.floating]
+    targets_MT: NDArray[np.floating]
+    segment_T: NDArray[np.integer]
+    dimension_N: NDArray[np.integer]
+    rule: CrossMapRule
+    dimension_M: NDArray[np.integer] | None = None
+
+    @cached_property
+    def longest(self) -> int:
+        """The highest dimension that is embedded."""
+        dimensions = self.dimension_N if self.dimension_M is None else self.dimension_M
+        return int(dimensions.max())
+
+    def without_gaps(self, series_NT: NDArray[np.floating]) -> NDArray[np.floating]:
+        """Return series with NaN wherever they hold no data: outside segments, and infinities."""
+        return np.where((self.segment_T >= 0) & np.isfinite(series_NT), series_NT, np.nan)
+
+    def dimension(self, library: int, target: int) -> int:
+        """Return the dimension that `library` is embedded in to recover `target`."""
+        if self.dimension_M is None:
+            return int(self.dimension_N[library])
+        return int(self.dimension_M[target])
+
+
+@dataclass(frozen=True)
+class LibraryDraws:
+    """Random libraries: how many members each has, and where their random numbers come from.
+
+    Draw d of library i takes its numbers from a stream of its own, SeedSequence(seed,
+    spawn_key=(i, d)): independent between draws, sizes and libraries (pyEDM 2.5 shares one), and
+    the same however libraries are divided into blocks.
+    """
+
+    sizes: Sequence[int]
+    seed: int
+
+    def members(
+        self, library: int, draw: int, candidates_L: NDArray[np.integer]
+    ) -> NDArray[np.integer]:
+        """Return the sorted members that this draw takes of `candidates_L`, without repeats."""
+        stream = np.random.SeedSequence(self.seed, spawn_key=(library, draw))
+        size = min(self.sizes[draw], len(candidates_L))
+        chosen = np.random.default_rng(stream).choice(len(candidates_L), size, replace=False)
+        return candidates_L[np.sort(chosen)]
+
+
+NO_DRAWS = LibraryDraws((), 0)

@@ -1,0 +1,50 @@
+"""The causal stage as a Prefect task: read, extract the graph, write."""
+
+from functools import partial
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from schemas.contracts.causal import CAUSAL
+from schemas.entities import ArtifactRef, StageOutcome
+from schemas.settings.causal import CausalSettings
+from schemas.settings.workspace import WorkspaceSettings
+from tasks.causal.extract import extract_graph, summarize_graph
+from tasks.common.draft import Draft
+from tasks.common.stage import Request, run_stage
+
+
+@task(name="causal", cache_policy=NO_CACHE, persist_result=False)
+def extract_causal_graph(
+    workspace: WorkspaceSettings,
+    aligned: ArtifactRef,
+    settings: CausalSettings,
+    truth: ArtifactRef | None = None,
+) -> StageOutcome:
+    """Find who drives whom among neurons and behaviour; scored if the truth is known."""
+    parents = (aligned,) if truth is None else (aligned, truth)
+    request = Request(kind="causal", stage="causal", settings=settings, parents=parents)
+    return run_stage(
+        workspace, request, partial(_build, aligned=aligned, settings=settings, truth=truth)
+    )
+
+
+def _build(
+    draft: Draft, aligned: ArtifactRef, settings: CausalSettings, truth: ArtifactRef | None
+) -> None:
+    known = None if truth is None else draft.lake.open_tree(truth)
+    tree = extract_graph(draft.lake.open_tree(aligned), settings, known)
+    draft.write_tree(tree, CAUSAL)
+    draft.fact("split", settings.split.model_dump())
+    draft.fact("samples_used", settings.use)
+    draft.fact("seed", settings.seed)
+    draft.metric("excluded_nodes", int(tree["nodes"]["excluded"].sum()))
+    draft.metric("edges", tree["edges"].sizes.get("edge", 0))
+    if known is not None:
+        scores = tree["truth"].attrs
+        better = scores["auroc_ccm"] > scores["auroc_correlation"]
+        draft.metric(
+            "auroc_ccm", scores["auroc_ccm"], scores["auroc_correlation"],
+            "pass" if better else "warn", "threshold: AUROC of plain correlation",
+        )  # fmt: skip
+    draft.key_figure = summarize_graph(tree)
