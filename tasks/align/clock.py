@@ -56,13 +56,13 @@ def choose_axis(streams: Streams, settings: AlignSettings) -> Axis:
     if settings.time_axis == "stream":
         return _named_axis(streams, settings)
     if settings.time_axis == "rate":
-        return rate_axis(_coverage(_neural(sampled) or sampled, settings), settings.rate_hz)
+        return _binned_axis(_neural(sampled) or sampled, settings, settings.rate_hz)
     if calcium := _of_kind(sampled, {"calcium"}):
         # Most units first, then by name: the same choice for the same recording.
         name = min(calcium, key=lambda n: (-int(calcium[n]["keep"].sum()), n))
         return stream_axis(name, _time_of(calcium[name]), settings.max_gap_periods)
     if neural := _neural(sampled):
-        return rate_axis(_coverage(neural, settings), settings.rate_hz)
+        return _binned_axis(neural, settings, settings.rate_hz)
     return _behaviour_axis(sampled, settings)
 
 
@@ -88,7 +88,11 @@ def _behaviour_axis(streams: Streams, settings: AlignSettings) -> Axis:
     name = min(rates, key=lambda n: (-rates[n], n))
     if rates[name] <= settings.max_behaviour_rate_hz * ALMOST:
         return stream_axis(name, _time_of(chosen[name]), settings.max_gap_periods)
-    return rate_axis(_coverage({name: chosen[name]}, settings), settings.max_behaviour_rate_hz)
+    return _binned_axis({name: chosen[name]}, settings, settings.max_behaviour_rate_hz)
+
+
+def _binned_axis(streams: Streams, settings: AlignSettings, rate_hz: float) -> Axis:
+    return rate_axis(_coverage(streams, settings, rate_hz), rate_hz)
 
 
 def stream_axis(name: str, time: Times, max_gap_periods: float) -> Axis:
@@ -124,10 +128,14 @@ def rate_axis(stretches: NDArray[np.float64], rate_hz: float) -> Axis:
     return Axis(start + (place + 0.5) / rate_hz, low, high, segment, rate_hz, "rate")
 
 
-def _coverage(streams: Streams, settings: AlignSettings) -> NDArray[np.float64]:
-    """Return the stretches of time in which at least one of the streams was recorded."""
+def _coverage(streams: Streams, settings: AlignSettings, rate_hz: float) -> NDArray[np.float64]:
+    """Return the stretches of time in which at least one of the streams was recorded.
+
+    Pauses shorter than a bin do not end a stretch: a lost frame of a fast camera must not shift
+    the bins after it. The bin with the pause is valid or not by what it holds.
+    """
     spans = [span for dataset in streams.values() for span in _spans(dataset, settings)]
-    return merge_spans(np.array(spans, np.float64).reshape(-1, 2), 1e-3 / settings.rate_hz)
+    return merge_spans(np.array(spans, np.float64).reshape(-1, 2), 1.0 / rate_hz)
 
 
 def _spans(stream: xr.Dataset, settings: AlignSettings) -> Iterable[tuple[float, float]]:

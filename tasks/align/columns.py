@@ -77,7 +77,7 @@ def _apply(function: np.ufunc, array: xr.DataArray) -> xr.DataArray:
 
 
 def _pose_columns(stream: xr.Dataset) -> Columns:
-    """Return points as `keypoint_x`, `keypoint_y`, ..., then speed and heading of each animal.
+    """Return points as `keypoint_x`, ...; then speed and, if the body tells it, heading.
 
     With more than one animal its name comes first.
     """
@@ -92,8 +92,11 @@ def _pose_columns(stream: xr.Dataset) -> Columns:
                 parts.append((f"{front}{keypoint}_{axis}", units, place.where(known)))
         speed, heading = stream["speed"].isel(individual=i), stream["heading"].isel(individual=i)
         parts.append((f"{front}speed", f"{units}/s", speed))
-        parts.append((f"{front}heading_cos", "1", _apply(np.cos, heading)))
-        parts.append((f"{front}heading_sin", "1", _apply(np.sin, heading)))
+        # The course of an animal that stands is unknown, and noise if it hardly moves: only a
+        # heading read off the body is a channel.
+        if heading.attrs.get("derived_from") == "body axis":
+            parts.append((f"{front}heading_cos", "1", _apply(np.cos, heading)))
+            parts.append((f"{front}heading_sin", "1", _apply(np.sin, heading)))
     values = da.stack([da.asarray(array.data) for _, _, array in parts], axis=1)
     values = values.rechunk({1: -1})
     return Columns(values, da.isfinite(values), [p[0] for p in parts], [p[1] for p in parts])

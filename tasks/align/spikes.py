@@ -40,7 +40,7 @@ def _observed(stream: xr.Dataset, axis: Axis, keep: NDArray[np.int64]) -> NDArra
         spans = observed_spans(stream)
         if not len(spans):
             return np.zeros(len(axis.time), bool)
-        return np.logical_and(axis.high >= spans[0, 0], axis.low <= spans[0, 1])
+        return touched_bins(axis, spans)
     start, stop = stream["observed_start"].values, stream["observed_stop"].values
     owner = stream["observed_unit"].values
     spans = np.stack([start, stop], axis=1)
@@ -59,7 +59,10 @@ def covered_bins(axis: Axis, spans: Span) -> NDArray[np.bool_]:
     if not len(joined):
         return np.zeros(len(axis.time), bool)
     place = np.searchsorted(joined[:, 0], axis.low + slack, side="right") - 1
-    return np.logical_and(place >= 0, axis.high <= joined[np.maximum(place, 0), 1] + slack)
+    inside: NDArray[np.bool_] = np.logical_and(
+        place >= 0, axis.high <= joined[np.maximum(place, 0), 1] + slack
+    )
+    return inside
 
 
 def touched_bins(axis: Axis, spans: Span) -> NDArray[np.bool_]:
@@ -68,4 +71,7 @@ def touched_bins(axis: Axis, spans: Span) -> NDArray[np.bool_]:
     if not len(joined):
         return np.zeros(len(axis.time), bool)
     place = np.searchsorted(joined[:, 0], axis.high, side="left") - 1
-    return np.logical_and(place >= 0, axis.low < joined[np.maximum(place, 0), 1])
+    inside: NDArray[np.bool_] = np.logical_and(
+        place >= 0, axis.low < joined[np.maximum(place, 0), 1]
+    )
+    return inside

@@ -32,7 +32,7 @@ def _build(draft: Draft, preprocessed: ArtifactRef, settings: AlignSettings) -> 
     # Read back: what was written is cheaper to measure than what would be computed again.
     written = open_tree(draft.path / TREE_NAME)
     draft.metrics.extend(measure_alignment(written))
-    clock = written["clock"].to_dataset(inherit=False)
+    clock = written.children["clock"].to_dataset(inherit=False)
     draft.fact(
         "time_axis",
         {

@@ -122,6 +122,7 @@ def _heading(position: xr.DataArray, velocity: xr.DataArray, front: str, back: s
     return heading.drop_vars("space", errors="ignore").assign_attrs(
         units="rad",
         wrap_period=2 * np.pi,
+        derived_from="body axis" if front else "course",
         long_name=f"from {back} to {front}" if front else "course",
     )
 

@@ -14,6 +14,10 @@ from tasks.common.progress import report_progress
 from tasks.preprocess.stream import Clock, note_operation, text_variable
 
 FEATURES = ("motion_energy", "brightness", "contrast", "focus")
+IMAGE = "image"
+"""Variable of pictures kept inside the recording."""
+IMAGES_AT_ONCE = 64
+REPORT_EVERY = 500
 Frame = NDArray[np.float32]
 
 
@@ -27,9 +31,11 @@ def measure_video(name: str, stream: xr.Dataset, settings: PreprocessSettings) -
     with the reason in the attribute `no_features`.
     """
     clock = Clock(stream, settings.max_gap_periods)
-    files = [Path(p) for p in json.loads(stream.attrs.get("files", "[]"))]
-    measured, reason = _measure_files(name, files, settings.video.width, len(clock.time))
-    stream = stream.assign_attrs(frames_in_video=len(measured), frames_in_recording=len(clock.time))
+    measured, reason = _measure_all(name, stream, settings.video.width)
+    # Pictures kept inside the recording stay in the parent artifact.
+    stream = stream.drop_vars(IMAGE, errors="ignore").assign_attrs(
+        frames_in_video=len(measured), frames_in_recording=len(clock.time)
+    )
     if reason:
         none = xr.DataArray(np.zeros(len(clock.time), bool), dims="time")
         passed = stream.assign(valid=none).assign_attrs(no_features=reason, raw="frame_index")
@@ -43,26 +49,45 @@ def measure_video(name: str, stream: xr.Dataset, settings: PreprocessSettings) -
     return note_operation(features, "measure_frames", **settings.video.model_dump())
 
 
-def _measure_files(
-    name: str, files: Sequence[Path], width: int, expected: int
-) -> tuple[NDArray[np.float32], str]:
-    """Return the features of all frames, (frame, feature), or why there are none."""
-    nothing = np.zeros((0, len(FEATURES)), np.float32)
-    if not files:
-        return nothing, "the recording names no video file"
+def _measure_all(name: str, stream: xr.Dataset, width: int) -> tuple[NDArray[np.float32], str]:
+    """Return the features of all frames, (frame, feature), or why there are none.
+
+    A video that breaks off (a copy cut short) gives the frames before the break.
+    """
+    files = [Path(path) for path in json.loads(stream.attrs.get("files", "[]"))]
+    reason = "the video has no frames"
     if missing := [path.name for path in files if not path.is_file()]:
-        return nothing, f"{', '.join(missing)} not found"
-    rows = []
+        files, reason = [], f"{', '.join(missing)} not found"
+    elif not files and IMAGE not in stream:
+        reason = "the recording names no video file"
+    frames = read_images(stream[IMAGE], width) if IMAGE in stream else _read_files(files, width)
+    rows: list[NDArray[np.float32]] = []
     try:
-        for path in files:
-            for row in measure_frames(read_frames(path, width)):
-                rows.append(row)
-                if len(rows) % 500 == 0:
-                    report_progress(f"video {name}", len(rows), max(expected, len(rows)))
+        for row in measure_frames(frames):
+            rows.append(row)
+            if len(rows) % REPORT_EVERY == 0:
+                total = max(stream.sizes["time"], len(rows))
+                report_progress(f"video {name}", len(rows), total)
     except av.FFmpegError as error:
-        if not rows:
-            return nothing, f"the video cannot be decoded ({error})"
-    return (np.stack(rows), "") if rows else (nothing, "the video has no frames")
+        reason = f"the video cannot be decoded ({error})"
+    return (np.stack(rows), "") if rows else (np.zeros((0, len(FEATURES)), np.float32), reason)
+
+
+def _read_files(files: Sequence[Path], width: int) -> Iterator[Frame]:
+    for path in files:
+        yield from read_frames(path, width)
+
+
+def read_images(images: xr.DataArray, width: int) -> Iterator[Frame]:
+    """Yield pictures kept inside the recording, (time, width, height[, colour]), in grey levels.
+
+    Every n-th pixel is taken, so that about `width` are left.
+    """
+    step = max(images.shape[1] // width, 1)
+    for first in range(0, len(images), IMAGES_AT_ONCE):
+        block = images[first : first + IMAGES_AT_ONCE, ::step, ::step].values.astype(np.float32)
+        grey = block if block.ndim == 3 else block[..., :3].mean(-1)
+        yield from grey
 
 
 def read_frames(path: Path, width: int) -> Iterator[Frame]:
