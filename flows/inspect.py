@@ -9,8 +9,9 @@ from flows import console
 from schemas.errors import NotFoundError
 from schemas.settings.workspace import WorkspaceSettings
 from tasks.common.doctor import examine, repair_problems
-from tasks.common.lineage import draw_lineage, trace_lineage
+from tasks.common.lineage import trace_lineage
 from tasks.common.lineage_export import export_openlineage, export_rocrate
+from tasks.common.lineage_picture import draw_lineage
 from tasks.common.workspace import Workspace
 
 SERVE = Path(__file__).resolve().parents[1] / "deployments" / "serve.py"

@@ -15,7 +15,8 @@ from prefect.states import Completed, Failed
 
 from schemas.entities import ArtifactRef, RunState, StageOutcome
 from schemas.settings.workspace import WorkspaceSettings
-from tasks.common.lineage import draw_lineage, trace_lineage
+from tasks.common.lineage import trace_lineage
+from tasks.common.lineage_picture import draw_lineage
 from tasks.common.workspace import Workspace
 
 UPDATE_EVERY_S = 2.0
