@@ -1,0 +1,341 @@
+"""Causal graph: who drives whom, how surely, and what drives behaviour."""
+
+import numpy as np
+import xarray as xr
+from markupsafe import Markup
+from numpy.typing import NDArray
+from plotly import graph_objects as go
+
+from schemas.settings.report import ReportSettings
+from tasks.report.alignment import order_similar
+from tasks.report.elements import (
+    Block,
+    Cell,
+    Chart,
+    Section,
+    cards,
+    details,
+    facts,
+    format_number,
+    heading,
+    note,
+    paragraph,
+    table,
+)
+from tasks.report.evidence import Evidence
+from tasks.report.figures import (
+    INK,
+    MODEL,
+    RIDGE,
+    SERIES,
+    distinct_labels,
+    label,
+    matrix,
+    new_figure,
+    spread,
+)
+from tasks.report.network import Edge, Node, draw_network
+
+TITLE, SLUG = "Causal graph", "causal"
+QUESTION = "Which neurons drive which, and which drive behaviour?"
+READING = (
+    "An arrow from A to B means that B's own history recovers A: A leaves its trace in B, so A "
+    "drives B. Skill is the correlation of recovered and real values (1 is perfect); a cause is "
+    "believed where skill grows as more of the recording is used (convergence)."
+)
+
+
+def write_causal(evidence: Evidence, settings: ReportSettings) -> Section:
+    """Return the skill matrix, the network, convergence, drivers, dimensions and the truth."""
+    tree = evidence.trees.get("causal")
+    if tree is None:
+        return Section(SLUG, TITLE, QUESTION, (note(evidence.why_missing("causal")),), empty=True)
+    nodes, skill, edges = (
+        tree.children[name].to_dataset(inherit=False).load() for name in ("nodes", "skill", "edges")
+    )
+    blocks: list[Block] = [
+        paragraph(READING),
+        _facts(nodes, skill, edges),
+        _excluded(nodes),
+        _matrices(skill, nodes, edges, settings),
+    ]
+    if edges.sizes["edge"]:
+        blocks += [_network(nodes, edges, settings), _convergence(skill, edges, settings)]
+    else:
+        blocks.append(note("No edge passed the criteria: no picture of the graph to draw."))
+    blocks += [heading("What drives each behaviour"), write_drivers(nodes, edges, settings)]
+    if "truth" in tree.children:
+        truth = tree.children["truth"].to_dataset(inherit=False).load()
+        blocks.append(_truth(truth))
+    blocks.append(
+        Chart(
+            "causal-dimensions",
+            draw_dimensions(nodes),
+            "Embedding dimensions",
+            "How many delays of its own past describe a node best.",
+        )
+    )
+    return Section(SLUG, TITLE, QUESTION, tuple(blocks))
+
+
+def _facts(nodes: xr.Dataset, skill: xr.Dataset, edges: xr.Dataset) -> Markup:
+    used = ~nodes["excluded"].values.astype(bool)
+    count = int(skill.sizes["effect"])
+    behaviour = set(names_of(nodes, nodes["behaviour"].values.astype(bool)))
+    onto = sum(str(effect) in behaviour for effect in edges["effect"].values)
+    sizes = skill["library_size"].values
+    return facts(
+        [
+            ("nodes", f"{int(used.sum()):,} of {used.size:,}"),
+            ("pairs", count * (count - 1)),
+            ("edges", edges.sizes["edge"]),
+            ("edges onto behaviour", onto),
+            ("library sizes", f"{sizes.min():,} – {sizes.max():,}" if sizes.size else ""),
+            ("median skill", float(np.nanmedian(skill["skill"])) if count > 1 else None),
+        ]
+    )
+
+
+def names_of(nodes: xr.Dataset, mask: NDArray[np.bool_]) -> list[str]:
+    """Return the names of some nodes."""
+    return [str(name) for name in nodes["node"].values[mask]]
+
+
+def _excluded(nodes: xr.Dataset) -> Markup:
+    left_out = np.flatnonzero(nodes["excluded"].values)
+    rows: list[list[Cell]] = [
+        [str(nodes["node"].values[at]), str(nodes["reason"].values[at])] for at in left_out
+    ]
+    if not rows:
+        return Markup("")
+    return details(f"{len(rows):,} nodes left out", table(["node", "why"], rows))
+
+
+def order_nodes(skill: xr.Dataset, nodes: xr.Dataset, most: int) -> NDArray[np.intp]:
+    """Return indices of the nodes to draw: by stream, similar ones next to each other.
+
+    Of more than `most`, those whose skill (as cause or as effect) is highest.
+    """
+    skill_EC = np.nan_to_num(skill["skill"].values)
+    kept = np.arange(len(skill_EC))
+    if len(kept) > most:
+        strength = np.maximum(skill_EC.max(axis=0), skill_EC.max(axis=1))
+        kept = np.sort(np.argsort(-strength, kind="stable")[:most])
+    stream_of = dict(zip(nodes["node"].values, nodes["stream"].values, strict=True))
+    behaviour_of = dict(zip(nodes["node"].values, nodes["behaviour"].values, strict=True))
+    names = skill["effect"].values[kept]
+    keys = [(bool(behaviour_of[name]), str(stream_of[name])) for name in names]
+    order: list[int] = []
+    for key in sorted(set(keys)):
+        at = kept[[its == key for its in keys]]
+        # A node is alike another if it is driven by, and drives, the same nodes.
+        profile = np.hstack([skill_EC[at][:, kept], skill_EC[kept][:, at].T])
+        order += at[order_similar(profile)].tolist()
+    return np.array(order, np.intp)
+
+
+def _matrices(
+    skill: xr.Dataset, nodes: xr.Dataset, edges: xr.Dataset, settings: ReportSettings
+) -> Block:
+    order = order_nodes(skill, nodes, settings.max_nodes)
+    total = skill.sizes["effect"]
+    if len(order) < 2:
+        return note("Fewer than two nodes are left: there is no matrix to draw.")
+    shown = f"{len(order)} of {total} nodes, those with the highest skill" * (len(order) < total)
+    caption = f"{shown or f'All {total} nodes'}, by stream, then by similarity. Row: effect; "
+    titles = {
+        "skill": ("Skill of cross mapping", "column: cause."),
+        "correlation": ("Plain correlation", "the same pairs, for comparison: it has no direction"),
+    }
+    return tuple(
+        Chart(f"causal-{name}", draw_pairs(skill, order, name), title, caption + rest)
+        for name, (title, rest) in titles.items()
+    )
+
+
+def draw_pairs(skill: xr.Dataset, order: NDArray[np.intp], name: str) -> go.Figure:
+    """Draw one measure of all ordered pairs of nodes, effects down, causes across."""
+    values_EC = skill[name].values[np.ix_(order, order)]
+    names = distinct_labels(skill["effect"].values[order])
+    low, high = (-1.0, 1.0) if name == "correlation" else (0.0, spread(values_EC, (0.01, 0.995))[1])
+    figure = new_figure(480)
+    figure.add_trace(
+        matrix(
+            values_EC,
+            low,
+            high,
+            x=names,
+            y=names,
+            colours="RdBu_r" if name == "correlation" else "Viridis",
+            hovertemplate="%{x} → %{y}<br>" + name + " %{z:.2f}<extra></extra>",
+        )
+    )
+    few = len(names) <= 30
+    figure.update_xaxes(title_text="cause", type="category", showticklabels=few, showgrid=False)
+    figure.update_yaxes(
+        title_text="effect",
+        type="category",
+        autorange="reversed",
+        showticklabels=few,
+        showgrid=False,
+    )
+    return figure
+
+
+def pick_edges(nodes: xr.Dataset, edges: xr.Dataset, settings: ReportSettings) -> list[int]:
+    """Return the edges to draw: the strongest onto each behaviour, then the strongest of all."""
+    effects = [str(name) for name in edges["effect"].values]
+    behaviours = names_of(nodes, nodes["behaviour"].values.astype(bool))
+    onto = [
+        [i for i, effect in enumerate(effects) if effect == name][: settings.drivers]
+        for name in behaviours
+    ]
+    first = [at for group in onto for at in group]
+    picked = dict.fromkeys([*first, *range(len(effects))])
+    return sorted(list(picked)[: max(settings.network_edges, len(first))])
+
+
+def tell_nodes(nodes: xr.Dataset) -> dict[str, Node]:
+    """Return what a picture needs to know of each node."""
+    columns = (nodes[name].values for name in ("node", "kind", "stream", "behaviour"))
+    return {
+        str(node): Node(str(kind), str(stream), bool(behaviour))
+        for node, kind, stream, behaviour in zip(*columns, strict=True)
+    }
+
+
+def _network(nodes: xr.Dataset, edges: xr.Dataset, settings: ReportSettings) -> Chart:
+    picked = pick_edges(nodes, edges, settings)
+    rows = edges.isel(edge=picked)
+    drawn = [
+        Edge(
+            str(cause),
+            str(effect),
+            float(skill),
+            f"skill {skill:.2f}, gained {delta:+.2f} with library size, Kendall τ {tau:.2f}",
+        )
+        for cause, effect, skill, delta, tau in zip(
+            *(rows[name].values for name in ("cause", "effect", "skill", "delta_skill", "kendall")),
+            strict=True,
+        )
+    ]
+    total = edges.sizes["edge"]
+    caption = (
+        f"All {total:,} edges."
+        if len(picked) == total
+        else f"{len(picked):,} of {total:,} edges: the strongest onto each behaviour and overall."
+    )
+    return Chart(
+        "causal-network",
+        draw_network(drawn, tell_nodes(nodes)),
+        "The graph",
+        f"{caption} Diamonds are behaviour; a thick arrow is a high skill; hover over an arrow's "
+        "head for its figures; click on a stream in the legend to hide it.",
+    )
+
+
+def _convergence(skill: xr.Dataset, edges: xr.Dataset, settings: ReportSettings) -> Chart:
+    figure = new_figure(360, x="library size [embedding vectors]", y="skill")
+    sizes = skill["library_size"].values
+    curves = skill["convergence"]
+    for at in range(min(settings.convergence_edges, edges.sizes["edge"])):
+        cause, effect = str(edges["cause"].values[at]), str(edges["effect"].values[at])
+        figure.add_scatter(
+            x=sizes,
+            y=curves.sel(effect=effect, cause=cause).values,
+            mode="lines+markers",
+            line={"color": SERIES[at % len(SERIES)], "width": 1.6},
+            marker={"size": 5},
+            name=f"{label(cause)} → {label(effect)}",
+            hovertemplate="library %{x:,}<br>skill %{y:.3f}",
+        )
+    figure.update_layout(
+        showlegend=True,
+        legend={"orientation": "v", "x": 1.02, "y": 1, "xanchor": "left", "yanchor": "top"},
+    )
+    figure.update_yaxes(rangemode="tozero")
+    return Chart(
+        "causal-convergence",
+        figure,
+        "Convergence of the strongest edges",
+        "Skill that grows with the library is the sign of a causal link; a flat curve is mere "
+        "correlation.",
+    )
+
+
+def write_drivers(nodes: xr.Dataset, edges: xr.Dataset, settings: ReportSettings) -> Markup:
+    """Return a card for each behaviour with its strongest causes."""
+    behaviours = names_of(
+        nodes, nodes["behaviour"].values.astype(bool) & ~nodes["excluded"].values.astype(bool)
+    )
+    if not behaviours:
+        return note("No behaviour channel is a node of the graph.")
+    found = [_driver_card(name, edges, settings.drivers) for name in behaviours]
+    driven = [card for card, count in found if count]
+    others = [name for name, (_, count) in zip(behaviours, found, strict=True) if not count]
+    rest = note(f"No cause was found for: {', '.join(others)}.") if others else Markup("")
+    return cards(driven) + rest
+
+
+def _driver_card(name: str, edges: xr.Dataset, most: int) -> tuple[Markup, int]:
+    onto = np.flatnonzero(edges["effect"].values.astype(str) == name)
+    rows: list[list[Cell]] = [
+        [
+            str(edges["cause"].values[at]),
+            *(format_number(float(edges[key].values[at])) for key in ("skill", "delta_skill")),
+        ]
+        for at in onto[:most]
+    ]
+    more = f"{len(onto)} causes" if len(onto) != 1 else "1 cause"
+    title = Markup("<h4>{} <small>{}</small></h4>").format(name, more)
+    return title + table(["cause", "skill", "Δ skill"], rows), len(onto)
+
+
+def draw_dimensions(nodes: xr.Dataset) -> go.Figure:
+    """Draw how many nodes have which embedding dimension, neurons and behaviour apart."""
+    used = ~nodes["excluded"].values.astype(bool)
+    behaviour = nodes["behaviour"].values.astype(bool)
+    dimensions = nodes["embedding_dimension"].values
+    figure = new_figure(280, x="embedding dimension", y="nodes")
+    for name, mask, colour in (
+        ("neurons", used & ~behaviour, SERIES[1]),
+        ("behaviour", used & behaviour, SERIES[2]),
+    ):
+        values, counts = np.unique(dimensions[mask], return_counts=True)
+        figure.add_bar(x=values, y=counts, name=name, marker={"color": colour}, width=0.7)
+    figure.update_layout(barmode="stack", showlegend=True)
+    figure.update_xaxes(dtick=1)
+    return figure
+
+
+def _truth(truth: xr.Dataset) -> Chart:
+    """Return the ROC curves against the graph that the animal was simulated with."""
+    figure = new_figure(420, x="false positive rate", y="true positive rate")
+    rate = truth["false_positive_rate"].values
+    figure.add_scatter(
+        x=[0, 1], y=[0, 1], mode="lines", line={"dash": "dot", "width": 1}, meta=INK, name="chance"
+    )
+    for name, title, colour in (
+        ("ccm", "cross mapping", MODEL),
+        ("correlation", "plain correlation", RIDGE),
+    ):
+        area = float(truth.attrs[f"auroc_{name}"])
+        figure.add_scatter(
+            x=rate,
+            y=truth[f"roc_{name}"].values,
+            mode="lines",
+            line={"color": colour, "width": 2.2},
+            name=f"{title}, AUROC {area:.3f}",
+        )
+    edges = int(truth["edge"].values.sum())
+    pairs = truth.sizes["effect"] * (truth.sizes["effect"] - 1)
+    figure.update_layout(showlegend=True)
+    figure.update_yaxes(range=[0, 1.01])
+    figure.update_xaxes(range=[0, 1])
+    return Chart(
+        "causal-truth",
+        figure,
+        "Against the truth",
+        f"This animal was simulated: {edges:,} of {pairs:,} pairs are truly connected. The nearer "
+        "a curve is to the upper left corner, the better its ranking of pairs.",
+    )

@@ -1,0 +1,187 @@
+"""What all charts share: colours, axes, labels, packed matrices.
+
+Colours of text, grid and real data come from the page's style when a chart is drawn, so that it
+suits light and dark: a trace whose `meta` says "ink" takes the colour of text.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from plotly import graph_objects as go
+from plotly.subplots import make_subplots
+
+from tasks.report.envelope import Image, Trace
+
+KIND_COLOURS = {
+    "spikes": "#d1495b",
+    "calcium": "#2a9d8f",
+    "lfp": "#7b6cd9",
+    "eye": "#3d8bd4",
+    "pose": "#e08e2b",
+    "video": "#9c755f",
+    "audio": "#c05fa8",
+    "motion": "#5a9e3a",
+    "signal": "#7f8c8d",
+    "events": "#b5952a",
+    "intervals": "#8796a8",
+}
+MODEL, RIDGE, PERSISTENCE, MEAN = "#4f7cff", "#e08e2b", "#8b95a1", "#b39ddb"
+GENERATED = "#e4572e"
+SERIES = ("#4f7cff", "#2a9d8f", "#e08e2b", "#d1495b", "#7b6cd9", "#5a9e3a", "#c05fa8", "#3d8bd4")
+FAINT = "#9aa4b2"
+INK = {"ink": True}
+LEVELS = 100
+NODATA = -128
+LONGEST_LABEL = 36
+
+
+def new_figure(
+    height: int = 320,
+    *,
+    x: str = "",
+    y: str = "",
+    rows: int = 0,
+    shares: Sequence[float] | None = None,
+    columns: int = 1,
+    titles: Sequence[str] | None = None,
+) -> go.Figure:
+    """Return an empty figure; with `rows`, one of subplots that share their time axis."""
+    if rows or columns > 1:
+        figure = make_subplots(
+            rows=max(rows, 1),
+            cols=columns,
+            shared_xaxes=columns == 1,
+            row_heights=list(shares) if shares else None,
+            vertical_spacing=min(0.035, 0.5 / max(rows, 1)) if columns == 1 else 0.12,
+            horizontal_spacing=0.08,
+            subplot_titles=list(titles) if titles else None,
+        )
+    else:
+        figure = go.Figure()
+    figure.update_layout(
+        template=go.layout.Template(),
+        height=height,
+        margin={"l": 64, "r": 24, "t": 40 if titles else 16, "b": 48},
+        hoverlabel={"namelength": -1},
+        legend={"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0},
+        showlegend=False,
+    )
+    if x and not rows:
+        figure.update_xaxes(title_text=x)
+    elif x:
+        figure.update_xaxes(title_text=x, row=max(rows, 1))
+    if y:
+        figure.update_yaxes(title_text=y)
+    return figure
+
+
+def label(text: object) -> str:
+    """Return a name as plotly shows it literally: its own tags escaped, shortened in the middle."""
+    plain = " ".join(str(text).split())
+    if len(plain) > LONGEST_LABEL:
+        plain = f"{plain[: LONGEST_LABEL - 13]}…{plain[-12:]}"
+    return plain.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def distinct_labels(names: Iterable[object]) -> list[str]:
+    """Return labels of which no two are the same, since plotly would merge their rows."""
+    seen: dict[str, int] = {}
+    labels = []
+    for name in names:
+        text = label(name)
+        seen[text] = seen.get(text, 0) + 1
+        labels.append(text if seen[text] == 1 else f"{text} ({seen[text]})")
+    return labels
+
+
+def line(trace: Trace, name: str, colour: str, *, ink: bool = False, **more: Any) -> go.Scatter:
+    """Return a trace as a line; more options go to plotly."""
+    return go.Scatter(
+        x=compact_time(trace.time),
+        y=trace.value,
+        mode="lines",
+        name=name,
+        line={"color": colour, "width": more.pop("width", 1.2)},
+        hovertemplate=more.pop("hover", "%{x:.3f} s<br>%{y:.4g}") + f"<extra>{name}</extra>",
+        meta=INK if ink else None,
+        connectgaps=False,
+        **more,
+    )
+
+
+def compact_time(time_T: NDArray[np.float64]) -> NDArray[np.floating]:
+    """Return times as float32 where that keeps a tenth of a millisecond."""
+    largest = float(np.abs(time_T).max(initial=0.0))
+    return time_T.astype(np.float32) if largest < 800 else time_T
+
+
+def matrix(
+    values_RC: NDArray[np.floating],
+    low: float,
+    high: float,
+    *,
+    colours: str = "Viridis",
+    title: str = "",
+    **more: Any,
+) -> go.Heatmap:
+    """Return a heatmap whose values travel as one byte each; the page's script unpacks them."""
+    return go.Heatmap(
+        z=pack_levels(values_RC, low, high),
+        zmin=low,
+        zmax=high,
+        colorscale=colours,
+        meta={"low": low, "high": high, "levels": LEVELS, "nodata": NODATA},
+        hoverongaps=False,
+        colorbar={
+            "title": {"text": title, "side": "right"},
+            "thickness": 10,
+            "outlinewidth": 0,
+            **more.pop("colorbar", {}),
+        },
+        **more,
+    )
+
+
+def pack_levels(values_RC: NDArray[np.floating], low: float, high: float) -> NDArray[np.int8]:
+    """Quantise values to 0..100 between `low` and `high`, beyond is cut off, NaN is -128."""
+    with np.errstate(invalid="ignore"):
+        level_RC = np.clip((values_RC - low) / (high - low), 0, 1) * LEVELS
+    return np.where(np.isfinite(values_RC), np.nan_to_num(level_RC).round(), NODATA).astype(np.int8)
+
+
+def image_matrix(image: Image, names: Iterable[object], **more: Any) -> go.Heatmap:
+    """Return an image of units scaled to 0..100 % of their own range."""
+    return matrix(
+        image.mean_RB,
+        0,
+        100,
+        x0=image.start + image.seconds / 2,
+        dx=image.seconds,
+        y=distinct_labels(names),
+        hovertemplate="%{y}<br>%{x:.2f} s<br>%{z:.0f} % of its range<extra></extra>",
+        title="% of own range",
+        **more,
+    )
+
+
+def hide_row_names(figure: go.Figure, count: int, **where: int) -> None:
+    """Treat an axis as names, top down, and drop the tick labels where they would overlap."""
+    figure.update_yaxes(
+        type="category", autorange="reversed", showticklabels=count <= 24, showgrid=False, **where
+    )
+
+
+def spread(values: NDArray[np.floating], quantiles: tuple[float, float]) -> tuple[float, float]:
+    """Return two quantiles of the finite values, at least a little apart."""
+    finite = values[np.isfinite(values)]
+    if not finite.size:
+        return 0.0, 1.0
+    low, high = (float(q) for q in np.quantile(finite, quantiles))
+    return (low, high) if high > low else (low - 0.5, low + 0.5)
+
+
+def bar_height(rows: int, *, each: int = 24, extra: int = 90) -> int:
+    """Return the height of a chart with one row an item."""
+    return extra + each * max(rows, 2)
