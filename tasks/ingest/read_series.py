@@ -137,6 +137,8 @@ def _table_columns(
     values = scaled_columns(found, columns, ("time", dim), _gains(found, count, context))
     note_unit(found, context)
     dataset = sampled_dataset(kind, found, values, samples.clock, labels, extra)
+    if table is not None:
+        dataset.attrs[region] = str(table.name)
     yield Stream(stream_name(found), fallback_name(found), dataset)
 
 

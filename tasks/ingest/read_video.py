@@ -91,12 +91,7 @@ def _external(found: NwbObject, written: list[str], context: ReadContext) -> Ite
     expected = [expected_path(path, context.folder) for path in written]
     attrs = {
         "external_file": json.dumps(written),
-        "files": json.dumps(
-            [
-                str(p or expected_path(w, context.folder))
-                for p, w in zip(paths, written, strict=True)
-            ]
-        ),
+        "files": json.dumps([str(path or expected[i]) for i, path in enumerate(paths)]),
         "starting_frame": json.dumps(_starting_frames(found, counted, len(written))),
         "frames": "external" if len(there) == len(paths) else "missing",
     }

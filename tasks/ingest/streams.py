@@ -4,7 +4,8 @@ To read a further family of objects, write a StreamReader and put it into READER
 reader that claims an object reads it with all that it holds.
 """
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 
 import xarray as xr
@@ -75,7 +76,26 @@ def read_streams(nwbfile: Container, context: ReadContext) -> xr.DataTree:
     """
     root = NwbObject("", nwbfile)
     streams = settle_names(list(_walk(root, context)))
+    _note_same_rois(streams, context)
     return xr.DataTree.from_dict({f"/{name}": s.dataset for name, s in streams.items()})
+
+
+def _note_same_rois(streams: Mapping[str, Stream], context: ReadContext) -> None:
+    """Note where several calcium streams are of the same cells: raw, neuropil, deconvolved."""
+    same: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    for name, stream in streams.items():
+        if table := stream.dataset.attrs.get("rois"):
+            same[table, *stream.dataset["unit"].values.tolist()].append(name)
+    for (table, *units), names in same.items():
+        if len(names) > 1:
+            context.note(
+                "same_rois",
+                "warning",
+                f"{', '.join(names)} are of the same {len(units)} ROIs: later stages take them for "
+                f"{len(names) * len(units)} different units.",
+                ", ".join(streams[name].dataset.attrs["source"] for name in names),
+                f"Name all but one in the 'leave_out' setting (table {table}).",
+            )
 
 
 def _walk(found: NwbObject, context: ReadContext) -> Iterator[Stream]:
