@@ -10,6 +10,8 @@ from tasks.causal.problem import CrossMapProblem
 from tasks.causal.rule import CrossMapRule
 from tasks.common.progress import track
 
+_EQUAL = 2e-6
+
 
 def embedding_dimensions(nodes: xr.Dataset, settings: CausalSettings) -> xr.Dataset:
     """Find each node's embedding dimension by its own forecast one sample ahead.
@@ -54,8 +56,12 @@ def embedding_dimensions(nodes: xr.Dataset, settings: CausalSettings) -> xr.Data
 
 
 def best_dimension(skill_NE: NDArray[np.floating]) -> NDArray[np.intp]:
-    """Return the position of the highest skill of each row; the first where undefined or tied."""
-    return np.where(np.isfinite(skill_NE), skill_NE, -np.inf).argmax(axis=1)
+    """Return the position of the highest skill of each row; the first of equals, or of none.
+
+    Skills that differ by less than float32 sums can tell are equal: kernels must agree.
+    """
+    defined_NE = np.where(np.isfinite(skill_NE), skill_NE, -np.inf)
+    return (defined_NE >= defined_NE.max(axis=1, keepdims=True) - _EQUAL).argmax(axis=1)
 
 
 def theiler_samples(nodes: xr.Dataset, settings: CausalSettings) -> int:

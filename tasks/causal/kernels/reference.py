@@ -14,9 +14,10 @@ from numpy.typing import DTypeLike, NDArray
 
 from tasks.causal.rule import MIN_WEIGHT, CrossMapRule, neighbour_count
 
-FLAT = 1e-6
-"""A prediction whose variance is below this part of its mean square plus the target's variance
-is constant: its correlation is undefined (NaN)."""
+FLAT = 1e-3
+"""A prediction whose variance is below this part of its mean square plus the target's is constant
+(its spread is 3 % of its size): its correlation is undefined, NaN. Nearer to zero, float32 sums
+would correlate their own rounding."""
 
 
 def embed(
@@ -36,10 +37,11 @@ def embed(
 def shift(
     series_T: NDArray[np.floating], segment_T: NDArray[np.integer], tp: int
 ) -> NDArray[np.floating]:
-    """Return y[t+tp] at row t; NaN where that is in another segment or outside."""
+    """Return y[t+tp] at row t; NaN where a border or the end lies in between."""
     shifted_T = np.full_like(series_T, np.nan)
     for t in range(max(0, -tp), len(series_T) - max(0, tp)):
-        if segment_T[t] >= 0 and segment_T[t + tp] == segment_T[t]:
+        between = segment_T[min(t, t + tp) : max(t, t + tp) + 1]
+        if segment_T[t] >= 0 and (between == segment_T[t]).all():
             shifted_T[t] = series_T[t + tp]
     return shifted_T
 

@@ -1,0 +1,155 @@
+"""The numba kernels must agree with the reference: ties, gaps and NaN included.
+
+Within 1e-5 on ordinary series. Drawn ones may hold a dozen samples far from their mean, whose
+variance float32 sums know to 1e-4 only.
+"""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from numpy.typing import NDArray
+
+from tasks.causal.engine import ReferenceEngine
+from tasks.causal.kernels.cpu import CpuEngine
+from tasks.causal.kernels.reference import cross_map
+from tasks.causal.nodes import standardise
+from tasks.causal.problem import CrossMapProblem, LibraryDraws
+from tasks.causal.rule import CrossMapRule
+
+rules = st.builds(
+    CrossMapRule, tau=st.integers(1, 3), tp=st.integers(-3, 3), theiler=st.integers(0, 5)
+)
+
+
+@st.composite
+def problems(draw: st.DrawFn) -> CrossMapProblem:
+    """Draw small problems: few values (many ties), NaN, several segments, any rule."""
+    length = draw(st.integers(10, 40))
+    levels = draw(st.sampled_from([2, 5, 1000]))
+    whole = arrays(np.float64, (3, length), elements=st.integers(0, levels).map(float))
+    series_NT = draw(whole)
+    gaps = draw(arrays(np.bool_, (3, length), elements=st.booleans(), fill=st.just(False)))
+    series_NT[gaps & draw(st.booleans())] = np.nan
+    steps = draw(arrays(np.bool_, length, elements=st.booleans(), fill=st.just(False)))
+    segment_T = np.cumsum(steps)
+    if draw(st.booleans()):
+        segment_T[draw(st.integers(0, length - 1))] = -1
+    dimensions = st.lists(st.integers(1, 4), min_size=3, max_size=3).map(np.array)
+    by_target = draw(st.none() | dimensions)
+    return CrossMapProblem(
+        standardise(series_NT.T).T, standardise(series_NT.T).T, segment_T, draw(dimensions),
+        draw(rules), by_target,
+    )  # fmt: skip
+
+
+def reference_skill(problem: CrossMapProblem, dtype: type) -> NDArray[np.float64]:
+    return np.array(
+        [
+            [
+                cross_map(
+                    library_T, target_T, problem.segment_T, problem.dimension(i, j), problem.rule,
+                    dtype=dtype,
+                )
+                for j, target_T in enumerate(problem.targets_MT)
+            ]
+            for i, library_T in enumerate(problem.libraries_NT)
+        ]
+    )  # fmt: skip
+
+
+@given(problems())
+@settings(max_examples=40, deadline=None)
+def test_cpu_agrees_with_the_reference(problem):
+    skill = CpuEngine(problem, threads=1).skills(range(3))[0]
+    np.testing.assert_allclose(skill, reference_skill(problem, np.float32), atol=1e-4)
+
+
+@given(problems(), st.integers(1, 12))
+@settings(max_examples=15, deadline=None)
+def test_random_libraries_agree_with_the_reference(problem, size):
+    draws = LibraryDraws((size, size + 3), seed=3)
+    expected = ReferenceEngine(problem, np.float32).skills(range(3), draws)
+    np.testing.assert_allclose(CpuEngine(problem, 1).skills(range(3), draws), expected, atol=1e-4)
+
+
+@given(problems())
+@settings(max_examples=15, deadline=None)
+def test_self_skill_of_all_dimensions_agrees_with_the_reference(problem):
+    tried = list(range(1, problem.longest + 1))
+    expected = ReferenceEngine(problem, np.float32).self_skills(range(3), tried)
+    np.testing.assert_allclose(
+        CpuEngine(problem, 1).self_skills(range(3), tried), expected, atol=1e-4
+    )
+
+
+def noisy_walks(nodes: int, length: int, seed: int = 0) -> NDArray[np.float32]:
+    rng = np.random.default_rng(seed)
+    common = rng.standard_normal((length, 1)).cumsum(0)
+    walks = rng.standard_normal((length, nodes)).cumsum(0) + common
+    return standardise(walks - np.linspace(walks[0], walks[-1], length)).T
+
+
+@pytest.mark.parametrize("dimension", [1, 3, 7, 20])
+def test_long_series_agree_with_the_float64_reference(dimension):
+    series_NT = noisy_walks(3, 400)
+    problem = CrossMapProblem(
+        series_NT, series_NT, np.zeros(400, int), np.full(3, dimension), CrossMapRule(2, -1, 4)
+    )
+    expected = reference_skill(problem, np.float64)
+    np.testing.assert_allclose(CpuEngine(problem).skills(range(3))[0], expected, atol=1e-5)
+
+
+def test_short_neighbour_lists_are_completed_exactly():
+    # Libraries so small that 128 sorted neighbours do not hold a simplex of members.
+    series_NT = noisy_walks(2, 900)
+    problem = CrossMapProblem(
+        series_NT, series_NT, np.zeros(900, int), np.full(2, 3), CrossMapRule()
+    )
+    draws = LibraryDraws((8, 20, 60), seed=1)
+    expected = ReferenceEngine(problem, np.float32).skills(range(2), draws)
+    np.testing.assert_allclose(CpuEngine(problem).skills(range(2), draws), expected, atol=1e-5)
+
+
+def test_many_targets_fill_several_tiles():
+    series_NT = noisy_walks(130, 150)
+    problem = CrossMapProblem(
+        series_NT[:2], series_NT, np.zeros(150, int), np.full(2, 3), CrossMapRule()
+    )
+    expected = reference_skill(problem, np.float64)
+    np.testing.assert_allclose(CpuEngine(problem).skills(range(2))[0], expected, atol=1e-5)
+
+
+def test_threads_and_blocks_change_no_bit():
+    series_NT = noisy_walks(9, 300)
+    problem = CrossMapProblem(
+        series_NT, series_NT, np.zeros(300, int), np.full(9, 3), CrossMapRule()
+    )
+    draws = LibraryDraws((30, 90), seed=2)
+    whole = CpuEngine(problem, threads=2).skills(range(9), draws)
+    one = CpuEngine(problem, threads=1)
+    pieces = np.concatenate([one.skills(range(i, i + 3), draws) for i in (0, 3, 6)], axis=1)
+    np.testing.assert_array_equal(whole, pieces)
+
+
+def test_offset_and_scale_change_nothing():
+    walks_TN = np.asarray(noisy_walks(4, 300), np.float64).T
+    skills = []
+    for values_TN in (walks_TN, walks_TN * 37 + 1e6):
+        series_NT = standardise(values_TN).T
+        problem = CrossMapProblem(
+            series_NT, series_NT, np.zeros(300, int), np.full(4, 3), CrossMapRule()
+        )
+        skills.append(CpuEngine(problem).skills(range(4))[0])
+    np.testing.assert_allclose(skills[0], skills[1], atol=1e-5)
+
+
+def test_random_streams_are_independent_and_repeat():
+    draws = LibraryDraws((50, 50), seed=4)
+    rows = np.arange(1000, dtype=np.int32)
+    first = draws.members(0, 0, rows)
+    np.testing.assert_array_equal(first, draws.members(0, 0, rows))
+    assert len(np.unique(first)) == 50
+    for library, draw in ((0, 1), (1, 0)):
+        assert len(np.intersect1d(first, draws.members(library, draw, rows))) < 15
