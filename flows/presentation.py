@@ -1,6 +1,8 @@
 """What a Prefect run shows besides its logs: progress, the result table, lineage, the report."""
 
 import time
+from typing import cast
+from uuid import UUID
 
 from prefect import get_run_logger
 from prefect.artifacts import (
@@ -26,19 +28,19 @@ class PrefectProgress:
     """Shows progress as Prefect progress artifacts, one a label, updated every two seconds."""
 
     def __init__(self) -> None:
-        self._known: dict[str, tuple[object, float]] = {}
+        self._known: dict[str, tuple[UUID, float]] = {}
 
     def update(self, label: str, done: float, total: float, note: str = "") -> None:
         """Create or update the progress artifact of `label`."""
         percent = 100.0 * done / total if total else 100.0
         if label not in self._known:
-            artifact = create_progress_artifact(progress=percent, description=label)
+            artifact = cast("UUID", create_progress_artifact(percent, description=label))
             self._known[label] = (artifact, time.monotonic())
             return
         artifact, shown = self._known[label]
         if done >= total or time.monotonic() - shown > UPDATE_EVERY_S:
             text = f"{label}: {note}" if note else label
-            update_progress_artifact(artifact, progress=percent, description=text)  # type: ignore[arg-type]
+            update_progress_artifact(artifact, progress=percent, description=text)
             self._known[label] = (artifact, time.monotonic())
 
 

@@ -2,15 +2,18 @@
 
 from collections.abc import Generator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import dask
-from distributed import Client, LocalCluster, get_client
 
 from schemas.errors import SettingsError
 
+if TYPE_CHECKING:
+    from distributed import Client
+
 
 @contextmanager
-def dask_client(where: str) -> Generator[Client | None]:
+def dask_client(where: str) -> Generator["Client | None"]:
     """Make `where` the place that Dask collections compute in, for the length of the block.
 
     Parameters
@@ -21,8 +24,12 @@ def dask_client(where: str) -> Generator[Client | None]:
     if where == "threads":
         with dask.config.set(scheduler="threads"):
             yield None
-    elif _has_client():
-        yield get_client()
+        return
+    # Imported where it is needed: distributed takes a good part of a second to import.
+    from distributed import Client, LocalCluster
+
+    if (present := _present_client()) is not None:
+        yield present
     elif where == "local":
         with (
             LocalCluster(host="127.0.0.1", dashboard_address=None, threads_per_worker=1) as cluster,
@@ -40,9 +47,10 @@ def dask_client(where: str) -> Generator[Client | None]:
         )
 
 
-def _has_client() -> bool:
+def _present_client() -> "Client | None":
+    from distributed import get_client
+
     try:
-        get_client()
+        return get_client()
     except ValueError:
-        return False
-    return True
+        return None

@@ -12,9 +12,6 @@ from schemas.settings.simulate import SimulateSettings
 from schemas.settings.workspace import WorkspaceSettings
 from tasks.common.draft import Draft
 from tasks.common.stage import Request, run_stage
-from tasks.simulate.animal import simulate_animal
-from tasks.simulate.nwb_session import write_session
-from tasks.simulate.truth import describe_truth
 
 
 @task(name="simulate", cache_policy=NO_CACHE, persist_result=False)
@@ -25,6 +22,11 @@ def simulate_session(workspace: WorkspaceSettings, settings: SimulateSettings) -
 
 
 def _build(draft: Draft, settings: SimulateSettings) -> None:
+    # Imported where it is needed: pynwb takes seconds, and a finished stage never gets here.
+    from tasks.simulate.animal import simulate_animal
+    from tasks.simulate.nwb_session import write_session
+    from tasks.simulate.truth import describe_truth
+
     animal = simulate_animal(settings, np.random.default_rng(settings.seed))
     write_session(animal, draft.path)
     truth = describe_truth(animal)
