@@ -64,21 +64,25 @@ def _dataset(stream: xr.Dataset, voltage: da.Array, kept: NDArray[np.int64]) -> 
 def find_bad_channels(voltage: da.Array, clock: Clock, ratio: float) -> dict[int, str]:
     """Return why channels are bad: flat, or of far more amplitude than the others.
 
-    The amplitude is the median absolute deviation in up to 20 seconds spread over the recording.
+    The amplitude is the median absolute deviation from a straight line, over up to 20 seconds
+    spread over the recording: electrodes drift by more than the signal, and that is no fault.
     """
     size = round(clock.rate_hz) if np.isfinite(clock.rate_hz) else len(voltage)
     starts = np.unique(np.linspace(0, max(len(voltage) - size, 0), NOISE_BLOCKS).astype(int))
     (blocks,) = dask.compute([voltage[s : s + size] for s in starts.tolist()])
-    sample = np.concatenate(blocks).astype(np.float64)
-    if not sample.size:
+    if not voltage.size:
         return {}
-    finite = np.isfinite(sample).all(0)
+    finite = np.all([np.isfinite(block).all(0) for block in blocks], axis=0)
+    # Other channels are left to themselves: detrending refuses NaN.
+    level = [signal.detrend(np.where(finite, b, 0.0).astype(np.float64), axis=0) for b in blocks]
+    sample = np.concatenate(level)
     amplitude = np.zeros(sample.shape[1])
-    usable = sample[:, finite]
-    amplitude[finite] = np.median(np.abs(usable - np.median(usable, axis=0)), axis=0)
-    varies = finite & (np.ptp(np.where(np.isfinite(sample), sample, 0.0), axis=0) > 0)
+    amplitude[finite] = np.median(np.abs(sample[:, finite]), axis=0)
+    varies = finite & np.any([np.ptp(block, axis=0) > 0 for block in blocks], axis=0)
     typical = np.median(amplitude[varies]) if varies.any() else 0.0
-    reasons = {int(n): "does not vary" for n in np.flatnonzero(finite & ~varies)}
+    absent = ~np.any([np.isfinite(block).any(0) for block in blocks], axis=0)
+    reasons = {int(n): "no samples" for n in np.flatnonzero(absent)}
+    reasons |= {int(n): "does not vary" for n in np.flatnonzero(finite & ~varies)}
     for n in np.flatnonzero(varies & (amplitude > ratio * typical)):
         reasons[int(n)] = f"{amplitude[n] / typical:.1f} times the amplitude of the median channel"
     return reasons

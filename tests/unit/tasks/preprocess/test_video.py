@@ -1,0 +1,104 @@
+"""Video features of a small film made here."""
+
+import json
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import xarray as xr
+
+from schemas.settings.preprocess import PreprocessSettings
+from tasks.preprocess.quality import measure_quality
+from tasks.preprocess.video import measure_video
+
+FRAMES = 40
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write an mp4 whose grey level steps up by 100 at frame 20."""
+    path = tmp_path_factory.mktemp("film") / "camera.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=20)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.codec_context.time_base = Fraction(1, 20)
+        for n in range(FRAMES):
+            grey = np.full((48, 64, 3), 50 if n < 20 else 150, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(grey, format="rgb24")))
+        container.mux(stream.encode())
+    return path
+
+
+def video_stream(files: list[Path], times: int = FRAMES) -> xr.Dataset:
+    return xr.Dataset(
+        {"frame_index": ("time", np.arange(times))},
+        {"time": ("time", np.arange(times) / 20, {"units": "s"})},
+        {
+            "stream_kind": "video",
+            "source": "/acquisition/camera",
+            "primary": "frame_index",
+            "files": json.dumps([str(f) for f in files]),
+        },
+    )
+
+
+def test_motion_energy_sees_the_change_and_nothing_else(film: Path) -> None:
+    measured = measure_video("camera", video_stream([film]), PreprocessSettings())
+    features = measured["value"].to_dataset("channel")
+    assert np.nanargmax(features["motion_energy"].values) == 20
+    assert float(features["motion_energy"][20]) == pytest.approx(100, abs=5)
+    assert float(features["motion_energy"].isel(time=slice(22, None)).max()) < 2
+    assert float(features["brightness"][5]) == pytest.approx(50, abs=3)
+    assert float(features["brightness"][35]) == pytest.approx(150, abs=3)
+    assert measured["valid"].values[1:].all()
+    assert measured["valid"].values[0].tolist() == [False, True, True, True]
+
+
+def test_two_files_are_one_film(film: Path) -> None:
+    stream = video_stream([film, film], 2 * FRAMES)
+    measured = measure_video("camera", stream, PreprocessSettings())
+    assert measured.attrs["frames_in_video"] == 2 * FRAMES
+    assert measured["valid"].values[1:].all()
+
+
+def test_times_without_a_frame_are_not_valid_and_reported(film: Path) -> None:
+    measured = measure_video("camera", video_stream([film], FRAMES + 8), PreprocessSettings())
+    assert not measured["valid"].values[FRAMES:].any()
+    tree = xr.DataTree.from_dict({"/camera": measured})
+    mismatch = next(m for m in measure_quality(tree) if m.name == "frame_mismatch:camera")
+    assert mismatch.verdict == "warn"
+    assert "48 frame times, 40 frames" in mismatch.note
+
+
+def test_motion_energy_is_unknown_after_dropped_frames(film: Path) -> None:
+    stream = video_stream([film], 30).assign(
+        frame_index=("time", np.r_[np.arange(10), np.arange(15, 35)])
+    )
+    measured = measure_video("camera", stream, PreprocessSettings())
+    assert np.flatnonzero(~measured["valid"].values[:, 0]).tolist() == [0, 10]
+
+
+def test_a_missing_film_leaves_a_reason(tmp_path: Path) -> None:
+    stream = video_stream([tmp_path / "gone.mp4"])
+    measured = measure_video("camera", stream, PreprocessSettings())
+    assert measured.attrs["no_features"] == "gone.mp4 not found"
+    assert not measured["valid"].any()
+    assert "value" not in measured
+
+
+def test_a_broken_film_leaves_a_reason(tmp_path: Path) -> None:
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"no film at all" * 100)
+    measured = measure_video("camera", video_stream([broken]), PreprocessSettings())
+    assert "cannot be decoded" in measured.attrs["no_features"]
+
+
+def test_pictures_inside_the_recording_are_measured_and_left_there() -> None:
+    pictures = np.zeros((FRAMES, 32, 24, 3), np.uint8)
+    pictures[20:] = 90
+    stream = video_stream([]).assign(image=(("time", "width", "height", "colour"), pictures))
+    measured = measure_video("camera", stream.chunk({"time": 7}), PreprocessSettings())
+    assert "image" not in measured
+    assert float(measured["value"].values[20, 0]) == 90
