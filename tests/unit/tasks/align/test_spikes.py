@@ -1,0 +1,61 @@
+"""Spike counts in bins."""
+
+from collections.abc import Callable
+
+import numpy as np
+import xarray as xr
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tasks.align.clock import rate_axis, stream_axis
+from tasks.align.spikes import count_spikes, covered_bins, touched_bins
+
+Factory = Callable[..., xr.Dataset]
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 2**31), st.sampled_from([1.0, 10.0, 33.3]))
+def test_every_spike_inside_a_bin_is_counted_once(seed: int, rate: float) -> None:
+    rng = np.random.default_rng(seed)
+    trains = [np.sort(rng.uniform(0, 20, n)) for n in (0, 3, 200)]
+    stream = xr.Dataset(
+        {
+            "spike_time": ("spike", np.concatenate(trains)),
+            "unit_index": ("spike", np.repeat([0, 1, 2], [0, 3, 200])),
+            "keep": ("unit", np.array([True, False, True])),
+        },
+        {"unit": ["a", "b", "c"]},
+    )
+    axis = rate_axis(np.array([[1.0, 8.0], [12.0, 19.0]]), rate)
+    counts, valid = count_spikes(stream, axis)
+    assert counts.shape == (len(axis.time), 2)
+    inside = [((axis.low <= t) & (t < axis.high)).any() for t in trains[2]]
+    assert counts[:, 1].sum() == counts[valid, 1].sum() == sum(inside)
+    assert counts[:, 0].sum() == 0
+
+
+def test_bins_outside_the_observed_intervals_are_not_valid(make_spikes: Factory) -> None:
+    stream = make_spikes([np.array([0.05, 0.15, 0.95]), np.array([0.5])]).assign(
+        observed_start=("observation", [0.0, 0.3, 0.0]),
+        observed_stop=("observation", [0.3, 0.8, 0.4]),
+        observed_unit=("observation", [0, 0, 1]),
+    )
+    counts, valid = count_spikes(stream, rate_axis(np.array([[0.0, 1.0]]), 10.0))
+    assert valid[:, 0].tolist() == [True] * 8 + [False] * 2
+    assert valid[:, 1].tolist() == [True] * 4 + [False] * 6
+    assert counts[:, 0].tolist() == [1, 1, 0, 0, 0, 0, 0, 0, 0, 0]
+    assert counts[:, 1].sum() == 0
+
+
+def test_without_observed_intervals_the_spikes_tell(make_spikes: Factory) -> None:
+    axis = stream_axis("calcium", np.arange(10.0), 2.5)
+    _, valid = count_spikes(make_spikes([np.array([2.1, 5.9])]), axis)
+    assert np.flatnonzero(valid).tolist() == [2, 3, 4, 5, 6]
+
+
+def test_covered_and_touched_bins() -> None:
+    axis = rate_axis(np.array([[0.0, 1.0]]), 10.0)
+    spans = np.array([[0.25, 0.5], [0.5, 0.72], [np.nan, 1.0]])
+    assert np.flatnonzero(covered_bins(axis, spans)).tolist() == [3, 4, 5, 6]
+    assert np.flatnonzero(touched_bins(axis, spans)).tolist() == [2, 3, 4, 5, 6, 7]
+    assert not touched_bins(axis, np.zeros((0, 2))).any()
