@@ -3,7 +3,8 @@
 The layout is that of movement: position and confidence over time, space, keypoint, individual.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from tasks.ingest.clocks import same_clock
 from tasks.ingest.kinds import series_kind
@@ -11,6 +12,9 @@ from tasks.ingest.names import fallback_name, slug, stream_name
 from tasks.ingest.objects import AssumedEqual, NwbObject, ReadContext, Stream
 from tasks.ingest.pose_layout import ONE_ANIMAL, Point, Tracked, is_full_grid, pose_dataset
 from tasks.ingest.sampled import Samples, read_samples
+
+ANIMAL = re.compile(r"^((?:ind|individual|animal|subject|mouse|rat|fly|fish|bird)_?\d+)_(.+)$")
+"""How DeepLabCut and others put an animal in front of a keypoint."""
 
 
 class PoseReader:
@@ -61,19 +65,31 @@ def point_stream(found: NwbObject, samples: Samples, context: ReadContext) -> St
 
 
 def split_individuals(names: Sequence[str], nodes: Sequence[str]) -> list[Point]:
-    """Tell individuals from keypoints in names like "ind1_snout", given the skeleton's nodes.
+    """Tell individuals from keypoints in names like "ind1_snout".
 
-    Where the names are not a prefix and a node each, or not every individual has every node, all
-    names are keypoints of one individual.
+    The keypoints are the skeleton's nodes, if every name is a prefix and a node; otherwise what
+    follows a word for an animal and its number. Where neither fits all names, or not every
+    individual has every keypoint, all names are keypoints of one individual.
     """
-    by_length = sorted(nodes, key=len, reverse=True)
-    points: list[Point] = []
-    for name in names:
-        node = next((n for n in by_length if name.endswith(f"_{n}")), None)
-        if node is None or name in nodes:
-            return [(ONE_ANIMAL, n) for n in names]
-        points.append((name.removesuffix(f"_{node}"), node))
-    return points if is_full_grid(points) else [(ONE_ANIMAL, n) for n in names]
+    by_length = sorted(set(nodes) - set(names), key=len, reverse=True)
+    for split in (_at_node(by_length), _at_animal):
+        points = [point for point in map(split, names) if point is not None]
+        if len(points) == len(names) and is_full_grid(points):
+            return points
+    return [(ONE_ANIMAL, name) for name in names]
+
+
+def _at_node(nodes: Sequence[str]) -> Callable[[str], Point | None]:
+    def split(name: str) -> Point | None:
+        node = next((n for n in nodes if name.endswith(f"_{n}")), None)
+        return None if node is None else (name.removesuffix(f"_{node}"), node)
+
+    return split
+
+
+def _at_animal(name: str) -> Point | None:
+    fits = ANIMAL.match(name)
+    return None if fits is None else (fits[1], fits[2])
 
 
 def _nodes(found: NwbObject) -> list[str]:

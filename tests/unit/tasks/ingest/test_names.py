@@ -54,5 +54,9 @@ def test_individuals_are_told_from_keypoints():
     assert split_individuals(names, nodes) == [
         ("a", "snout"), ("a", "tail_base"), ("b", "snout"), ("b", "tail_base")
     ]  # fmt: skip
+    assert split_individuals(["ind1_a", "ind1_b"], ["ind1_a", "ind1_b"]) == [
+        ("ind1", "a"),
+        ("ind1", "b"),
+    ]
     for incomplete in (["a_snout", "b_tail"], ["front_left_paw", "front_right_paw"], ["snout"]):
         assert split_individuals(incomplete, nodes) == [("individual_0", n) for n in incomplete]
