@@ -20,23 +20,23 @@ from tasks.report.elements import (
     facts,
     format_number,
     format_seconds,
+    meter,
     note,
+    paragraph,
     table,
 )
 from tasks.report.envelope import Image, average_bins, draw_envelope, scale_rows
 from tasks.report.evidence import Evidence
 from tasks.report.figures import (
     KIND_COLOURS,
-    bar_height,
-    distinct_labels,
     hide_row_names,
     image_matrix,
     label,
     line,
-    new_figure,
+    stack_rows,
 )
 from tasks.report.previews import describe_image
-from tasks.report.stream_facts import list_operations
+from tasks.report.stream_facts import list_operations, valid_fraction
 from tasks.report.streams import kind_mark
 
 TITLE, SLUG = "Alignment", "alignment"
@@ -59,12 +59,7 @@ def write_alignment(evidence: Evidence, settings: ReportSettings) -> Section:
         describe_axis(clock),
         _stream_table(streams),
         _segments(clock),
-        Chart(
-            "alignment-valid",
-            draw_validity(streams),
-            "Share of samples backed by real data",
-            "The rest is missing, not filled in.",
-        ),
+        paragraph("Valid samples are backed by real data; the others are missing, not filled in."),
     ]
     neural, behaviour = neural_matrix(aligned), behaviour_matrix(aligned)
     if neural.sizes["unit"] + behaviour.sizes["channel"]:
@@ -99,7 +94,7 @@ def _stream_table(streams: dict[str, xr.Dataset]) -> Markup:
                 Markup("<strong>{}</strong>").format(name),
                 kind_mark(str(stream.attrs["stream_kind"])),
                 stream.sizes.get(column, 0),
-                f"{100 * float(stream['valid'].mean()):.1f} %" if stream["valid"].size else "",
+                meter(valid_fraction(stream)),
                 tell_resampling(stream),
             ]
         )
@@ -133,41 +128,13 @@ def _segments(clock: xr.Dataset) -> Markup:
     return details(f"{len(runs):,} gapless segments", listed)
 
 
-def draw_validity(streams: dict[str, xr.Dataset]) -> go.Figure:
-    """Draw the share of valid samples of each stream."""
-    names = distinct_labels(list(streams))
-    shares = [
-        100 * float(stream["valid"].mean()) if stream["valid"].size else 0.0
-        for stream in streams.values()
-    ]
-    colours = [
-        KIND_COLOURS.get(str(stream.attrs["stream_kind"]), KIND_COLOURS["signal"])
-        for stream in streams.values()
-    ]
-    figure = new_figure(bar_height(len(names), each=26, extra=64))
-    figure.add_bar(
-        x=shares,
-        y=names,
-        orientation="h",
-        marker={"color": colours},
-        width=0.55,
-        text=[f"{share:.1f} %" for share in shares],
-        textposition="auto",
-        hovertemplate="%{y}: %{x:.2f} %<extra></extra>",
-    )
-    figure.update_xaxes(range=[0, 100], ticksuffix=" %")
-    figure.update_yaxes(type="category", autorange="reversed", showgrid=False)
-    return figure
-
-
 def draw_session(neural: xr.Dataset, behaviour: xr.Dataset, settings: ReportSettings) -> Chart:
     """Draw all neurons above all behaviour on one time axis that zooms as one."""
     units = neural.sizes["unit"]
     channels = pick_channels(behaviour, settings.behaviours)
-    heights = ([max(1.8, 0.42 * len(channels))] if units else []) + [0.42] * len(channels)
-    figure = new_figure(
-        (360 if units else 90) + 62 * len(channels), x="time [s]", rows=len(heights), shares=heights
-    )
+    names = [label(behaviour["channel"].values[at]) for at in channels]
+    top = [min(520, 120 + 4 * min(units, settings.max_rows))] if units else []
+    figure = stack_rows([*top, *[58] * len(channels)], ["neurons"] * len(top) + names)
     caption = []
     if units:
         image, order = order_units(neural, settings)
@@ -181,7 +148,6 @@ def draw_session(neural: xr.Dataset, behaviour: xr.Dataset, settings: ReportSett
             col=1,
         )
         hide_row_names(figure, len(image.rows), row=1, col=1)
-        figure.update_yaxes(title_text="neurons", row=1, col=1)
         caption.append(describe_image(len(image.rows), units, image.averaged, "neurons") + order)
     _add_behaviour(figure, behaviour, channels, settings, first=2 if units else 1)
     left = behaviour.sizes["channel"] - len(channels)
@@ -205,20 +171,6 @@ def _add_behaviour(
         name = label(behaviour["channel"].values[at])
         trace = draw_envelope(time_T, column, settings.max_points, segment_T)
         figure.add_trace(line(trace, name, colour), row=row, col=1)
-        figure.update_yaxes(
-            title={"text": "", "font": {"size": 10}}, nticks=3, showgrid=False, row=row, col=1
-        )
-        figure.add_annotation(
-            text=name,
-            xref="paper",
-            x=0.004,
-            yref=f"y{row if row > 1 else ''} domain",
-            y=1.0,
-            showarrow=False,
-            xanchor="left",
-            yanchor="top",
-            font={"size": 11, "color": colour},
-        )
 
 
 def order_units(neural: xr.Dataset, settings: ReportSettings) -> tuple[Image, str]:

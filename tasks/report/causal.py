@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from plotly import graph_objects as go
 
 from schemas.settings.report import ReportSettings
+from tasks.common.segments import split_runs
 from tasks.report.alignment import order_similar
 from tasks.report.elements import (
     Block,
@@ -25,6 +26,7 @@ from tasks.report.elements import (
 from tasks.report.evidence import Evidence
 from tasks.report.figures import (
     INK,
+    KIND_COLOURS,
     MODEL,
     RIDGE,
     SERIES,
@@ -108,7 +110,7 @@ def _excluded(nodes: xr.Dataset) -> Markup:
     ]
     if not rows:
         return Markup("")
-    return details(f"{len(rows):,} nodes left out", table(["node", "why"], rows))
+    return details(f"Nodes left out: {len(rows):,}", table(["node", "why"], rows))
 
 
 def order_nodes(skill: xr.Dataset, nodes: xr.Dataset, most: int) -> NDArray[np.intp]:
@@ -142,44 +144,53 @@ def _matrices(
     if len(order) < 2:
         return note("Fewer than two nodes are left: there is no matrix to draw.")
     shown = f"{len(order)} of {total} nodes, those with the highest skill" * (len(order) < total)
-    caption = f"{shown or f'All {total} nodes'}, by stream, then by similarity. Row: effect; "
+    caption = f"{shown or f'All {total} nodes'}, by stream (bars), then by similarity. "
     titles = {
-        "skill": ("Skill of cross mapping", "column: cause."),
-        "correlation": ("Plain correlation", "the same pairs, for comparison: it has no direction"),
+        "skill": ("Skill of cross mapping", "A row is an effect, a column a cause."),
+        "correlation": ("Plain correlation", "The same pairs for comparison: it has no direction."),
     }
     return tuple(
-        Chart(f"causal-{name}", draw_pairs(skill, order, name), title, caption + rest)
+        Chart(f"causal-{name}", draw_pairs(skill, nodes, order, name), title, caption + rest)
         for name, (title, rest) in titles.items()
     )
 
 
-def draw_pairs(skill: xr.Dataset, order: NDArray[np.intp], name: str) -> go.Figure:
+def draw_pairs(
+    skill: xr.Dataset, nodes: xr.Dataset, order: NDArray[np.intp], name: str
+) -> go.Figure:
     """Draw one measure of all ordered pairs of nodes, effects down, causes across."""
     values_EC = skill[name].values[np.ix_(order, order)]
-    names = distinct_labels(skill["effect"].values[order])
+    names = [str(node) for node in skill["effect"].values[order]]
     low, high = (-1.0, 1.0) if name == "correlation" else (0.0, spread(values_EC, (0.01, 0.995))[1])
-    figure = new_figure(480)
+    figure = new_figure(500)
     figure.add_trace(
         matrix(
             values_EC,
             low,
             high,
-            x=names,
-            y=names,
+            x=distinct_labels(names),
+            y=distinct_labels(names),
             colours="RdBu_r" if name == "correlation" else "Viridis",
             hovertemplate="%{x} → %{y}<br>" + name + " %{z:.2f}<extra></extra>",
         )
     )
-    few = len(names) <= 30
-    figure.update_xaxes(title_text="cause", type="category", showticklabels=few, showgrid=False)
-    figure.update_yaxes(
-        title_text="effect",
-        type="category",
-        autorange="reversed",
-        showticklabels=few,
-        showgrid=False,
-    )
+    _mark_streams(figure, names, tell_nodes(nodes))
+    axis = {"type": "category", "showticklabels": False, "showgrid": False, "ticks": ""}
+    figure.update_xaxes(title_text="cause", **axis)
+    figure.update_yaxes(title_text="effect", autorange="reversed", **axis)
+    figure.update_layout(margin={"l": 44, "r": 12, "t": 20, "b": 48})
     return figure
+
+
+def _mark_streams(figure: go.Figure, names: list[str], nodes: dict[str, Node]) -> None:
+    """Draw a bar beside the nodes of each stream, in the colour of its kind."""
+    streams = np.array([nodes[name].stream for name in names])
+    for run in split_runs(streams):
+        colour = KIND_COLOURS.get(nodes[names[run.start]].kind, KIND_COLOURS["signal"])
+        along = {"0": run.start - 0.4, "1": run.stop - 0.6}
+        shape = {"type": "rect", "line": {"width": 0}, "fillcolor": colour}
+        figure.add_shape(xref="paper", x0=-0.022, x1=-0.008, y0=along["0"], y1=along["1"], **shape)
+        figure.add_shape(yref="paper", y0=-0.022, y1=-0.008, x0=along["0"], x1=along["1"], **shape)
 
 
 def pick_edges(nodes: xr.Dataset, edges: xr.Dataset, settings: ReportSettings) -> list[int]:
@@ -251,7 +262,7 @@ def _convergence(skill: xr.Dataset, edges: xr.Dataset, settings: ReportSettings)
         )
     figure.update_layout(
         showlegend=True,
-        legend={"orientation": "v", "x": 1.02, "y": 1, "xanchor": "left", "yanchor": "top"},
+        legend={"orientation": "v", "x": 1.02, "xanchor": "left", "yref": "paper"},
     )
     figure.update_yaxes(rangemode="tozero")
     return Chart(

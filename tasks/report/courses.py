@@ -11,7 +11,7 @@ from scipy.signal import welch
 
 from tasks.common.segments import find_gaps, sample_period, true_runs
 from tasks.report.envelope import GAP_PERIODS, draw_envelope
-from tasks.report.figures import FAINT, GENERATED, INK, label, line, new_figure
+from tasks.report.figures import FAINT, GENERATED, INK, label, line, pair_rows, stack_rows
 
 LONGEST_SPECTRUM = 256
 BINS = 40
@@ -33,7 +33,8 @@ class Course:
 def draw_courses(courses: list[Course], channels: list[int], max_points: int) -> go.Figure:
     """Draw channels below one another on one time axis, one line a course."""
     time_T = np.asarray(courses[0].values_TC["time"].values, float)
-    figure = new_figure(110 + 120 * len(channels), x="time [s]", rows=max(len(channels), 1))
+    names = [label(courses[0].values_TC["channel"].values[at]) for at in channels]
+    figure = stack_rows([104] * len(channels), names)
     for row, at in enumerate(channels, start=1):
         for course in courses:
             trace = draw_envelope(time_T, course.values_TC.isel(channel=at), max_points)
@@ -51,14 +52,14 @@ def draw_courses(courses: list[Course], channels: list[int], max_points: int) ->
                 row=row,
                 col=1,
             )
-        title = label(courses[0].values_TC["channel"].values[at])
-        figure.update_yaxes(title_text=title, title_font_size=11, nticks=4, row=row, col=1)
-    figure.update_layout(showlegend=True, margin_t=44)
+    figure.update_layout(showlegend=True)
     return figure
 
 
-def generated_courses(real: xr.DataArray, generated: xr.DataArray, samples: int) -> list[Course]:
-    """Return the real course and some generated ones, the first of them in colour."""
+def generated_courses(
+    real: xr.DataArray | None, generated: xr.DataArray, samples: int
+) -> list[Course]:
+    """Return the real course, if any, and some generated ones, the first of them in colour."""
     runs = [
         Course(
             "generated" if at == 0 else f"generated, run {at + 1}",
@@ -69,7 +70,8 @@ def generated_courses(real: xr.DataArray, generated: xr.DataArray, samples: int)
         )
         for at in range(min(samples, generated.sizes["sample"]))
     ]
-    return [*runs[:0:-1], Course("real", real, FAINT, ink=True), *runs[:1]]
+    middle = [] if real is None else [Course("real", real, FAINT, ink=True)]
+    return [*runs[:0:-1], *middle, *runs[:1]]
 
 
 def draw_likeness(real: xr.DataArray, generated: xr.DataArray, channels: list[int]) -> go.Figure:
@@ -82,20 +84,20 @@ def draw_likeness(real: xr.DataArray, generated: xr.DataArray, channels: list[in
         for at in channels
         for what in ("power spectrum", "distribution")
     ]
-    rows = len(channels)
-    figure = new_figure(80 + 230 * rows, rows=rows, columns=2, titles=titles)
-    # Some 60 px between two rows of plots, whatever their number.
+    figure = pair_rows(titles)
     time_T = np.asarray(real["time"].values, float)
     for row, at in enumerate(channels, start=1):
         real_T = np.asarray(real.isel(channel=at).values, float)
         runs_ST = np.asarray(generated.isel(channel=at).transpose("sample", "time").values, float)
         _add_pair(figure, _spectra(time_T, real_T, runs_ST), (row, 1), named=row == 1)
         _add_pair(figure, _distributions(real_T, runs_ST), (row, 2), named=False)
-        figure.update_yaxes(type="log", title_text="power", row=row, col=1)
+        figure.update_yaxes(
+            type="log", title_text="power", exponentformat="power", nticks=5, row=row, col=1
+        )
         figure.update_xaxes(title_text="frequency [Hz]", row=row, col=1)
         figure.update_yaxes(title_text="density", row=row, col=2)
         figure.update_xaxes(title_text="value", row=row, col=2)
-    figure.update_layout(showlegend=True, legend_y=1 + 34 / (80 + 230 * rows), margin_t=64)
+    figure.update_layout(showlegend=True)
     return figure
 
 

@@ -123,6 +123,15 @@ def code(text: str, full: str = "") -> Markup:
     return Markup('<code title="{}">{}</code>').format(full or text, text)
 
 
+def meter(share: float) -> Markup:
+    """Return a share from 0 to 1 as a small bar with its percentage."""
+    if share != share:
+        return show(None)
+    return Markup('<span class="meter"><i><b style="width:{:.1f}%"></b></i>{:.1f} %</span>').format(
+        100 * share, 100 * share
+    )
+
+
 def facts(pairs: Iterable[tuple[str, Cell]]) -> Markup:
     """Return names with values; pairs without a value are left out."""
     items = Markup("").join(
@@ -192,14 +201,15 @@ def show(value: Cell) -> Markup:
 
 def format_number(value: float) -> str:
     """Return a number with four significant digits."""
+    if value != value:
+        return "–"
     if value == 0 or not abs(value) < float("inf"):
         return f"{value:g}"
     if abs(value) >= 1e6 or abs(value) < 1e-3:
         return f"{value:.2e}"
     if abs(value) >= 1000:
         return f"{value:,.0f}"
-    text = f"{value:.4g}"
-    return text.replace("-", "−")
+    return f"{value:.4g}".replace("-", "−")
 
 
 def format_seconds(seconds: float) -> str:

@@ -5,13 +5,13 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+import networkx as nx
 import xarray as xr
 
-from schemas.entities import Artifact, ArtifactRef, QCMetric, RunState, Session, StageOutcome
-from schemas.errors import NotFoundError
-from schemas.settings.base import ParamSet
+from schemas.entities import ArtifactRef, QCMetric, RunState, Session, StageOutcome
 from tasks.common.catalogue import Catalogue
 from tasks.common.lake import Lake
+from tasks.common.lineage import ArtifactStory, Lineage, trace_lineage
 
 STAGES = ("simulate", "ingest", "preprocess", "align", "causal", "twin", "lnm")
 STAGE_OF_KIND = {
@@ -51,21 +51,25 @@ class Evidence:
 
     recording : the file recording.json, empty if the artifact is not there
     trees : lazy trees by artifact kind
-    metrics : quality figures by stage, in the order of the stages
-    artifacts : the report's parents and all that they were made from, raw first
-    runs, facts, param_sets : by artifact id
+    lineage : the page's own artifact and all that it was made from
     """
 
     session: Session | None = None
     session_name: str = ""
     recording: Mapping[str, Any] = field(default_factory=dict)
     trees: Mapping[str, xr.DataTree] = field(default_factory=dict)
-    metrics: tuple[tuple[str, QCMetric], ...] = ()
     endings: tuple[Ending, ...] = ()
-    artifacts: tuple[Artifact, ...] = ()
-    runs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    param_sets: Mapping[str, ParamSet] = field(default_factory=dict)
+    lineage: Lineage | None = None
+
+    @property
+    def stories(self) -> tuple[ArtifactStory, ...]:
+        """Every artifact below the page, parents before children."""
+        return sources(self.lineage) if self.lineage is not None else ()
+
+    @property
+    def metrics(self) -> tuple[tuple[str, QCMetric], ...]:
+        """All quality figures with the stage that recorded them."""
+        return tuple((story.stage, metric) for story in self.stories for metric in story.metrics)
 
     def why_missing(self, kind: str) -> str:
         """Return why there is no artifact of a kind, in a sentence."""
@@ -80,74 +84,58 @@ class Evidence:
 def gather_evidence(
     lake: Lake,
     catalogue: Catalogue,
+    ref: ArtifactRef,
     parents: tuple[ArtifactRef, ...],
     outcomes: tuple[StageOutcome, ...],
 ) -> Evidence:
-    """Read what the page needs; arrays stay lazy."""
-    artifacts = trace_origins(catalogue, parents)
+    """Read what the page `ref` needs; arrays stay lazy.
+
+    Raises
+    ------
+    NotFoundError
+        A parent is not in the catalogue.
+    """
     by_kind = {parent.kind: parent for parent in parents}
-    runs = {a.ref.id: catalogue.run(a.run_id) for a in artifacts}
-    key = next((a.session_key for a in artifacts if a.session_key), None)
-    recording = by_kind.get("recording")
+    lineage = trace_page(catalogue, ref, parents)
+    artifacts = catalogue.find_all(parent.id for parent in parents)
+    key = next((artifact.session_key for artifact in artifacts if artifact.session_key), None)
+    recording = by_kind.pop("recording", None)
     return Evidence(
         session=catalogue.session(key) if key else None,
         session_name=catalogue.session_name(key) if key else "",
         recording=lake.read_json(recording, "recording.json") if recording else {},
-        trees=open_trees(lake, by_kind),
-        metrics=tuple(
-            (a.stage, metric) for a in artifacts for metric in catalogue.metrics(a.ref.id)
-        ),
-        endings=tell_endings(artifacts, runs, outcomes),
-        artifacts=artifacts,
-        runs=runs,
-        facts={a.ref.id: catalogue.facts(a.ref.id) for a in artifacts},
-        param_sets={a.ref.id: catalogue.param_set(a.stage, a.param_hash) for a in artifacts},
+        trees={kind: lake.open_tree(parent) for kind, parent in by_kind.items()},
+        endings=tell_endings(sources(lineage), outcomes),
+        lineage=lineage,
     )
 
 
-def trace_origins(catalogue: Catalogue, parents: tuple[ArtifactRef, ...]) -> tuple[Artifact, ...]:
-    """Return the parents and everything they come from, each after what it was made from."""
-    found: dict[str, Artifact] = {}
-    ordered: list[Artifact] = []
-
-    def visit(ref: ArtifactRef) -> None:
-        if ref.id in found:
-            return
-        artifact = catalogue.find(ref.id)
-        if artifact is None:
-            raise NotFoundError(f"no artifact {ref}.", remedy="Run the flow again to remake it.")
-        found[ref.id] = artifact
-        for parent in artifact.parents:
-            visit(parent)
-        ordered.append(artifact)
-
-    for ref in parents:
-        visit(ref)
-    return tuple(ordered)
+def trace_page(catalogue: Catalogue, ref: ArtifactRef, parents: tuple[ArtifactRef, ...]) -> Lineage:
+    """Return the lineage of a page that is being written, so not in the catalogue itself."""
+    graph: nx.DiGraph[ArtifactRef] = nx.DiGraph()
+    for parent in parents:
+        graph = nx.compose(graph, trace_lineage(catalogue, parent).graph)
+    graph.add_node(ref, story=ArtifactStory(ref=ref, stage="report", key_figure="this page"))
+    graph.add_edges_from((parent, ref) for parent in parents)
+    return Lineage(ref, graph)
 
 
-def open_trees(lake: Lake, by_kind: Mapping[str, ArtifactRef]) -> dict[str, xr.DataTree]:
-    """Open the tree of every artifact that has one."""
-    trees = {}
-    for kind, ref in by_kind.items():
-        if kind != "recording":
-            trees[kind] = lake.open_tree(ref)
-    return trees
+def sources(lineage: Lineage) -> tuple[ArtifactStory, ...]:
+    """Return every artifact of a lineage but its target, parents before children."""
+    return tuple(story for story in lineage.stories() if story.ref != lineage.target)
 
 
 def tell_endings(
-    artifacts: tuple[Artifact, ...],
-    runs: Mapping[str, Mapping[str, Any]],
-    outcomes: tuple[StageOutcome, ...],
+    stories: tuple[ArtifactStory, ...], outcomes: tuple[StageOutcome, ...]
 ) -> tuple[Ending, ...]:
     """Say how each stage ended: from the catalogue where it made something, else its outcome.
 
     Outcomes also tell seconds and whether an artifact was reused, but of this invocation only:
     the same page would come out differently each time.
     """
-    made = {a.stage: a for a in artifacts}
-    sitting = start_of_sitting([run for a in artifacts if (run := runs.get(a.ref.id))])
-    endings = {stage: _made_ending(a, runs[a.ref.id], sitting) for stage, a in made.items()}
+    sitting = start_of_sitting(stories)
+    # Of two artifacts of one stage the later story counts: ingest makes recording, then streams.
+    endings = {story.stage: _made_ending(story, sitting) for story in stories if story.listed}
     for outcome in outcomes:
         if outcome.stage not in endings and outcome.stage != "report":
             endings[outcome.stage] = Ending(outcome.stage, outcome.state, reason=outcome.reason)
@@ -155,30 +143,29 @@ def tell_endings(
     return (*known, *(e for stage, e in endings.items() if stage not in STAGES))
 
 
-def _made_ending(artifact: Artifact, run: Mapping[str, Any], sitting: datetime | None) -> Ending:
-    ended = run["ended"]
+def _made_ending(story: ArtifactStory, sitting: datetime | None) -> Ending:
     return Ending(
-        artifact.stage,
+        story.stage,
         RunState.COMPLETE,
-        key_figure=artifact.key_figure,
-        made=ended,
-        seconds=(ended - run["started"]).total_seconds() if ended else None,
-        earlier=bool(ended and sitting and ended < sitting),
+        key_figure=story.key_figure,
+        made=story.ended,
+        seconds=story.seconds,
+        earlier=bool(story.ended and sitting and story.ended < sitting),
     )
 
 
-def start_of_sitting(runs: list[Mapping[str, Any]]) -> datetime | None:
+def start_of_sitting(stories: tuple[ArtifactStory, ...]) -> datetime | None:
     """Return when the newest uninterrupted series of runs began.
 
     Stages of one flow follow each other at once, so a run that ended well before the next one
     began belongs to an earlier flow.
     """
-    done = sorted((r for r in runs if r["ended"]), key=lambda run: run["ended"], reverse=True)
+    runs = sorted(((s.ended, s.started) for s in stories if s.ended and s.started), reverse=True)
     start: datetime | None = None
-    for run in done:
-        if start is not None and run["ended"] < start - SAME_SITTING:
+    for ended, started in runs:
+        if start is not None and ended < start - SAME_SITTING:
             break
-        start = run["started"] if start is None else min(start, run["started"])
+        start = started if start is None else min(start, started)
     return start
 
 

@@ -35,46 +35,77 @@ INK = {"ink": True}
 LEVELS = 100
 NODATA = -128
 LONGEST_LABEL = 36
+ROW_GAP, PAIR_GAP, TOP, BOTTOM = 22, 84, 52, 46
+"""Pixels between rows, between rows of pairs, above and below the plots."""
 
 
-def new_figure(
-    height: int = 320,
-    *,
-    x: str = "",
-    y: str = "",
-    rows: int = 0,
-    shares: Sequence[float] | None = None,
-    columns: int = 1,
-    titles: Sequence[str] | None = None,
-) -> go.Figure:
-    """Return an empty figure; with `rows`, one of subplots that share their time axis."""
-    if rows or columns > 1:
-        figure = make_subplots(
-            rows=max(rows, 1),
-            cols=columns,
-            shared_xaxes=columns == 1,
-            row_heights=list(shares) if shares else None,
-            vertical_spacing=min(0.035, 0.5 / max(rows, 1)) if columns == 1 else 0.12,
-            horizontal_spacing=0.08,
-            subplot_titles=list(titles) if titles else None,
+def new_figure(height: int = 320, *, x: str = "", y: str = "") -> go.Figure:
+    """Return an empty figure with one pair of axes."""
+    figure = go.Figure()
+    lay_out(figure, height)
+    figure.update_xaxes(title_text=x or None)
+    figure.update_yaxes(title_text=y or None)
+    return figure
+
+
+def stack_rows(heights: Sequence[int], names: Sequence[str], *, x: str = "time [s]") -> go.Figure:
+    """Return rows of the given heights in pixels that share one x axis, each named above itself.
+
+    The top leaves room for a legend.
+    """
+    inner = sum(heights) + ROW_GAP * (len(heights) - 1)
+    figure = make_subplots(
+        rows=len(heights),
+        cols=1,
+        shared_xaxes=True,
+        row_heights=list(heights),
+        vertical_spacing=ROW_GAP / inner,
+    )
+    lay_out(figure, inner + TOP + BOTTOM, top=TOP)
+    figure.update_xaxes(title_text=x, row=len(heights))
+    figure.update_yaxes(nticks=4)
+    for row, name in enumerate(names, start=1):
+        figure.add_annotation(
+            text=name,
+            xref="paper",
+            x=0,
+            yref=f"y{row if row > 1 else ''} domain",
+            y=1,
+            showarrow=False,
+            xanchor="left",
+            yanchor="bottom",
+            font={"size": 11},
         )
-    else:
-        figure = go.Figure()
+    return figure
+
+
+def pair_rows(names: Sequence[str], height: int = 190) -> go.Figure:
+    """Return rows of two plots each with axes of their own, named one by one."""
+    rows = max(len(names) // 2, 1)
+    inner = rows * height + PAIR_GAP * (rows - 1)
+    figure = make_subplots(
+        rows=rows,
+        cols=2,
+        subplot_titles=list(names),
+        vertical_spacing=PAIR_GAP / inner,
+        horizontal_spacing=0.09,
+    )
+    figure.update_annotations(font_size=12)
+    lay_out(figure, inner + TOP + 24 + BOTTOM, top=TOP + 24)
+    return figure
+
+
+def lay_out(figure: go.Figure, height: int, top: int = 34) -> None:
+    """Set what all figures share; `top` pixels above the plots leave room for a legend."""
     figure.update_layout(
         template=go.layout.Template(),
         height=height,
-        margin={"l": 64, "r": 24, "t": 40 if titles else 16, "b": 48},
+        margin={"l": 64, "r": 24, "t": top, "b": BOTTOM},
         hoverlabel={"namelength": -1},
-        legend={"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0},
+        # Above the plot by the same distance whatever the height.
+        legend={"orientation": "h", "yref": "container", "y": 1, "yanchor": "top", "x": 0},
         showlegend=False,
     )
-    if x and not rows:
-        figure.update_xaxes(title_text=x)
-    elif x:
-        figure.update_xaxes(title_text=x, row=max(rows, 1))
-    if y:
-        figure.update_yaxes(title_text=y)
-    return figure
 
 
 def label(text: object) -> str:

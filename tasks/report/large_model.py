@@ -4,6 +4,7 @@ import numpy as np
 import xarray as xr
 from markupsafe import Markup
 from plotly import graph_objects as go
+from plotly.subplots import make_subplots
 
 from schemas.settings.report import ReportSettings
 from tasks.report.courses import Course, draw_courses, generated_courses
@@ -16,28 +17,31 @@ from tasks.report.elements import (
     details,
     facts,
     format_number,
-    heading,
     note,
     paragraph,
     table,
 )
+from tasks.report.envelope import spread_rows
 from tasks.report.evidence import Evidence
 from tasks.report.figures import (
+    BOTTOM,
     FAINT,
     MEAN,
     MODEL,
     PERSISTENCE,
     RIDGE,
+    TOP,
     bar_height,
     distinct_labels,
-    label,
+    lay_out,
     new_figure,
 )
 
 TITLE, SLUG = "Large neural model", "large-neural-model"
 QUESTION = "Does one model over all streams beat simple baselines, and on what?"
 RIVALS = {"ridge": RIDGE, "persistence": PERSISTENCE, "mean": MEAN}
-MOST_DOTS = 60
+LEADS = {"win": "#2a9d5f", "tie": "#8b95a1", "loss": "#d1495b"}
+MOST_DOTS, MOST_HORIZON_CHARTS, MOST_FORECAST, MOST_GENERATED = 60, 6, 3, 6
 
 
 def write_large_model(evidence: Evidence, settings: ReportSettings) -> Section:
@@ -45,36 +49,35 @@ def write_large_model(evidence: Evidence, settings: ReportSettings) -> Section:
     tree = evidence.trees.get("lnm")
     if tree is None:
         return Section(SLUG, TITLE, QUESTION, (note(evidence.why_missing("lnm")),), empty=True)
-    groups = {
-        name: node.to_dataset(inherit=False).load()
-        for name, node in tree.children.items()
-        if name in {"scores", "training", "decoded", "generated"}
-    }
-    scores = groups["scores"]
+    groups = {name: node.to_dataset(inherit=False).load() for name, node in tree.children.items()}
+    scores, training = groups["scores"], groups["training"]
     blocks: list[Block] = [
-        _facts(scores, groups.get("training")),
+        _facts(scores, training),
+        paragraph(str(scores.attrs.get("verdict_means", ""))),
         *draw_scores(scores),
-        *_horizons(scores),
+        *draw_horizons(scores),
     ]
     if "decoded" in groups:
         blocks.append(_decoded(groups["decoded"], settings))
-    if "generated" in groups and groups["generated"].data_vars:
-        blocks += _generated(groups["generated"], settings)
-    if "training" in groups:
-        blocks.append(_training(groups["training"]))
-    blocks += [heading("All scores"), score_table(scores)]
+    blocks += _forecast(groups["forecast"], settings)
+    if "generated" in groups:
+        blocks.append(_generated(groups["generated"], settings))
+    blocks += [_training(training), details("All scores", score_table(scores))]
     return Section(SLUG, TITLE, QUESTION, tuple(blocks))
 
 
-def _facts(scores: xr.Dataset, training: xr.Dataset | None) -> Markup:
+def _facts(scores: xr.Dataset, training: xr.Dataset) -> Markup:
     verdicts = [str(verdict) for verdict in scores["verdict"].values]
+    parameters = training.attrs.get("parameters")
     return facts(
         [
             ("scores", len(verdicts)),
             ("better than every baseline", verdicts.count("win")),
             ("no clear difference", verdicts.count("tie")),
-            ("worse", verdicts.count("loss")),
-            ("training steps recorded", training.sizes["step"] if training is not None else None),
+            ("worse than the best baseline", verdicts.count("loss")),
+            ("parameters", int(parameters) if parameters is not None else None),
+            ("best step", int(training.attrs.get("best_step", -1))),
+            ("training ended", str(training.attrs.get("stopped", ""))),
         ]
     )
 
@@ -86,7 +89,7 @@ def score_table(scores: xr.Dataset) -> Markup:
         row = scores.isel(score=at)
         horizon = int(row["horizon"])
         values = [format_number(float(row[name])) for name in ("model", *RIVALS)]
-        interval = f"{format_number(float(row['low']))} – {format_number(float(row['high']))}"
+        interval = f"{float(row['low']):+.3f} … {float(row['high']):+.3f}".replace("-", "−")
         rows.append(
             [
                 *(str(row[name].values).replace("_", " ") for name in ("task", "target", "metric")),
@@ -97,43 +100,32 @@ def score_table(scores: xr.Dataset) -> Markup:
                 chip(str(row["verdict"].values)),
             ]
         )
-    columns = ["task", "target", "metric", "horizon", "model", *RIVALS, "95 % interval", "verdict"]
+    columns = ["task", "target", "metric", "horizon", "model", *RIVALS, "model − best", "verdict"]
     return table(columns, rows)
 
 
 def draw_scores(scores: xr.Dataset) -> list[Chart]:
-    """Draw the model's scores as dots beside the baselines', a chart for each task and metric."""
+    """Draw the model's scores beside the baselines', a chart for each task and metric."""
     pairs = zip(scores["task"].values, scores["metric"].values, strict=True)
     charts = []
     for at, (task, metric) in enumerate(dict.fromkeys((str(t), str(m)) for t, m in pairs)):
         chosen = (scores["task"].values == task) & (scores["metric"].values == metric)
         rows = scores.isel(score=np.flatnonzero(chosen))
-        title = f"{task}: {metric}".replace("_", " ")
         shown = min(rows.sizes["score"], MOST_DOTS)
-        caption = "Bars are 95 % intervals of the model's score." * _has_interval(rows)
+        caption = "Right: how much better the model is than the best baseline, with 95 % intervals."
         if shown < rows.sizes["score"]:
             caption += f" {shown} of {rows.sizes['score']} scores."
-        chart = draw_dots(rows.isel(score=slice(shown)), metric)
-        charts.append(Chart(f"lnm-scores-{at}", chart, title, caption))
+        figure = draw_dots(rows.isel(score=slice(shown)), metric)
+        title = f"{task}: model and baselines".replace("_", " ").capitalize()
+        charts.append(Chart(f"lnm-scores-{at}", figure, title, caption))
     return charts
 
 
-def _has_interval(rows: xr.Dataset) -> bool:
-    """Return whether low and high lie around the model's score, and not around a difference."""
-    inside = (rows["low"] <= rows["model"]) & (rows["model"] <= rows["high"])
-    return bool(inside.all())
-
-
 def draw_dots(rows: xr.Dataset, metric: str) -> go.Figure:
-    """Draw one line a target: the model as a large dot, each baseline as a small mark."""
-    horizons = rows["horizon"].values
-    names = distinct_labels(
-        [
-            f"{target}, {horizon} ahead" if horizon >= 0 else str(target)
-            for target, horizon in zip(rows["target"].values, horizons, strict=True)
-        ]
-    )
-    figure = new_figure(bar_height(len(names), each=26, extra=100), x=metric.replace("_", " "))
+    """Draw one line a target: scores on the left, the lead over the best baseline on the right."""
+    names = name_rows(rows)
+    figure = make_subplots(cols=2, shared_yaxes=True, column_widths=[0.62, 0.38])
+    lay_out(figure, bar_height(len(names), each=26, extra=TOP + BOTTOM), top=TOP)
     for name, colour in RIVALS.items():
         figure.add_scatter(
             x=rows[name].values,
@@ -143,58 +135,84 @@ def draw_dots(rows: xr.Dataset, metric: str) -> go.Figure:
             marker={"symbol": "line-ns", "size": 13, "line": {"width": 2.6, "color": colour}},
             hovertemplate="%{y}<br>%{x:.4g}",
         )
-    model = rows["model"].values
-    bars = None
-    if _has_interval(rows):
-        bars = {
-            "type": "data",
-            "symmetric": False,
-            "array": rows["high"].values - model,
-            "arrayminus": model - rows["low"].values,
-            "thickness": 1.6,
-            "width": 0,
-            "color": MODEL,
-        }
     figure.add_scatter(
-        x=model,
+        x=rows["model"].values,
         y=names,
         mode="markers",
         name="model",
         marker={"size": 11, "color": MODEL},
-        error_x=bars,
         hovertemplate="%{y}<br>%{x:.4g}",
     )
+    _add_lead(figure, rows, names)
     figure.update_layout(showlegend=True)
+    figure.update_xaxes(title_text=metric.replace("_", " "), col=1)
+    figure.update_xaxes(title_text="model − best baseline", col=2)
     figure.update_yaxes(type="category", autorange="reversed")
     return figure
 
 
-def _horizons(scores: xr.Dataset) -> list[Block]:
-    """Draw how scores change with the horizon, for each target with at least two horizons."""
-    charts: list[Block] = []
-    keys = zip(*(scores[name].values for name in ("task", "target", "metric")), strict=True)
-    for key in dict.fromkeys(tuple(map(str, key)) for key in keys):
-        same = np.ones(scores.sizes["score"], bool)
-        for name, value in zip(("task", "target", "metric"), key, strict=True):
-            same &= scores[name].values.astype(str) == value
-        rows = scores.isel(score=np.flatnonzero(same & (scores["horizon"].values >= 0)))
-        if rows.sizes["score"] < 2 or len(charts) >= 6:
-            continue
-        task, target, metric = (part.replace("_", " ") for part in key)
-        charts.append(
-            Chart(
-                f"lnm-horizon-{len(charts)}",
-                draw_horizons(rows.sortby("horizon"), metric),
-                f"{task} of {target} by horizon",
-            )
+def _add_lead(figure: go.Figure, rows: xr.Dataset, names: list[str]) -> None:
+    """Add the interval of the model's lead, in the colour of its verdict, and the line of a tie."""
+    best = rows[list(RIVALS)].to_array().max("variable").values
+    lead = rows["model"].values - best
+    colours = [LEADS.get(str(verdict), FAINT) for verdict in rows["verdict"].values]
+    for at, name in enumerate(names):
+        low, high = float(rows["low"].values[at]), float(rows["high"].values[at])
+        figure.add_scatter(
+            x=[low, high],
+            y=[name, name],
+            mode="lines",
+            line={"color": colours[at], "width": 3},
+            showlegend=False,
+            hoverinfo="skip",
+            row=1,
+            col=2,
         )
-    paired = [tuple(charts[i : i + 2]) for i in range(0, len(charts), 2)]
-    return [*paired]  # type: ignore[list-item]
+    figure.add_scatter(
+        x=lead,
+        y=names,
+        mode="markers",
+        marker={"size": 9, "color": colours},
+        customdata=np.stack([rows["low"].values, rows["high"].values], axis=-1),
+        text=[str(verdict) for verdict in rows["verdict"].values],
+        hovertemplate="%{y}: %{text}<br>%{x:.4f} (%{customdata[0]:.4f} to %{customdata[1]:.4f})"
+        "<extra></extra>",
+        showlegend=False,
+        row=1,
+        col=2,
+    )
+    figure.add_vline(x=0, line={"width": 1, "dash": "dot", "color": FAINT}, row=1, col=2)
 
 
-def draw_horizons(rows: xr.Dataset, metric: str) -> go.Figure:
-    """Draw the model and the baselines over the horizon."""
-    figure = new_figure(300, x="samples ahead", y=metric)
+def name_rows(rows: xr.Dataset) -> list[str]:
+    """Return the target of each score, with the horizon where there is one."""
+    pairs = zip(rows["target"].values, rows["horizon"].values, strict=True)
+    return distinct_labels(
+        f"{target}, {horizon} ahead" if horizon >= 0 else str(target) for target, horizon in pairs
+    )
+
+
+def draw_horizons(scores: xr.Dataset) -> list[Block]:
+    """Draw how scores change with the horizon, for each target with at least two horizons."""
+    charts: list[Chart] = []
+    keys = zip(*(scores[name].values for name in ("task", "target", "metric")), strict=True)
+    for task, target, metric in dict.fromkeys(tuple(map(str, key)) for key in keys):
+        same = (
+            (scores["task"].values == task)
+            & (scores["target"].values == target)
+            & (scores["metric"].values == metric)
+            & (scores["horizon"].values >= 0)
+        )
+        rows = scores.isel(score=np.flatnonzero(same)).sortby("horizon")
+        if rows.sizes["score"] < 2 or len(charts) >= MOST_HORIZON_CHARTS:
+            continue
+        title = f"{task.capitalize()} of {target} by horizon".replace("_", " ")
+        charts.append(Chart(f"lnm-horizon-{len(charts)}", _over_horizon(rows, metric), title))
+    return [tuple(charts[at : at + 2]) for at in range(0, len(charts), 2)]
+
+
+def _over_horizon(rows: xr.Dataset, metric: str) -> go.Figure:
+    figure = new_figure(300, x="samples ahead", y=metric.replace("_", " "))
     for name, colour in {**RIVALS, "model": MODEL}.items():
         figure.add_scatter(
             x=rows["horizon"].values,
@@ -207,69 +225,66 @@ def draw_horizons(rows: xr.Dataset, metric: str) -> go.Figure:
     return figure
 
 
-def _decoded(decoded: xr.Dataset, settings: ReportSettings) -> Chart:
-    courses = [
-        Course("real", decoded["real"], FAINT, ink=True),
-        Course("ridge", decoded["ridge"], RIDGE, width=1.0, opacity=0.8),
-        Course("model", decoded["model"], MODEL, width=1.5),
+def _compare(group: xr.Dataset) -> list[Course]:
+    return [
+        Course("real", group["real"], FAINT, ink=True),
+        Course("ridge", group["ridge"], RIDGE, width=1.0, opacity=0.8),
+        Course("model", group["model"], MODEL, width=1.5),
     ]
+
+
+def _decoded(decoded: xr.Dataset, settings: ReportSettings) -> Chart:
     channels = list(range(min(decoded.sizes["channel"], settings.behaviours)))
     return Chart(
         "lnm-decoded",
-        draw_courses(courses, channels, settings.max_points),
+        draw_courses(_compare(decoded), channels, settings.max_points),
         "Behaviour decoded from neurons",
-        "Test part: never seen in training.",
+        f"Test part, never seen in training; {len(channels)} of {decoded.sizes['channel']} "
+        "channels.",
     )
 
 
-def _generated(generated: xr.Dataset, settings: ReportSettings) -> list[Block]:
-    """Draw free-running courses; real ones with them where the group has them."""
-    found = [
-        (str(name), array)
-        for name, array in generated.data_vars.items()
-        if array.dims[:2] == ("sample", "time") and array.ndim == 3
-    ]
-    charts: list[Block] = []
-    for name, array in found:
-        column = str(array.dims[2])
-        courses = array.rename({column: "channel"}) if column != "channel" else array
-        channels = list(range(min(courses.sizes["channel"], settings.behaviours, 6)))
-        real = generated["real"] if "real" in generated and column == "channel" else None
-        lines = (
-            generated_courses(real, courses, settings.samples)
-            if real is not None
-            else generated_courses(courses.isel(sample=0), courses, settings.samples)[:-2]
-            + generated_courses(courses.isel(sample=0), courses, 1)[-1:]
+def _forecast(forecast: xr.Dataset, settings: ReportSettings) -> list[Block]:
+    """Draw some columns at the longest horizon."""
+    if not forecast.sizes["time"] or not forecast.sizes["horizon"] or not forecast.sizes["column"]:
+        return []
+    ahead = int(forecast["horizon"].values[-1])
+    at = forecast.isel(horizon=-1, drop=True).rename(column="channel")
+    columns = spread_rows(at.sizes["channel"], MOST_FORECAST).tolist()
+    return [
+        Chart(
+            "lnm-forecast",
+            draw_courses(_compare(at), columns, settings.max_points),
+            f"Forecast {ahead} samples ahead",
+            f"Test part; {len(columns)} of {at.sizes['channel']} columns, evenly picked. "
+            f"Time is {forecast.attrs.get('time_is', 'that of the forecast sample')}.",
         )
-        total = courses.sizes["channel"]
-        caption = f"{min(settings.samples, courses.sizes['sample'])} runs; "
-        caption += f"{len(channels)} of {total} columns."
-        title = f"Generated freely: {label(name)}" if name != "generated" else "Generated freely"
-        chart = draw_courses(lines, channels, settings.max_points)
-        charts.append(Chart(f"lnm-generated-{len(charts)}", chart, title, caption))
-    return charts
+    ]
+
+
+def _generated(generated: xr.Dataset, settings: ReportSettings) -> Chart:
+    courses = generated["value"].rename(column="channel")
+    columns = spread_rows(courses.sizes["channel"], MOST_GENERATED).tolist()
+    runs = min(settings.samples, courses.sizes["sample"])
+    return Chart(
+        "lnm-generated",
+        draw_courses(generated_courses(None, courses, runs), columns, settings.max_points),
+        "Activity and behaviour generated freely",
+        f"{runs} of {courses.sizes['sample']} runs, {len(columns)} of {courses.sizes['channel']} "
+        "columns, evenly picked.",
+    )
 
 
 def _training(training: xr.Dataset) -> Chart:
     figure = new_figure(300, x="step", y="loss")
-    steps = training["step"].values if "step" in training.coords else None
-    colours = {"train_loss": FAINT, "validation_loss": MODEL}
-    for name, array in training.data_vars.items():
-        if array.dims != ("step",) or "loss" not in str(name):
-            continue
-        known = np.isfinite(array.values)
-        x = (steps if steps is not None else np.arange(known.size))[known]
+    for name, colour in (("train_loss", FAINT), ("validation_loss", MODEL)):
+        known = np.isfinite(training[name].values)
         figure.add_scatter(
-            x=x,
-            y=array.values[known],
-            mode="lines" if known.sum() > 60 else "lines+markers",
-            name=label(str(name).replace("_", " ")),
-            line={"width": 1.8, "color": colours.get(str(name), RIDGE)},
+            x=training["step"].values[known],
+            y=training[name].values[known],
+            mode="lines" if known.sum() > MOST_DOTS else "lines+markers",
+            name=name.replace("_loss", ""),
+            line={"width": 1.8, "color": colour},
         )
     figure.update_layout(showlegend=True)
-    return Chart("lnm-training", figure, "Training")
-
-
-def describe_model(text: str) -> Markup:
-    """Return the model's own description, folded away."""
-    return details("The model", paragraph(text))
+    return Chart("lnm-training", figure, "Training", "Loss; 1 is what the linear prediction costs.")

@@ -1,13 +1,14 @@
 """Lineage: what every result was made from, down to the bytes of the recording."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
 import yaml
 from markupsafe import Markup
 
-from schemas.entities import Artifact
+from tasks.common.lineage import ArtifactStory, Lineage
+from tasks.common.lineage_picture import draw_lineage
 from tasks.report.elements import (
     Block,
     Cell,
@@ -24,7 +25,7 @@ from tasks.report.elements import (
     paragraph,
     table,
 )
-from tasks.report.evidence import Evidence
+from tasks.report.evidence import Evidence, sources
 
 TITLE, SLUG = "Lineage", "lineage"
 QUESTION = "What was each result made from, by which code, with which settings?"
@@ -36,22 +37,24 @@ TELLING = (
 
 def write_lineage(evidence: Evidence) -> Section:
     """Return the picture and table of artifacts, the raw files, settings, splits and packages."""
-    if not evidence.artifacts:
+    if evidence.lineage is None or not evidence.stories:
         return Section(SLUG, TITLE, QUESTION, (note("There is no artifact."),), empty=True)
+    stories = evidence.stories
     blocks: list[Block] = [
+        show_picture(evidence.lineage),
         *_raw_files(evidence.recording),
         heading("Artifacts"),
-        artifact_table(evidence),
+        artifact_table(evidence.lineage),
         paragraph(
             "An id is the hash of the kind, the code, the settings and the ids of what it was made "
             "from: the same id is the same result. Hover over an id to see all of it."
         ),
         heading("Settings"),
-        *(_settings(evidence, artifact) for artifact in evidence.artifacts),
+        *map(_settings, stories),
         heading("Facts recorded on the way"),
-        *_facts(evidence),
+        *_facts(stories),
         heading("Software"),
-        *_environments(evidence),
+        *_environments(stories),
     ]
     return Section(SLUG, TITLE, QUESTION, tuple(blocks))
 
@@ -90,46 +93,63 @@ def _raw_files(recording: Mapping[str, Any]) -> list[Markup]:
     ]
 
 
-def artifact_table(evidence: Evidence) -> Markup:
+def show_picture(lineage: Lineage) -> Markup:
+    """Return the lineage as a drawing; as an image its styles stay apart from the page's.
+
+    The page is made from everything: of its own arrows only those that no other path implies are
+    drawn.
+    """
+    plain = lineage.graph.copy()
+    for parent in lineage.graph.predecessors(lineage.target):
+        # Whatever lies between leads to the page: the graph holds nothing else.
+        if len(list(lineage.graph.successors(parent))) > 1:
+            plain.remove_edge(parent, lineage.target)
+    return Markup('<p class="picture"><img alt="{}" src="{}"></p>').format(
+        "What each artifact was made from", draw_lineage(Lineage(lineage.target, plain)).data_uri
+    )
+
+
+def artifact_table(lineage: Lineage) -> Markup:
     """Return one row an artifact, what it was made from above it."""
     columns = ["kind", "id", "made from", "settings", "code", "made at", "took", "size", "result"]
-    return table(columns, [_artifact_row(evidence, artifact) for artifact in evidence.artifacts])
+    return table(columns, [_artifact_row(lineage, story) for story in sources(lineage)])
 
 
-def _artifact_row(evidence: Evidence, artifact: Artifact) -> list[Cell]:
-    run = evidence.runs.get(artifact.ref.id, {})
-    ended = run.get("ended")
-    took = format_seconds((ended - run["started"]).total_seconds()) if ended else ""
-    parents = Markup(" ").join(code(str(p)[: len(p.kind) + 7], str(p)) for p in artifact.parents)
+def _artifact_row(lineage: Lineage, story: ArtifactStory) -> list[Cell]:
+    parents = Markup(" ").join(
+        code(f"{ref.kind}/{ref.id[:6]}", f"{ref.kind}/{ref.id}")
+        for ref in sorted(lineage.graph.predecessors(story.ref), key=str)
+    )
     return [
-        Markup("<strong>{}</strong>").format(artifact.ref.kind),
-        code(artifact.ref.id[:12], artifact.ref.id),
+        Markup("<strong>{}</strong>").format(story.ref.kind),
+        code(story.ref.id[:12], story.ref.id),
         parents or None,
-        code(artifact.param_hash[:8], artifact.param_hash),
-        code(artifact.fingerprint[:8], artifact.fingerprint),
-        format_time(artifact.created),
-        took,
+        code(story.param_hash[:8], story.param_hash),
+        code(story.fingerprint[:8], story.fingerprint),
+        format_time(story.created),
+        format_seconds(story.seconds) if story.seconds is not None else "",
         Markup('<span title="{} bytes">{}</span>').format(
-            f"{artifact.bytes:,}", format_bytes(artifact.bytes)
+            f"{story.bytes:,}", format_bytes(story.bytes)
         ),
-        artifact.key_figure,
+        story.key_figure if story.listed else "no longer in the catalogue",
     ]
 
 
-def _settings(evidence: Evidence, artifact: Artifact) -> Markup:
-    param_set = evidence.param_sets.get(artifact.ref.id)
-    if param_set is None:
+def _settings(story: ArtifactStory) -> Markup:
+    if not story.settings:
         return Markup("")
-    title = f"{artifact.ref.kind}: settings {artifact.param_hash[:8]}"
-    return details(title, listing(as_yaml(param_set.values)))
+    title = f"{story.ref.kind}: settings {story.param_hash[:8]}"
+    return details(title, listing(as_yaml(story.settings)))
 
 
-def _facts(evidence: Evidence) -> list[Markup]:
+def _facts(stories: Sequence[ArtifactStory]) -> list[Markup]:
     """Return what stages noted: seeds, splits, sample ranges."""
     blocks = [
-        details(f"{artifact.ref.kind}: {', '.join(sorted(noted))}", listing(as_yaml(noted)))
-        for artifact in evidence.artifacts
-        if (noted := dict(evidence.facts.get(artifact.ref.id, {})))
+        details(
+            f"{story.ref.kind}: {', '.join(sorted(story.facts))}", listing(as_yaml(story.facts))
+        )
+        for story in stories
+        if story.facts
     ]
     return blocks or [paragraph("None.")]
 
@@ -139,29 +159,23 @@ def as_yaml(values: Mapping[str, Any]) -> str:
     return yaml.safe_dump(dict(values), sort_keys=True, allow_unicode=True, width=100)
 
 
-def _environments(evidence: Evidence) -> list[Markup]:
+def _environments(stories: Sequence[ArtifactStory]) -> list[Markup]:
     """Return machine and packages once for each set of them, with what was made there."""
-    found: dict[str, tuple[Mapping[str, Any], list[str]]] = {}
-    for artifact in evidence.artifacts:
-        run = evidence.runs.get(artifact.ref.id)
-        if run is not None:
-            entry = found.setdefault(run["environment_hash"], (run["environment"], []))
-            entry[1].append(artifact.ref.kind)
-    blocks: list[Markup] = []
-    for environment, kinds in found.values():
-        packages = {name.lower(): version for name, version in environment["packages"].items()}
-        blocks.append(
-            facts(
-                [
-                    ("made", ", ".join(kinds)),
-                    ("tectum", str(environment.get("tectum", ""))),
-                    ("Python", str(environment.get("python", ""))),
-                    ("platform", str(environment.get("platform", ""))),
-                    *((name, packages.get(name, "")) for name in TELLING),
-                ]
-            )
-        )
-        rows: list[list[Cell]] = [[name, version] for name, version in sorted(packages.items())]
-        listed = table(["package", "version"], rows, most=2_000)
-        blocks.append(details(f"All {len(rows)} packages", listed))
-    return blocks
+    found: dict[str, list[ArtifactStory]] = {}
+    for story in stories:
+        if story.environment:
+            found.setdefault(story.environment_hash, []).append(story)
+    return [block for made in found.values() for block in _environment(made)]
+
+
+def _environment(made: list[ArtifactStory]) -> list[Markup]:
+    environment = made[0].environment
+    packages = {name.lower(): str(version) for name, version in environment["packages"].items()}
+    told: list[tuple[str, Cell]] = [
+        ("made", ", ".join(story.ref.kind for story in made)),
+        *((name, str(environment.get(name, ""))) for name in ("tectum", "python", "platform")),
+        *((name, packages.get(name, "")) for name in TELLING),
+    ]
+    rows: list[list[Cell]] = [[name, version] for name, version in sorted(packages.items())]
+    listed = table(["package", "version"], rows, most=2_000)
+    return [facts(told), details(f"All {len(rows)} packages", listed)]

@@ -41,7 +41,7 @@ def draw_network(edges: Sequence[Edge], nodes: Mapping[str, Node], height: int =
     _add_edges(figure, edges, places)
     _add_nodes(figure, graph, nodes, places)
     figure.update_xaxes(visible=False)
-    figure.update_yaxes(visible=False, scaleanchor="x")
+    figure.update_yaxes(visible=False)
     figure.update_layout(
         showlegend=True, margin={"l": 8, "r": 8, "t": 40, "b": 8}, hovermode="closest"
     )
@@ -49,14 +49,25 @@ def draw_network(edges: Sequence[Edge], nodes: Mapping[str, Node], height: int =
 
 
 def place_nodes(graph: "nx.DiGraph[str]") -> dict[str, tuple[float, float]]:
-    """Return where each node lies; connected ones near each other, parts side by side."""
-    if not graph:
-        return {}
-    spread = 2.2 / np.sqrt(graph.number_of_nodes())
-    found = nx.spring_layout(
-        graph.to_undirected(), k=spread, iterations=150, seed=LAYOUT_SEED, weight="weight"
-    )
-    return {node: (float(x), float(y)) for node, (x, y) in found.items()}
+    """Return where each node lies: connected parts side by side, the largest first."""
+    places: dict[str, tuple[float, float]] = {}
+    left = 0.0
+    parts = sorted(nx.weakly_connected_components(graph), key=lambda part: (-len(part), min(part)))
+    for part in parts:
+        names = sorted(part)
+        among = nx.Graph(graph.subgraph(names))
+        ordered: nx.Graph[str] = nx.Graph()
+        # A set's order differs between runs of Python, and with it the layout.
+        ordered.add_nodes_from(names)
+        ordered.add_weighted_edges_from(sorted(among.edges(data="weight")))
+        found = nx.spring_layout(
+            ordered, k=2.4 / np.sqrt(len(names)), iterations=200, seed=LAYOUT_SEED
+        )
+        width = float(np.sqrt(len(names)))
+        for name, (x, y) in found.items():
+            places[name] = (left + width * (1 + float(x)), width * float(y))
+        left += 2 * width + 0.6
+    return places
 
 
 def _add_edges(
@@ -79,8 +90,9 @@ def _add_edges(
             marker={
                 "symbol": "arrow",
                 "angleref": "previous",
-                "size": [0, 7 + 2 * band, 0] * len(chosen),
-                "standoff": 7,
+                "size": [0, 8 + 3 * band, 0] * len(chosen),
+                "standoff": 6,
+                "opacity": 1,
                 "color": "#8b95a1",
             },
             hoverinfo="skip",
@@ -125,6 +137,7 @@ def _add_nodes(
             textfont={"size": 12 if behaviour else 10},
             marker={
                 "color": KIND_COLOURS.get(kind, KIND_COLOURS["signal"]),
+                "opacity": 1,
                 "symbol": "diamond" if behaviour else "circle",
                 "size": [_size(graph, name, behaviour) for name in names],
                 "line": {"width": 2 if behaviour else 0.8, "color": "#ffffff"},

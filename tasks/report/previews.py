@@ -18,6 +18,7 @@ from tasks.report.figures import (
     line,
     matrix,
     new_figure,
+    stack_rows,
 )
 
 RASTER_SPIKES = 6_000
@@ -104,11 +105,11 @@ def preview_traces(
     picked = spread_rows(count, settings.preview_channels)
     colour = KIND_COLOURS.get(kind, KIND_COLOURS["signal"])
     before = _same_columns(columns, raw)
-    figure = new_figure(90 + 92 * len(picked), x="time [s]", rows=len(picked))
+    names = [label(columns["channel"].values[at]) for at in picked]
+    figure = stack_rows([78] * len(picked), names)
     times = np.asarray(columns["time"].values, float)
     reduced = False
     for row, at in enumerate(picked, start=1):
-        title = label(columns["channel"].values[at])
         if before is not None:
             earlier = draw_envelope(times, before.isel(channel=at), settings.max_points)
             figure.add_trace(
@@ -116,11 +117,8 @@ def preview_traces(
             )
         trace = draw_envelope(times, columns.isel(channel=at), settings.max_points)
         reduced |= len(times) > settings.max_points
-        figure.add_trace(line(trace, title, colour), row=row, col=1)
-        figure.update_yaxes(title_text=title, title_font_size=11, nticks=4, row=row, col=1)
-    parts = [f"All {count} channels" if count == len(picked) else f"{len(picked)} of {count:,}"]
-    if count != len(picked):
-        parts[0] += " channels, evenly picked"
+        figure.add_trace(line(trace, names[row - 1], colour), row=row, col=1)
+    parts = [f"{len(picked)} of {count:,} channels, evenly picked"] * (count > len(picked))
     if before is not None:
         parts.append("grey: as recorded, before cleaning")
     parts.append(
@@ -128,7 +126,8 @@ def preview_traces(
         if reduced
         else "every sample is drawn"
     )
-    return Chart(f"stream-{name}", figure, name, "; ".join(parts) + ".")
+    caption = "; ".join(parts)
+    return Chart(f"stream-{name}", figure, name, caption[:1].upper() + caption[1:] + ".")
 
 
 def _same_columns(columns: xr.DataArray, raw: xr.Dataset | None) -> xr.DataArray | None:

@@ -37,7 +37,7 @@ def write_quality(evidence: Evidence) -> Section:
         heading("Checks"),
         *_metrics(evidence.metrics),
         heading("Findings in the recording"),
-        _findings(findings, "recording" in {a.ref.kind for a in evidence.artifacts}),
+        _findings(findings, "recording" in {story.ref.kind for story in evidence.stories}),
     ]
     question = "Can these results be relied on? What should be looked at before using them?"
     return Section(SLUG, TITLE, question, tuple(blocks))

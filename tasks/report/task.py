@@ -44,7 +44,7 @@ def _build(
     outcomes: tuple[StageOutcome, ...],
     settings: ReportSettings,
 ) -> None:
-    evidence = gather_evidence(draft.lake, workspace.catalogue, parents, outcomes)
+    evidence = gather_evidence(draft.lake, workspace.catalogue, draft.ref, parents, outcomes)
     sections = write_sections(evidence, settings)
     page = render_page(evidence, sections)
     (draft.path / PAGE_NAME).write_text(page, encoding="utf-8")

@@ -33,6 +33,15 @@ READING = (
     "between parts of its own recording, is the bar (real against real)."
 )
 MOST_LIKENESS = 4
+METRICS = {
+    "ks": "distribution: Kolmogorov–Smirnov",
+    "wasserstein_sd": "distribution: Wasserstein [SD]",
+    "psd_hellinger": "power spectrum: Hellinger",
+    "autocorrelation": "autocorrelation",
+    "cross_correlation": "correlation between channels",
+    "c2st_auc": "told apart by a classifier (AUC)",
+    "nearest_training_window": "distance to nearest training window",
+}
 
 
 def write_virtual_animal(evidence: Evidence, settings: ReportSettings) -> Section:
@@ -101,7 +110,7 @@ def write_realism(realism: xr.Dataset) -> Markup:
     for at in range(realism.sizes["metric"]):
         row = realism.isel(metric=at)
         cells: list[Cell] = [
-            str(row["metric"].values).replace("_", " "),
+            METRICS.get(str(row["metric"].values), str(row["metric"].values).replace("_", " ")),
             str(row["channel"].values),
             tell_range(row, "generated_vs_real", "generated_low", "generated_high"),
             tell_range(row, "real_vs_real", "real_low", "real_high"),

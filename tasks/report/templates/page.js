@@ -66,8 +66,10 @@
   }
 
   const config = {
-    responsive: true, displaylogo: false, plotlyServerURL: "", showEditInChartStudio: false,
-    modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
+    responsive: true, displaylogo: false, displayModeBar: "hover",
+    // Nothing of a recording may leave this page: plotly offers to upload charts by default.
+    showSendToCloud: false, plotlyServerURL: "",
+    modeBarButtonsToRemove: ["sendChartToCloud", "select2d", "lasso2d", "autoScale2d"],
   };
 
   async function draw(plot) {

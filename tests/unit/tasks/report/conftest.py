@@ -12,6 +12,7 @@ import xarray as xr
 
 from schemas.contracts.aligned import ALIGNED
 from schemas.contracts.causal import CAUSAL
+from schemas.contracts.lnm import LNM
 from schemas.contracts.preprocessed import PREPROCESSED
 from schemas.contracts.streams import STREAMS
 from schemas.contracts.twin import TWIN
@@ -58,7 +59,11 @@ def stream_tree(name: str = "spatial") -> xr.DataTree:
         "/calcium": xr.Dataset(
             {"activity": (("time", "unit"), waves, {"units": "1"})},
             {"time": time, "unit": [f"roi_{i}" for i in range(UNITS)]},
-            {"stream_kind": "calcium", "source": "/processing/ophys/DfOverF", "primary": "activity"},
+            {
+                "stream_kind": "calcium",
+                "source": "/processing/ophys/DfOverF",
+                "primary": "activity",
+            },
         ),
         "/running": xr.Dataset(
             {"value": (("time", "channel"), speed[:, None], {"units": "cm/s"})},
@@ -91,7 +96,11 @@ def stream_tree(name: str = "spatial") -> xr.DataTree:
         ),
         "/licks": xr.Dataset(
             {"event_time": ("event", rng.uniform(0, 90, 40), {"units": "s"})},
-            attrs={"stream_kind": "events", "source": "/acquisition/licks", "primary": "event_time"},
+            attrs={
+                "stream_kind": "events",
+                "source": "/acquisition/licks",
+                "primary": "event_time",
+            },
         ),
         "/trials": xr.Dataset(
             {
@@ -252,40 +261,57 @@ def lnm_tree(names: list[str]) -> xr.DataTree:
     on_time = {"time": ("time", time_T, {"units": "s"}), "channel": names[-2:]}
     dims = ("time", "channel")
     groups = {
-        "/": xr.Dataset(attrs=ROOT),
+        "/": xr.Dataset(attrs={**ROOT, "split": "{}"}),
         "/training": xr.Dataset(
             {
                 "train_loss": ("step", 1 / np.arange(1, 41)),
                 "validation_loss": ("step", 1.1 / np.arange(1, 41)),
+                "learning_rate": ("step", np.ones(40)),
             },
             {"step": np.arange(1, 41) * 10},
+            {"best_step": 300, "stopped": "all steps done", "parameters": 100_000},
         ),
         "/scores": xr.Dataset(
             {
                 "task": ("score", ["decode"] * 2 + ["forecast"] * 6),
                 "target": ("score", [*names[-2:], *["calcium"] * 6]),
-                "metric": ("score", ["r2"] * 2 + ["mse"] * 6),
+                "metric": ("score", ["r2"] * 8),
                 "horizon": ("score", [-1, -1, 1, 2, 4, 8, 16, 32]),
                 "model": ("score", model),
                 "ridge": ("score", model - 0.1),
                 "persistence": ("score", model - 0.2),
                 "mean": ("score", np.zeros(count)),
-                "low": ("score", model - 0.05),
-                "high": ("score", model + 0.05),
+                "low": ("score", np.array([0.05, -0.1, 0.02, 0.02, -0.1, -0.3, -0.2, -0.2])),
+                "high": ("score", np.array([0.15, 0.2, 0.1, 0.1, 0.1, -0.1, 0.2, 0.2])),
                 "verdict": ("score", ["win", "tie", "win", "win", "tie", "loss", "tie", "tie"]),
-            }
+            },
+            attrs={"verdict_means": "win: better", "win": 3, "tie": 4, "loss": 1},
         ),
         "/decoded": xr.Dataset(
             {
                 "real": (dims, real),
                 "model": (dims, real + 0.1 * noise),
                 "ridge": (dims, real + 0.3 * noise),
+                "model_sd": (dims, np.full((300, 2), 0.1)),
             },
             on_time,
         ),
+        "/forecast": xr.Dataset(
+            {
+                part: (("time", "horizon", "column"), np.repeat(real[:, None], 2, axis=1))
+                for part in ("real", "model", "ridge", "model_sd")
+            },
+            {"time": on_time["time"], "horizon": [1, 8], "column": names[-2:]},
+            {"time_is": "that of the last sample seen"},
+        ),
         "/generated": xr.Dataset(
-            {"behaviour": (("sample", *dims), real[None] + 0.2 * rng.standard_normal((3, 300, 2)))},
-            on_time,
+            {
+                "value": (
+                    ("sample", "time", "column"),
+                    real[None] + 0.2 * rng.standard_normal((3, 300, 2)),
+                )
+            },
+            {"time": on_time["time"], "column": names[-2:]},
         ),
     }
     return xr.DataTree.from_dict(groups)
@@ -343,6 +369,7 @@ CONTRACTS = {
     "aligned": ALIGNED,
     "causal": CAUSAL,
     "twin": TWIN,
+    "lnm": LNM,
 }
 STAGE = {
     "recording": "ingest",
@@ -369,7 +396,7 @@ def fill_lake(trees: dict[str, xr.DataTree]) -> Callable[..., SessionLake]:
         key = Workspace(settings).catalogue.add_session(session)
         refs: list[ArtifactRef] = []
         outcomes: list[StageOutcome] = []
-        for kind in ("recording", *CONTRACTS, "lnm"):
+        for kind in ("recording", *CONTRACTS):
             if kind in kinds:
                 request = Request(kind, STAGE[kind], StageSettings(), tuple(refs[-1:]), key)
                 outcome = run_stage(settings, request, lambda d, kind=kind: build(d, kind, trees))
@@ -389,13 +416,11 @@ def build(draft: Draft, kind: str, trees: dict[str, xr.DataTree]) -> None:
     """Write what a stage would."""
     if kind == "recording":
         draft.write_json("recording.json", RECORDING)
-    elif kind in CONTRACTS:
+    else:
         draft.write_tree(trees[kind], CONTRACTS[kind])
         draft.metric("valid_fraction", 0.93, 0.5, "pass", "of all samples")
         draft.metric("odd_one", float("nan"), 1.0, "warn", HOSTILE)
         draft.metric("count", 12.0)
-    else:
-        trees[kind].to_zarr(draft.path / "data.zarr", zarr_format=3)
     draft.fact("seed", 3)
     draft.key_figure = f"a figure of {kind} {HOSTILE}"
 
