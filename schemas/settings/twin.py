@@ -35,6 +35,12 @@ class TwinSettings(StageSettings):
         "has such edges: movement that drives neurons, or one behaviour that drives another.",
     )
     max_nodes: int = Field(default=24, ge=2, description="Most nodes in the network.")
+    smoothing_s: float = Field(
+        default=0.2,
+        ge=0,
+        description="Standard deviation in seconds of the Gaussian that turns spike counts into "
+        "rates; the causal graph's own by default.",
+    )
     min_valid_fraction: float = Field(
         default=0.8,
         gt=0,

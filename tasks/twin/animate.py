@@ -12,6 +12,7 @@ from schemas.contracts.streams import ROOT_ATTRS
 from schemas.errors import RecordingTooShortError, SettingsError
 from schemas.settings.split import SplitSettings
 from schemas.settings.twin import TwinSettings
+from tasks.common.segments import true_runs
 from tasks.twin.choose import Chosen, choose_on_validation
 from tasks.twin.forecast import forecast, forecast_starts, judge_forecasts, longest_horizon
 from tasks.twin.generate import RunOn, animate_stretches, run_network
@@ -25,7 +26,7 @@ from tasks.twin.network import (
     own_dimensions,
     read_graph,
 )
-from tasks.twin.realism import Judge, find_stretches, judge_realism
+from tasks.twin.realism import Judge, judge_realism
 from tasks.twin.recording import Axis, read_axis, read_nodes
 
 MIN_WINDOW = 8
@@ -72,7 +73,7 @@ def animate(aligned: xr.DataTree, causal: xr.DataTree, settings: TwinSettings) -
     NothingToDoError
         No neurons, no behaviour, no edge between them, or too few samples; says which.
     """
-    check_split(causal, settings.split)
+    check_graph(causal, settings.split)
     axis = read_axis(aligned, settings.split)
     animal = meet_animal(aligned, axis, read_graph(causal), settings)
     window = window_samples(animal, settings.window_s)
@@ -108,8 +109,14 @@ def animate(aligned: xr.DataTree, causal: xr.DataTree, settings: TwinSettings) -
     return xr.DataTree.from_dict(groups if scores is None else {**groups, "/forecast": scores})
 
 
-def check_split(causal: xr.DataTree, split: SplitSettings) -> None:
-    """Raise SettingsError unless the graph saw the same parts as the twin will."""
+def check_graph(causal: xr.DataTree, split: SplitSettings) -> None:
+    """Raise SettingsError unless the graph saw the parts before the test part, and only those."""
+    if causal.attrs["use"] != "fitting":
+        raise SettingsError(
+            f"the causal graph was made from {causal.attrs['use']!r} samples, test part included",
+            where="causal.use",
+            remedy="Make it with use: fitting.",
+        )
     graph_split = SplitSettings.model_validate(json.loads(causal.attrs["split"]))
     if graph_split != split:
         raise SettingsError(
@@ -124,7 +131,7 @@ def meet_animal(aligned: xr.DataTree, axis: Axis, graph: Graph, settings: TwinSe
     while True:
         behaviours = choose_behaviours(graph, settings)
         network = grow_network(graph, behaviours, settings)
-        values_TN = read_nodes(aligned, network.nodes)
+        values_TN = read_nodes(aligned, network.nodes, axis, settings.smoothing_s)
         seen = values_TN[axis.split.train]
         valid_N = np.isfinite(seen).mean(axis=0) >= settings.min_valid_fraction
         # A column without any valid sample fails by its share, and must not reach the minimum.
@@ -147,7 +154,8 @@ def window_samples(animal: Animal, window_s: float) -> int:
         That would be fewer than 8 samples.
     """
     good_T = np.isfinite(animal.scaled_TN[:, : animal.behaviours]).all(axis=1)
-    found = find_stretches(good_T & animal.axis.split.test, animal.axis.segment_T)
+    good_T &= animal.axis.segment_T >= 0
+    found = true_runs(good_T & animal.axis.split.test, animal.axis.segment_T)
     lengths = np.sort([stretch.stop - stretch.start for stretch in found] or [0])
     middle = int(np.searchsorted(np.cumsum(lengths), lengths.sum() / 2))
     window = min(round(window_s * animal.axis.rate_hz), int(lengths[middle]))
@@ -193,7 +201,7 @@ def generate_behaviour(
         animate_stretches,
         animal.scaled_TN,
         chosen.library,
-        find_stretches(test_T, segment_T),
+        true_runs(test_T & (segment_T >= 0), segment_T),
         run_lengths(good_T & ~test_T, segment_T),
         settings.n_samples,
     )

@@ -9,6 +9,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from tasks.common.progress import track
+from tasks.common.segments import true_runs
 from tasks.twin.classifier import classifier_auc
 from tasks.twin.distances import (
     Record,
@@ -21,7 +22,7 @@ from tasks.twin.distances import (
     spectrum_hellinger,
     wasserstein,
 )
-from tasks.twin.library import Bools, Floats, run_lengths
+from tasks.twin.library import Bools, Floats
 
 ALL = "all"
 COPY = "nearest_training_window"
@@ -76,18 +77,12 @@ def cut_record(
     behaviour_TC: Floats, segment_T: NDArray[np.integer], part_T: Bools, shortest: int
 ) -> Record:
     """Cut a part into its gapless stretches without NaN, those under `shortest` left out."""
+    inside_T = part_T & (segment_T >= 0)
     return [
         behaviour_TC[stretch]
-        for stretch in find_stretches(np.isfinite(behaviour_TC).all(axis=1) & part_T, segment_T)
+        for stretch in true_runs(np.isfinite(behaviour_TC).all(axis=1) & inside_T, segment_T)
         if stretch.stop - stretch.start >= shortest
     ]
-
-
-def find_stretches(good_T: Bools, segment_T: NDArray[np.integer]) -> list[slice]:
-    """Return the runs of good samples within one segment, in order."""
-    runs_T = run_lengths(good_T, segment_T)
-    lasts = np.flatnonzero((runs_T > 0) & np.append(runs_T[1:] <= 1, True))
-    return [slice(int(last + 1 - runs_T[last]), int(last + 1)) for last in lasts]
 
 
 def control_blocks(fitting_T: Bools, samples: int) -> list[slice]:

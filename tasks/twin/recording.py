@@ -5,10 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter1d
 
 from schemas.errors import NotFoundError
 from schemas.settings.split import SplitSettings
 from tasks.common.matrices import behaviour_matrix, neural_matrix
+from tasks.common.segments import true_runs
 from tasks.common.splits import TimeSplit, split_by_time
 from tasks.twin.library import Floats
 
@@ -34,8 +36,13 @@ def read_axis(aligned: xr.DataTree, settings: SplitSettings) -> Axis:
     return Axis(time_T, clock["segment"].values, float(clock.attrs["rate_hz"]), split)
 
 
-def read_nodes(aligned: xr.DataTree, names: tuple[str, ...]) -> Floats:
+def read_nodes(
+    aligned: xr.DataTree, names: tuple[str, ...], axis: Axis, smoothing_s: float
+) -> Floats:
     """Load the named units and channels only: (time, node) float64, NaN in gaps.
+
+    Spike counts become smoothed rates, as they were for the graph. The Gaussian does not reach
+    across gaps, nor from the test part into what comes before it.
 
     Raises
     ------
@@ -44,15 +51,29 @@ def read_nodes(aligned: xr.DataTree, names: tuple[str, ...]) -> Floats:
     """
     units = neural_matrix(aligned)["activity"].rename(unit="node")
     channels = behaviour_matrix(aligned)["behaviour"].rename(channel="node")
-    found: dict[str, NDArray[np.float64]] = {}
+    border_T = np.where(axis.segment_T < 0, -1, 2 * axis.segment_T + axis.split.test)
+    found: dict[str, Floats] = {}
     for matrix in (units, channels):
-        wanted = np.isin(matrix["node"].values.astype(str), names)
-        part = matrix.isel(node=np.flatnonzero(wanted)).compute()
-        for column, name in enumerate(part["node"].values.astype(str)):
-            found[str(name)] = part.values[:, column].astype(np.float64)
+        wanted = np.flatnonzero(np.isin(matrix["node"].values.astype(str), names))
+        part = matrix.isel(node=wanted).compute()
+        for column in part.T:
+            values_T = column.values.astype(np.float64)
+            if column["kind"] == "spikes":
+                values_T = smooth_counts(values_T, border_T, smoothing_s * axis.rate_hz)
+            found[str(column["node"].values)] = values_T
     if missing := [name for name in names if name not in found]:
         raise NotFoundError(
             f"The aligned session has no {missing}.",
             remedy="Make the causal graph again from this aligned artifact.",
         )
     return np.column_stack([found[name] for name in names])
+
+
+def smooth_counts(counts_T: Floats, border_T: NDArray[np.integer], sigma: float) -> Floats:
+    """Smooth with a Gaussian of `sigma` samples inside each run of valid samples of one border."""
+    if sigma <= 0:
+        return counts_T
+    smooth_T = np.full(len(counts_T), np.nan)
+    for run in true_runs(np.isfinite(counts_T) & (border_T >= 0), border_T):
+        smooth_T[run] = gaussian_filter1d(counts_T[run], sigma, mode="nearest")
+    return smooth_T

@@ -27,6 +27,7 @@ def causal_tree(
     split: SplitSettings | None = None,
     excluded: tuple[str, ...] = (),
     dimension: int = 3,
+    use: str = "fitting",
 ) -> xr.DataTree:
     """Build a tree of the causal contract, as far as the twin reads it."""
     names = neurons + channels
@@ -47,7 +48,7 @@ def causal_tree(
             "skill": ("edge", np.array(columns[2], dtype=np.float64)),
         }
     )
-    attrs = {"split": json.dumps((split or SplitSettings()).model_dump(mode="json"))}
+    attrs = {"split": json.dumps((split or SplitSettings()).model_dump(mode="json")), "use": use}
     return xr.DataTree.from_dict({"/": xr.Dataset(attrs=attrs), "/nodes": nodes, "/edges": found})
 
 

@@ -107,6 +107,13 @@ def test_a_graph_of_another_split_is_refused(lorenz_animal):
         animate(*lorenz_animal, settings)
 
 
+def test_a_graph_that_saw_the_test_part_is_refused(lorenz_animal, make_causal):
+    edges = [("calcium/n0", "running", 0.5)]
+    causal = make_causal(["calcium/n0"], ["running"], edges, use="all")
+    with pytest.raises(SettingsError, match="test part"):
+        animate(lorenz_animal[0], causal, QUICK)
+
+
 def test_a_graph_of_another_session_is_refused(lorenz_animal, make_causal):
     causal = make_causal(["calcium/n7"], ["running"], [("calcium/n7", "running", 0.5)])
     with pytest.raises(NotFoundError, match="n7"):

@@ -13,7 +13,7 @@ from tasks.twin.distances import (
     spectrum_hellinger,
     wasserstein,
 )
-from tasks.twin.realism import ALL, COPY, Judge, control_blocks, find_stretches, judge_realism
+from tasks.twin.realism import ALL, COPY, Judge, control_blocks, cut_record, judge_realism
 
 
 def _process(seed, length, memory=0.9, mix=0.5):
@@ -91,10 +91,12 @@ def test_classifier_refuses_too_few_windows():
     assert np.isnan(classifier_auc([_process(0, 60)], [_process(1, 40)], 20))
 
 
-def test_stretches_end_at_gaps_and_segments():
-    good = np.array([1, 1, 0, 1, 1, 1, 1, 0, 1], bool)
+def test_records_end_at_gaps_and_segments():
+    values = np.arange(9.0)[:, None]
+    values[2] = np.nan
     segment = np.array([0, 0, 0, 0, 0, 1, 1, 1, -1])
-    assert find_stretches(good, segment) == [slice(0, 2), slice(3, 5), slice(5, 7)]
+    record = cut_record(values, segment, np.arange(9) != 7, 2)
+    assert [stretch[:, 0].tolist() for stretch in record] == [[0, 1], [3, 4], [5, 6]]
 
 
 def test_control_blocks_have_the_size_of_the_test_part():
