@@ -40,7 +40,7 @@ def clean_lfp(name: str, stream: xr.Dataset, settings: PreprocessSettings) -> xr
         voltage = voltage.rechunk({1: -1}).map_blocks(
             partial(_reference, good=good), dtype=np.float32
         )
-    factor = max(int(clock.rate_hz // chosen.target_rate_hz), 1) if clock.time.size > 1 else 1
+    factor = _factor(clock.rate_hz, chosen.target_rate_hz)
     kept = _kept_samples(clock.segment, factor)
     reduced = decimate(voltage, clock.segment, kept, factor)
     cleaned = _dataset(stream, reduced, kept)
@@ -50,6 +50,12 @@ def clean_lfp(name: str, stream: xr.Dataset, settings: PreprocessSettings) -> xr
         cleaned, "decimate", factor=factor, taps=2 * TAPS_PER_STEP * factor + 1 if factor > 1 else 0
     )
     return set_aside(cleaned, "channel", bad)
+
+
+def _factor(rate_hz: float, target_hz: float) -> int:
+    """Return the largest whole factor that keeps at least the target rate."""
+    # 1e-3: from rounded times 2,500 Hz may come out as 2,499.999.
+    return max(int(rate_hz / target_hz + 1e-3), 1) if np.isfinite(rate_hz) else 1
 
 
 def _dataset(stream: xr.Dataset, voltage: da.Array, kept: NDArray[np.int64]) -> xr.Dataset:
