@@ -1,0 +1,82 @@
+"""Settings of the lnm stage: the large neural model and its baselines."""
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from schemas.settings.base import StageSettings
+from schemas.settings.split import SplitSettings
+
+Preset = Literal["nano", "small", "base", "large"]
+
+
+class LnmSettings(StageSettings):
+    """How the model is built, trained and judged."""
+
+    split: SplitSettings = Field(
+        default_factory=SplitSettings,
+        description="Train, validation and test parts. The guard is raised to one window, so that "
+        "no window of one part lies beside a window of the next.",
+    )
+    preset: Preset = Field(
+        default="nano",
+        description="Size of the transformer: nano 0.1 M parameters (a laptop's CPU), small 5 M, "
+        "base 30 M, large 80 M; each unit adds its embeddings.",
+    )
+    window: int = Field(
+        default=0,
+        ge=0,
+        le=4096,
+        description="Samples that the model sees at once; 0 takes up to 64, less where the "
+        "gapless segments or the whole recording are short.",
+    )
+    patch: int = Field(
+        default=2,
+        ge=1,
+        le=16,
+        description="Samples that make one token; masks keep the resolution of single samples.",
+    )
+    linear_skip: bool = Field(
+        default=True,
+        description="Add the network to a ridge regression fitted in closed form, so that it "
+        "learns only what ridge leaves over. Off: the network learns everything.",
+    )
+    steps: int = Field(
+        default=1200,
+        ge=0,
+        description="Optimiser steps at most (about a minute on two CPU cores for the nano preset "
+        "and some hundred units). Steps, not seconds, so that a run can be repeated exactly.",
+    )
+    patience: int = Field(
+        default=8,
+        ge=1,
+        description="Validations without a gain after which training stops early.",
+    )
+    batch_size: int = Field(default=32, ge=1, description="Windows in one optimiser step.")
+    learning_rate: float = Field(
+        default=2e-3, gt=0, description="Peak of the warm-up and cosine schedule of AdamW."
+    )
+    weight_decay: float = Field(default=0.1, ge=0, description="AdamW's decay of all matrices.")
+    dropout: float = Field(
+        default=0.1, ge=0, lt=1, description="Share of hidden features dropped in training."
+    )
+    seed: int = Field(default=0, ge=0, description="Seed of weights, masks, batches and bootstrap.")
+    bootstrap: int = Field(
+        default=1000,
+        ge=100,
+        description="Resamples of blocks of test time behind each 95 % interval.",
+    )
+    generated_s: float = Field(
+        default=60.0,
+        ge=0,
+        description="Seconds of free-running activity and behaviour to generate; 0 for none.",
+    )
+    n_samples: int = Field(
+        default=4, ge=1, description="Independent courses to generate, each of `generated_s`."
+    )
+
+    @model_validator(mode="after")
+    def _has_a_validation_part(self) -> Self:
+        if self.split.validation == 0:
+            raise ValueError("split.validation must be above 0: penalties and gates rest on it")
+        return self

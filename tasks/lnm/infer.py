@@ -1,0 +1,149 @@
+"""Running a trained model over a session: stitched windows, forecasts from many samples."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from tasks.lnm.linear import Runs
+from tasks.lnm.masks import Masks, Mode
+from tasks.lnm.model import Inputs
+from tasks.lnm.recording import Bools, Floats, Ints, cut_windows
+from tasks.lnm.trained import TrainedModel
+from tasks.lnm.windows import Material, cut_batch
+
+BATCH = 64
+_FORECAST: tuple[Mode, ...] = ("forecast",)
+
+
+@dataclass(frozen=True)
+class Located:
+    """Predicted distributions, as the heads give them (see model.Prediction).
+
+    location, scale : (..., column)
+    base : the linear prediction alone, in the units of `location`
+    """
+
+    location: Floats
+    scale: Floats
+    base: Floats
+
+
+def predict_hidden(
+    model: TrainedModel, material: Material, runs: Runs, hidden_V: Bools, mode: Mode, fold: int = -1
+) -> Located:
+    """Predict hidden columns from all others, over whole runs.
+
+    Windows overlap by three quarters and are averaged, the middle of a window weighing most.
+
+    Parameters
+    ----------
+    hidden_V : (column,) columns that the model must not see
+    mode : "decode", "encode" or "impute" for the linear prediction of that name, else none
+
+    Returns
+    -------
+    (time, column) arrays; NaN outside the runs and in columns that are visible
+    """
+    window, shape = model.window, material.z_TV.shape
+    sums = np.zeros((3, *shape), np.float32)
+    weight_T1 = np.zeros((shape[0], 1), np.float32)
+    taper_L = np.minimum(np.arange(window) + 1, window - np.arange(window)).astype(np.float32)
+    windows = cut_windows(runs, window, max(1, window // 4))
+    for start_B, length_B in _batches(windows):
+        masks = Masks(
+            np.broadcast_to(~hidden_V, (len(start_B), window, shape[1])).copy(),
+            (mode,) * len(start_B),
+            np.full(len(start_B), fold),
+            np.full(len(start_B), window),
+        )
+        cut = cut_batch(
+            material, start_B, length_B, masks, model.mixing, linear_skip=model.linear_skip
+        )
+        located = run_network(model, cut.inputs)
+        for b, (start, length) in enumerate(zip(start_B, length_B, strict=True)):
+            own, taper_L1 = slice(start, start + length), taper_L[:length, None]
+            parts = (located.location[b], located.scale[b], located.base[b])
+            sums[:, own] += taper_L1 * np.stack(parts)[:, :length]
+            weight_T1[own] += taper_L1
+    with np.errstate(invalid="ignore"):
+        mean = np.where(hidden_V, sums / np.where(weight_T1 > 0, weight_T1, np.nan), np.nan)
+    return Located(*mean.astype(np.float32))
+
+
+def predict_imputed(model: TrainedModel, material: Material, runs: Runs) -> Located:
+    """Predict each unit from all others and behaviour, one group of units hidden at a time."""
+    fold_V = model.skip.fold_V
+    found = [
+        predict_hidden(model, material, runs, fold_V == fold, "impute", fold)
+        for fold in range(fold_V.max() + 1)
+    ]
+    shape = material.z_TV.shape
+    out = np.full((3, *shape), np.nan, np.float32)
+    for fold, located in enumerate(found):
+        own_V = fold_V == fold
+        parts = np.stack([located.location, located.scale, located.base])
+        out[:, :, own_V] = parts[:, :, own_V]
+    return Located(*out)
+
+
+def predict_future(
+    model: TrainedModel, material: Material, origin_O: Ints, context_O: Ints
+) -> Located:
+    """Predict all columns after each origin from the samples up to and with it.
+
+    Parameters
+    ----------
+    origin_O : (origin,) last sample that may be seen
+    context_O : (origin,) samples up to the origin that may be seen; fewer than a window
+
+    Returns
+    -------
+    (origin, step, column) arrays for 1 .. the farthest horizon samples ahead
+    """
+    window, most = model.window, model.skip.horizons[-1]
+    columns = material.z_TV.shape[1]
+    out = np.empty((3, len(origin_O), most, columns), np.float32)
+    for at in range(0, len(origin_O), BATCH):
+        own = slice(at, at + BATCH)
+        context_B = np.minimum(context_O[own], window - most)
+        visible_BL = np.arange(window) < context_B[:, None]
+        masks = Masks(
+            np.broadcast_to(visible_BL[..., None], (*visible_BL.shape, columns)).copy(),
+            _FORECAST * len(context_B),
+            np.full(len(context_B), -1),
+            context_B,
+        )
+        start_B = origin_O[own] - context_B + 1
+        cut = cut_batch(
+            material, start_B, context_B + most, masks, model.mixing, linear_skip=model.linear_skip
+        )
+        located = run_network(model, cut.inputs)
+        rows_B1 = np.arange(len(context_B))[:, None]
+        ahead_BS = context_B[:, None] + np.arange(most)
+        parts = (located.location, located.scale, located.base)
+        out[:, own] = np.stack([part[rows_B1, ahead_BS] for part in parts])
+    return Located(*out)
+
+
+@torch.no_grad()
+def run_network(model: TrainedModel, inputs: Inputs) -> Located:
+    """Run the network on one batch; (window, sample, column) arrays."""
+    model.network.eval()
+    location, scale = model.network(inputs)
+    base = inputs.base_BLV
+    return Located(location.numpy(), scale.numpy(), base.numpy())
+
+
+def as_values(location: Floats, model: TrainedModel) -> Floats:
+    """Turn locations (..., column) into the columns' own units: means, or expected counts."""
+    mean_V, sd_V = model.scaler.mean_V, model.scaler.sd_V
+    with np.errstate(over="ignore"):
+        rate = mean_V * np.exp(location)
+    return np.where(model.columns.counts, rate, location * sd_V + mean_V).astype(np.float32)
+
+
+def _batches(windows: Ints) -> Iterator[tuple[Ints, Ints]]:
+    for at in range(0, len(windows), BATCH):
+        yield windows[at : at + BATCH, 0], windows[at : at + BATCH, 1]

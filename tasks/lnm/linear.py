@@ -1,0 +1,227 @@
+"""Closed-form linear prediction: ridge on activity smoothed at several time scales.
+
+The same maps are the ridge baseline and the linear skip of the model. Fitted on training samples;
+the penalty of each target chosen on validation samples.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import cho_factor, cho_solve
+from scipy.ndimage import convolve1d
+
+from tasks.lnm.recording import Bools, Floats, Ints
+
+Runs = Sequence[tuple[int, int]]
+Doubles = NDArray[np.float64]
+
+PENALTIES = (1e-4, 1e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0, 10.0)
+"""Ridge penalties for one training sample, for features of unit variance."""
+MOST_INPUTS = 128
+"""More input columns than this are reduced to as many principal components first."""
+
+
+def smoothing_kernels(window: int) -> list[Doubles]:
+    """Return the identity and Gaussians of 1, 2, 4 ... samples, up to a quarter of a window.
+
+    They look both ways, at most three quarters of a window far: as far as the model does from
+    the samples that it is asked for.
+    """
+    kernels = [np.ones(1)]
+    sigma = 1
+    while sigma <= window // 4:
+        half = min(4 * sigma, 3 * window // 4)
+        kernels.append(np.exp(-0.5 * (np.arange(-half, half + 1) / sigma) ** 2))
+        sigma *= 2
+    return kernels
+
+
+def causal_kernels(context: int) -> list[Doubles]:
+    """Return the present sample and decays over 1, 2, 4 ... samples, at most `context` long."""
+    kernels = [np.ones(1)]
+    tau = 1
+    while tau <= context // 2:
+        lag = np.arange(-context + 1, context)
+        # convolve1d pairs index +lag with the sample lag steps in the past.
+        kernels.append(np.where(lag >= 0, np.exp(-np.maximum(lag, 0) / tau), 0.0))
+        tau *= 2
+    return kernels
+
+
+def smooth_features(z_TI: Floats, runs: Runs, kernels: Sequence[Doubles]) -> Floats:
+    """Smooth each column by each kernel inside each run, leaving out samples that are NaN.
+
+    Returns
+    -------
+    (time, kernel * column) weighted means; 0 (the training mean) where nothing valid is in reach
+    """
+    finite_TI = np.isfinite(z_TI)
+    filled_TI = np.where(finite_TI, z_TI, 0).astype(np.float32)
+    weight_TI = finite_TI.astype(np.float32)
+    out_TSI = np.zeros((len(z_TI), len(kernels), z_TI.shape[1]), np.float32)
+    for start, stop in runs:
+        filled, weight = filled_TI[start:stop], weight_TI[start:stop]
+        whole = bool(finite_TI[start:stop].all())
+        for s, kernel in enumerate(kernels):
+            total = convolve1d(filled, kernel, axis=0, mode="constant")
+            mass = convolve1d(weight[:, :1] if whole else weight, kernel, axis=0, mode="constant")
+            out_TSI[start:stop, s] = total / np.maximum(mass, 1e-6)
+    return out_TSI.reshape(len(z_TI), -1)
+
+
+def latest_features(recent_BLI: Floats, kernels: Sequence[Doubles]) -> Floats:
+    """Return `smooth_features` of causal kernels at the last sample only, for several pasts."""
+    length = recent_BLI.shape[1]
+    weight_SL = np.zeros((len(kernels), length), np.float32)
+    for s, kernel in enumerate(kernels):
+        # The future half of a causal kernel is zero; the rest, turned round, ends at the present.
+        past = kernel[len(kernel) // 2 :][:length]
+        weight_SL[s, length - len(past) :] = past[::-1]
+    finite_BLI = np.isfinite(recent_BLI)
+    filled_BLI = np.where(finite_BLI, recent_BLI, 0).astype(np.float32)
+    total_BSI = np.einsum("sl,bli->bsi", weight_SL, filled_BLI, optimize=True)
+    mass_BSI = np.einsum("sl,bli->bsi", weight_SL, finite_BLI.astype(np.float32), optimize=True)
+    mean_BSI = total_BSI / np.maximum(mass_BSI, 1e-6)
+    return np.asarray(mean_BSI.reshape(len(recent_BLI), -1))
+
+
+def principal_axes(z_TI: Floats, rank: int, rng: np.random.Generator) -> Floats:
+    """Return (column, rank) leading axes of training data by subspace iteration."""
+    filled_TI = np.nan_to_num(z_TI)
+    start_IR = rng.standard_normal((z_TI.shape[1], rank)).astype(filled_TI.dtype)
+    axes_IR: Floats = np.linalg.qr(start_IR)[0]
+    for _ in range(4):
+        axes_IR = np.linalg.qr(filled_TI.T @ (filled_TI @ axes_IR))[0]
+    return axes_IR
+
+
+@dataclass(frozen=True)
+class Ridge:
+    """Affine maps fitted to all training folds but one (0 .. K-1) and to all of them (last).
+
+    weights_KFO : (fold + 1, feature, output)
+    bias_KO : (fold + 1, output)
+    penalty_O : (output,) chosen penalty; infinite where the mean did best on validation
+    error_O : (output,) squared error on validation with it
+    """
+
+    weights_KFO: Floats
+    bias_KO: Floats
+    penalty_O: Floats
+    error_O: Floats
+
+    def take(self, outputs: Ints) -> "Ridge":
+        """Return the maps to some outputs only."""
+        # Contiguous: a product with a transposed array rounds otherwise than with a saved one.
+        return Ridge(
+            np.ascontiguousarray(self.weights_KFO[:, :, outputs]),
+            np.ascontiguousarray(self.bias_KO[:, outputs]),
+            self.penalty_O[outputs],
+            self.error_O[outputs],
+        )
+
+    def predict(self, features_TF: Floats, fold_T: Ints | None = None) -> Floats:
+        """Predict rows, each by the fit that has not seen its fold (-1: by the whole fit)."""
+        if fold_T is None:
+            return np.asarray(features_TF @ self.weights_KFO[-1] + self.bias_KO[-1])
+        out_TO = np.empty((len(features_TF), self.bias_KO.shape[1]), np.float32)
+        for fold in np.unique(fold_T):
+            rows = fold_T == fold
+            out_TO[rows] = features_TF[rows] @ self.weights_KFO[fold] + self.bias_KO[fold]
+        return out_TO
+
+
+def fit_ridge(features_TF: Floats, target_TO: Floats, fold_T: Ints, validation: Bools) -> Ridge:
+    """Fit ridge by normal equations for each pattern of missing target rows.
+
+    Parameters
+    ----------
+    features_TF : (time, feature)
+    target_TO : (time, output), NaN rows are left out; a single NaN in a row that others of the
+        same pattern have counts as the mean
+    fold_T : (time,) training fold 0 .. K-1; -1 outside training
+    validation : (time,) rows that choose each output's penalty
+    """
+    folds, outputs = int(fold_T.max()) + 1, target_TO.shape[1]
+    weights = np.zeros((folds + 1, features_TF.shape[1], outputs), np.float32)
+    bias = np.zeros((folds + 1, outputs), np.float32)
+    penalty, error = np.full(outputs, np.inf, np.float32), np.full(outputs, np.inf, np.float32)
+    patterns, which = np.unique(np.isfinite(target_TO), axis=1, return_inverse=True)
+    if patterns.shape[1] > 8:
+        # Units masked one by one: one system for all, their gaps taken as the mean.
+        patterns, which = patterns.any(1, keepdims=True), np.zeros(outputs, int)
+    for number, rows in enumerate(patterns.T):
+        columns = np.flatnonzero(which == number)
+        train, chosen = rows & (fold_T >= 0), rows & validation
+        if train.sum() > 1:
+            fitted = _fit_rows(
+                features_TF, target_TO[:, columns], np.where(train, fold_T, -1), chosen, folds
+            )
+            weights[:, :, columns], bias[:, columns] = fitted.weights_KFO, fitted.bias_KO
+            penalty[columns], error[columns] = fitted.penalty_O, fitted.error_O
+    return Ridge(weights, bias, penalty, error)
+
+
+def _fit_rows(
+    features_TF: Floats, target_TO: Floats, fold_T: Ints, validation: Bools, folds: int
+) -> Ridge:
+    """Solve the normal equations; fold k's fit subtracts fold k's share of them."""
+    train = fold_T >= 0
+    centre_F, spread_F = features_TF[train].mean(0), features_TF[train].std(0)
+    spread_F = np.where(spread_F > 1e-6, spread_F, 1.0)
+    offset_O = np.nanmean(target_TO[train], axis=0).astype(np.float64)
+    parts = [
+        _normal_equations(features_TF, target_TO, fold_T == fold, centre_F, spread_F, offset_O)
+        for fold in range(folds)
+    ]
+    gram_FF = np.sum([gram for gram, _ in parts], axis=0)
+    cross_FO = np.sum([cross for _, cross in parts], axis=0)
+    samples = float(train.sum())
+    valid_X = (features_TF[validation] - centre_F) / spread_F
+    valid_Y = np.nan_to_num(target_TO[validation] - offset_O)
+    penalty_O, error_O = _choose_penalties(gram_FF, cross_FO, samples, valid_X, valid_Y)
+    systems = [(gram_FF - g, cross_FO - c) for g, c in parts] + [(gram_FF, cross_FO)]
+    solved = [_solve(g, c, samples, penalty_O) / spread_F[:, None] for g, c in systems]
+    weights_KFO = np.stack(solved)
+    return Ridge(weights_KFO, offset_O - centre_F @ weights_KFO, penalty_O, error_O)
+
+
+def _normal_equations(
+    features_TF: Floats,
+    target_TO: Floats,
+    rows: Bools,
+    centre_F: Floats,
+    spread_F: Floats,
+    offset_O: Doubles,
+) -> tuple[Doubles, Doubles]:
+    # float64 sums: a float32 gram of collinear features is not positive definite
+    x = ((features_TF[rows] - centre_F) / spread_F).astype(np.float64)
+    y = np.nan_to_num(target_TO[rows] - offset_O)
+    return x.T @ x, x.T @ y
+
+
+def _choose_penalties(
+    gram_FF: Doubles, cross_FO: Doubles, samples: float, x: Floats, y: Floats
+) -> tuple[Doubles, Doubles]:
+    """Return each output's penalty of least validation error, and that; infinite is the mean."""
+    best_O = np.full(cross_FO.shape[1], np.inf)
+    error_O = np.full(len(best_O), np.inf)
+    if len(x):
+        error_O = (y**2).sum(0).astype(np.float64)
+    for penalty in PENALTIES if len(x) else (1e-1,):
+        weights_FO = _solve(gram_FF, cross_FO, samples, np.full(len(best_O), penalty))
+        tried_O = ((y - x @ weights_FO) ** 2).sum(0)
+        better = tried_O < error_O if len(x) else np.ones(len(best_O), bool)
+        best_O[better], error_O[better] = penalty, tried_O[better]
+    return best_O, error_O
+
+
+def _solve(gram_FF: Doubles, cross_FO: Doubles, samples: float, penalty_O: Doubles) -> Doubles:
+    weights_FO = np.zeros_like(cross_FO)
+    for penalty in np.unique(penalty_O[np.isfinite(penalty_O)]):
+        own = penalty_O == penalty
+        factor = cho_factor(gram_FF + penalty * samples * np.eye(len(gram_FF)))
+        weights_FO[:, own] = cho_solve(factor, cross_FO[:, own])
+    return weights_FO

@@ -1,0 +1,260 @@
+"""Asking a trained model: one primitive, and decode, encode, impute, forecast, generate over it."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import xarray as xr
+
+from schemas.errors import NotFoundError, RecordingTooShortError, SettingsError
+from tasks.lnm.infer import Located, as_values, predict_future, predict_hidden
+from tasks.lnm.masks import Mode
+from tasks.lnm.recording import Bools, Columns, Floats, Recording, find_runs
+from tasks.lnm.rollout import roll_out
+from tasks.lnm.trained import TrainedModel
+
+
+def query(
+    model: TrainedModel,
+    recording: Recording,
+    targets: Sequence[str],
+    *,
+    visible: Sequence[str] | None = None,
+    t0: float = -np.inf,
+    t1: float = np.inf,
+    seen_until: float | None = None,
+    n_samples: int = 0,
+    seed: int = 0,
+) -> xr.Dataset:
+    """Predict targets in a stretch of time from what is visible.
+
+    Parameters
+    ----------
+    recording : of the same columns as the model was trained on (its own session, or another time)
+    targets : names of columns or of whole streams
+    visible : likewise, what the model may see; all that is not a target if None
+    t0, t1 : seconds; the answer covers t0 <= time <= t1
+    seen_until : with it, nothing after that time is seen, targets before it are (a forecast);
+        without it, targets are hidden at all times and all else is seen before and after
+    n_samples : courses drawn from the predicted distributions. Of a forecast they are drawn
+        sample by sample, each step given the last (so they are coherent in time); otherwise
+        each value by itself
+
+    Returns
+    -------
+    Dataset over (time, column) with `mean` and `sd` (NaN for spike counts) in the columns' own
+    units, and `sample` (sample, time, column) if n_samples; NaN where no window reaches.
+
+    Raises
+    ------
+    NotFoundError, SettingsError, RecordingTooShortError
+    """
+    if recording.columns != model.columns:
+        raise SettingsError(
+            "the recording's columns are not those that the model was trained on.",
+            where="query",
+            remedy="Read it with read_recording and take the model's columns.",
+        )
+    asked_V = select_columns(model.columns, targets)
+    seen_V = ~asked_V if visible is None else select_columns(model.columns, visible)
+    rng = np.random.default_rng(seed)
+    if seen_until is not None:
+        return _ask_future(model, recording, asked_V, seen_until, t1, n_samples, rng)
+    if (asked_V & seen_V).any():
+        raise SettingsError("a target is also visible.", where="query")
+    chosen_T = (recording.time_T >= t0) & (recording.time_T <= t1)
+    located = predict_hidden(
+        model,
+        model.material(recording),
+        find_runs(recording.segment_T),
+        ~seen_V,
+        *linear_task(model, seen_V, asked_V),
+    )
+    own = np.ix_(chosen_T, asked_V)
+    drawn = [draw_values(model, located, rng)[own] for _ in range(n_samples)]
+    return _dataset(
+        model,
+        as_values(located.location, model)[own],
+        (located.scale * model.scaler.sd_V)[own],
+        drawn,
+        recording.time_T[chosen_T],
+        asked_V,
+    )
+
+
+def decode(model: TrainedModel, recording: Recording, **when: float) -> xr.Dataset:
+    """Predict behaviour from neurons; `when` is t0 and t1 of `query`."""
+    return query(model, recording, _side(model, neural=False), **when)  # type: ignore[arg-type]
+
+
+def encode(model: TrainedModel, recording: Recording, **when: float) -> xr.Dataset:
+    """Predict neurons from behaviour; `when` is t0 and t1 of `query`."""
+    return query(model, recording, _side(model, neural=True), **when)  # type: ignore[arg-type]
+
+
+def impute(
+    model: TrainedModel, recording: Recording, targets: Sequence[str], **when: float
+) -> xr.Dataset:
+    """Predict units or streams from everything else; `when` is t0 and t1 of `query`."""
+    return query(model, recording, targets, **when)  # type: ignore[arg-type]
+
+
+def forecast(
+    model: TrainedModel,
+    recording: Recording,
+    seen_until: float,
+    horizon_s: float,
+    n_samples: int = 0,
+    seed: int = 0,
+) -> xr.Dataset:
+    """Predict everything for `horizon_s` seconds after `seen_until`, from the past alone."""
+    return query(
+        model,
+        recording,
+        model.columns.names,
+        visible=(),
+        t1=seen_until + horizon_s,
+        seen_until=seen_until,
+        n_samples=n_samples,
+        seed=seed,
+    )
+
+
+def generate(
+    model: TrainedModel, recording: Recording, duration_s: float, n_samples: int, seed: int = 0
+) -> xr.Dataset:
+    """Let the model run free: neurons and behaviour that were never recorded.
+
+    Each course starts from a random window of `recording`, which it leaves behind for the length
+    of one more window before the first sample that is returned.
+
+    Returns
+    -------
+    Dataset with `value` (sample, time, column) in the columns' own units, time from 0
+    """
+    rng = np.random.default_rng(seed)
+    steps = max(1, round(duration_s * model.rate_hz))
+    z_TV = model.scaler.standardise(recording.values_TV)
+    context = model.window - model.skip.horizons[-1]
+    starts = [
+        at
+        for start, stop in find_runs(recording.segment_T)
+        for at in range(start, stop - context + 1)
+    ]
+    if not starts:
+        raise RecordingTooShortError(f"no gapless {context} samples to start from.")
+    chosen = rng.choice(starts, size=n_samples)
+    past_BLV = np.stack([z_TV[at : at + context] for at in chosen])
+    z_BTV = roll_out(model, past_BLV, steps + model.window, rng)[:, model.window :]
+    time_T = np.arange(steps) / model.rate_hz
+    return xr.Dataset(
+        {"value": (("sample", "time", "column"), z_BTV * model.scaler.sd_V + model.scaler.mean_V)},
+        {"time": ("time", time_T, {"units": "s"}), "column": list(model.columns.names)},
+    )
+
+
+def select_columns(columns: Columns, names: Sequence[str]) -> Bools:
+    """Return which columns are named, by themselves or by their stream.
+
+    Raises
+    ------
+    NotFoundError
+        Lists every name that is neither.
+    """
+    known = {*columns.names, *columns.streams}
+    if unknown := [name for name in names if name not in known]:
+        raise NotFoundError(
+            f"no column or stream {', '.join(map(repr, unknown))}.",
+            where="query",
+            remedy=f"Streams: {', '.join(dict.fromkeys(columns.streams))}.",
+        )
+    wanted = set(names)
+    pairs = zip(columns.names, columns.streams, strict=True)
+    return np.array([name in wanted or stream in wanted for name, stream in pairs], bool)
+
+
+def linear_task(model: TrainedModel, seen_V: Bools, asked_V: Bools) -> tuple[Mode, int]:
+    """Return the task whose linear maps read only what is seen, and its group of units.
+
+    Without such a task the network answers alone ("units").
+    """
+    neural_V, fold_V = model.columns.neural, model.skip.fold_V
+    if not (asked_V & neural_V).any() and seen_V[neural_V].all() and model.skip.has("decode"):
+        return "decode", -1
+    for fold in range(fold_V.max(initial=-1) + 1):
+        if not (asked_V & (fold_V != fold)).any() and seen_V[fold_V != fold].all():
+            return "impute", fold
+    if not (asked_V & ~neural_V).any() and seen_V[~neural_V].all() and model.skip.has("encode"):
+        return "encode", -1
+    return "units", -1
+
+
+def draw_values(model: TrainedModel, located: Located, rng: np.random.Generator) -> Floats:
+    """Draw each value by itself from its predicted distribution, in the columns' own units."""
+    mean = as_values(located.location, model)
+    normal = mean + located.scale * model.scaler.sd_V * rng.standard_normal(mean.shape)
+    rate = np.where(model.columns.counts, np.nan_to_num(mean), 0.0)
+    counted = np.where(np.isfinite(mean), rng.poisson(np.maximum(rate, 0.0)), np.nan)
+    return np.where(model.columns.counts, counted, normal).astype(np.float32)
+
+
+def _ask_future(
+    model: TrainedModel,
+    recording: Recording,
+    asked_V: Bools,
+    seen_until: float,
+    t1: float,
+    n_samples: int,
+    rng: np.random.Generator,
+) -> xr.Dataset:
+    runs = find_runs(recording.segment_T)
+    origin = int(np.searchsorted(recording.time_T, seen_until, side="right")) - 1
+    own = [(start, stop) for start, stop in runs if start <= origin < stop]
+    if not own:
+        raise NotFoundError(f"nothing was recorded at {seen_until:g} s.", where="query")
+    steps = round((t1 - recording.time_T[origin]) * model.rate_hz)
+    most = model.skip.horizons[-1]
+    if steps < 1 or (not n_samples and steps > most):
+        raise SettingsError(
+            f"a forecast without samples covers 1 to {most} samples, not {steps}.",
+            where="query",
+            remedy="Ask for n_samples, or for a shorter time.",
+        )
+    context = origin - own[0][0] + 1
+    located = predict_future(
+        model, model.material(recording), np.array([origin]), np.array([context])
+    )
+    drawn: list[Floats] = []
+    scaler = model.scaler
+    if n_samples:
+        from_here = max(own[0][0], origin + 1 - (model.window - most))
+        past_LV = scaler.standardise(recording.values_TV[from_here : origin + 1])
+        z_BTV = roll_out(model, np.stack([past_LV] * n_samples), steps, rng)
+        drawn = [(z_TV * scaler.sd_V + scaler.mean_V)[:, asked_V] for z_TV in z_BTV]
+    mean = as_values(located.location[0], model)[:steps, asked_V]
+    sd = (located.scale[0] * scaler.sd_V)[:steps, asked_V]
+    if steps > most:
+        mean, sd = np.mean(drawn, axis=0), np.std(drawn, axis=0)
+    time_T = recording.time_T[origin] + np.arange(1, steps + 1) / model.rate_hz
+    return _dataset(model, mean, sd, drawn, time_T, asked_V)
+
+
+def _dataset(
+    model: TrainedModel,
+    mean: Floats,
+    sd: Floats,
+    drawn: Sequence[Floats],
+    time_T: np.ndarray,
+    asked_V: Bools,
+) -> xr.Dataset:
+    sd = np.where(model.columns.counts[asked_V], np.nan, sd)
+    variables = {"mean": (("time", "column"), mean), "sd": (("time", "column"), sd)}
+    names = [name for name, asked in zip(model.columns.names, asked_V, strict=True) if asked]
+    found = xr.Dataset(variables, {"time": ("time", time_T, {"units": "s"}), "column": names})
+    if len(drawn):
+        found["sample"] = (("draw", "time", "column"), np.stack(drawn))
+    return found
+
+
+def _side(model: TrainedModel, *, neural: bool) -> list[str]:
+    names = zip(model.columns.names, model.columns.neural, strict=True)
+    return [name for name, is_neural in names if is_neural == neural]

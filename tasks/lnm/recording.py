@@ -1,0 +1,223 @@
+"""One session as a matrix of named columns; runs without a gap; windows inside them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from schemas.entities import NEURAL_KINDS
+from schemas.errors import NothingToDoError, RecordingTooShortError
+from schemas.settings.lnm import LnmSettings
+from schemas.settings.split import SplitSettings
+from tasks.common.matrices import behaviour_matrix, neural_matrix
+from tasks.common.splits import TimeSplit, split_by_time
+
+Floats = NDArray[np.floating]
+Bools = NDArray[np.bool_]
+Ints = NDArray[np.int64]
+
+LONGEST_AUTO_WINDOW = 64
+SHORTEST_WINDOW = 8
+WINDOWS_IN_A_SESSION = 16
+
+
+@dataclass(frozen=True)
+class Columns:
+    """What each column of a recording is: units first, then behaviour channels."""
+
+    names: tuple[str, ...]
+    streams: tuple[str, ...]
+    kinds: tuple[str, ...]
+
+    @property
+    def neural(self) -> Bools:
+        """(column,) true for units."""
+        return np.array([kind in NEURAL_KINDS for kind in self.kinds], bool)
+
+    @property
+    def counts(self) -> Bools:
+        """(column,) true for spike counts, whose head is Poisson."""
+        return np.array([kind == "spikes" for kind in self.kinds], bool)
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """(column,) what a column is scored under: its stream if neural, else its own name."""
+        triples = zip(self.names, self.streams, self.neural, strict=True)
+        return tuple(stream if neural else name for name, stream, neural in triples)
+
+    def take(self, index: Ints) -> "Columns":
+        """Return the columns at `index`."""
+        return Columns(
+            *(tuple(field[i] for i in index) for field in (self.names, self.streams, self.kinds))
+        )
+
+
+@dataclass(frozen=True)
+class Recording:
+    """All streams of one session on one time axis.
+
+    values_TV : (time, column) float32, NaN where not valid; spikes as counts a sample
+    time_T : (time,) seconds
+    segment_T : (time,) number of the gapless segment, -1 outside any
+    """
+
+    values_TV: Floats
+    time_T: NDArray[np.float64]
+    segment_T: Ints
+    rate_hz: float
+    columns: Columns
+
+    def take(self, index: Ints) -> "Recording":
+        """Return the recording with only the columns at `index`."""
+        return Recording(
+            self.values_TV[:, index],
+            self.time_T,
+            self.segment_T,
+            self.rate_hz,
+            self.columns.take(index),
+        )
+
+
+def read_recording(aligned: xr.DataTree) -> Recording:
+    """Stack neurons and behaviour of an aligned tree into one matrix, in memory.
+
+    Raises
+    ------
+    NothingToDoError
+        The session has neither neurons nor behaviour.
+    """
+    neurons, behaviour = neural_matrix(aligned), behaviour_matrix(aligned)
+    names = [*map(str, neurons["unit"].values), *map(str, behaviour["channel"].values)]
+    if not names:
+        raise NothingToDoError(
+            "the session has neither neurons nor behaviour to learn from.", where="aligned"
+        )
+    columns = Columns(
+        tuple(names),
+        tuple(str(s) for part in (neurons, behaviour) for s in part["stream"].values),
+        tuple(str(k) for part in (neurons, behaviour) for k in part["kind"].values),
+    )
+    values_TV = np.concatenate(
+        [neurons["activity"].values, behaviour["behaviour"].values], axis=1
+    ).astype(np.float32)
+    return Recording(
+        values_TV,
+        neurons["time"].values.astype(np.float64),
+        neurons["segment"].values.astype(np.int64),
+        float(aligned["clock"].attrs["rate_hz"]),
+        columns,
+    )
+
+
+def find_runs(segment_T: Ints, part_T: Ints | None = None) -> list[tuple[int, int]]:
+    """Return (start, stop) of each stretch of one segment inside one part; negative is outside."""
+    label_T = segment_T if part_T is None else np.where(part_T < 0, -1, segment_T * 8 + part_T)
+    label_T = np.where(segment_T < 0, -1, label_T)
+    edges = np.flatnonzero(np.diff(label_T)) + 1
+    starts, stops = np.r_[0, edges], np.r_[edges, len(label_T)]
+    return [
+        (int(a), int(b)) for a, b in zip(starts, stops, strict=True) if b > a and label_T[a] >= 0
+    ]
+
+
+def part_of_each_sample(split: TimeSplit) -> Ints:
+    """Return 0 for train, 1 for validation, 2 for test, -1 for guard samples."""
+    part_T = np.full(len(split.train), -1, np.int64)
+    for number, mask in enumerate((split.train, split.validation, split.test)):
+        part_T[mask] = number
+    return part_T
+
+
+def choose_window(segment_T: Ints, settings: LnmSettings) -> int:
+    """Return the window in samples: as set, or as long as segments and recording allow.
+
+    Automatic: at most 64 samples and a sixteenth of the recording, and so short that segments of
+    at least that length hold four fifths of it. Always a multiple of the patch.
+
+    Raises
+    ------
+    RecordingTooShortError
+        Fewer than 8 samples would be left, or the set window fits no segment.
+    """
+    lengths = np.sort([stop - start for start, stop in find_runs(segment_T)])[::-1]
+    total = int(lengths.sum())
+    if settings.window:
+        window, longest = settings.window, int(lengths[0]) if total else 0
+    else:
+        covered = np.searchsorted(np.cumsum(lengths), 0.8 * total) if total else 0
+        longest = int(lengths[min(covered, len(lengths) - 1)]) if total else 0
+        window = min(LONGEST_AUTO_WINDOW, total // WINDOWS_IN_A_SESSION, longest)
+    window -= window % settings.patch
+    if window < SHORTEST_WINDOW or window > longest:
+        raise RecordingTooShortError(
+            f"{total} samples, the longest usable segment {longest}, leave no window of at least "
+            f"{SHORTEST_WINDOW} samples (asked for {settings.window or 'auto'}).",
+            where="aligned/clock",
+            remedy="Align at a higher rate, set a shorter lnm.window, or record longer.",
+        )
+    return window
+
+
+def split_with_guard(recording: Recording, split: SplitSettings, window: int) -> TimeSplit:
+    """Split by time with a guard of at least one window between parts."""
+    guard_s = max(split.guard_s, window / recording.rate_hz)
+    return split_by_time(recording.time_T, split.model_copy(update={"guard_s": guard_s}))
+
+
+def usable_columns(recording: Recording, train: Bools) -> Ints:
+    """Return the columns that vary in training and are valid in a tenth of it at least.
+
+    Raises
+    ------
+    NothingToDoError
+        No column does.
+    """
+    values_TV = recording.values_TV[train]
+    finite_TV = np.isfinite(values_TV)
+    low_V = np.where(finite_TV, values_TV, np.inf).min(0)
+    high_V = np.where(finite_TV, values_TV, -np.inf).max(0)
+    index = np.flatnonzero((finite_TV.mean(0) >= 0.1) & (high_V > low_V))
+    if not len(index):
+        raise NothingToDoError(
+            f"none of {len(low_V)} columns varies in the training part.", where="aligned"
+        )
+    return index
+
+
+@dataclass(frozen=True)
+class Scaler:
+    """Mean, standard deviation, least and greatest value of each column in training."""
+
+    mean_V: Floats
+    sd_V: Floats
+    low_V: Floats
+    high_V: Floats
+
+    def standardise(self, values_TV: Floats) -> Floats:
+        """Return values in standard deviations from the training mean."""
+        return ((values_TV - self.mean_V) / self.sd_V).astype(np.float32)
+
+
+def fit_scaler(values_TV: Floats, train: Bools) -> Scaler:
+    """Fit a scaler on training samples only."""
+    values = values_TV[train].astype(np.float64)
+    summaries = (np.nanmean, np.nanstd, np.nanmin, np.nanmax)
+    return Scaler(*(summarise(values, axis=0).astype(np.float32) for summarise in summaries))
+
+
+def cut_windows(runs: Sequence[tuple[int, int]], window: int, stride: int) -> NDArray[np.int64]:
+    """Cut runs into windows that never leave them.
+
+    Returns
+    -------
+    (window, 2) first sample and length. The last window of a run ends with it; a run shorter
+    than a window makes one short window, to be padded.
+    """
+    found = []
+    for start, stop in runs:
+        last = max(start, stop - window)
+        firsts = [*range(start, last, stride), last]
+        found += [(first, min(window, stop - first)) for first in firsts]
+    return np.array(found, np.int64).reshape(-1, 2)

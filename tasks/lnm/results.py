@@ -1,0 +1,133 @@
+"""The whole stage as one pure function, and its result as a tree."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+
+from schemas.settings.lnm import LnmSettings
+from tasks.lnm.evaluation import Exam, examine
+from tasks.lnm.query import generate
+from tasks.lnm.recording import Recording, choose_window, split_with_guard, usable_columns
+from tasks.lnm.scoring import Score
+from tasks.lnm.trained import TrainedModel
+from tasks.lnm.training import Curves, Session, prepare_session, train_model
+
+MOST_GENERATED = 1000
+"""Samples of a generated course at most, so that a fast clock does not take minutes."""
+VERDICT_MEANS = (
+    "win: the 95 % block-bootstrap interval (low, high) of the model's score less the best "
+    "baseline's on the test part lies above 0; loss: below 0; tie: holds 0. Higher is better in "
+    "every metric."
+)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What the stage makes of one session.
+
+    left_out : columns that do not vary or are hardly ever valid in the training part
+    generated : free-running courses, None if none were asked for
+    """
+
+    model: TrainedModel
+    session: Session
+    curves: Curves
+    exam: Exam
+    generated: xr.Dataset | None
+    left_out: list[str]
+
+
+def train_and_examine(recording: Recording, settings: LnmSettings) -> Result:
+    """Split, fit, train, examine and generate.
+
+    Raises
+    ------
+    NothingToDoError, RecordingTooShortError
+        There is nothing to learn from, or too little of it.
+    """
+    window = choose_window(recording.segment_T, settings)
+    split = split_with_guard(recording, settings.split, window)
+    usable = usable_columns(recording, split.train)
+    kept = recording.take(usable)
+    session, scaler = prepare_session(kept, split, window, settings)
+    model, curves = train_model(session, scaler, settings)
+    exam = examine(model, session, settings)
+    steps = min(round(settings.generated_s * kept.rate_hz), MOST_GENERATED)
+    generated = None
+    if steps:
+        seen = Recording(
+            kept.values_TV,
+            kept.time_T,
+            # Courses start from training samples: the test part stays unseen.
+            np.where(split.train, kept.segment_T, -1),
+            kept.rate_hz,
+            kept.columns,
+        )
+        generated = generate(model, seen, steps / kept.rate_hz, settings.n_samples, settings.seed)
+    left_out = [n for i, n in enumerate(recording.columns.names) if i not in set(usable.tolist())]
+    return Result(model, session, curves, exam, generated, left_out)
+
+
+def result_tree(result: Result, attrs: Mapping[str, str]) -> xr.DataTree:
+    """Lay a result out as the lnm contract's tree."""
+    split = result.session.split.ranges(result.session.recording.time_T)
+    groups = {
+        "/": xr.Dataset(attrs={**attrs, "split": json.dumps(split)}),
+        "/training": _training_dataset(result),
+        "/scores": _scores_dataset(result.exam.scores),
+        "/forecast": result.exam.forecast,
+    }
+    if result.exam.decoded is not None:
+        groups["/decoded"] = result.exam.decoded
+    if result.generated is not None:
+        groups["/generated"] = result.generated
+    return xr.DataTree.from_dict(groups)
+
+
+def describe_scores(scores: Sequence[Score]) -> str:
+    """Return the key figure: the task of most interest beside ridge, and the verdicts."""
+    counted = ", ".join(
+        f"{sum(score.verdict == verdict for score in scores)} {verdict}"
+        for verdict in ("win", "tie", "loss")
+    )
+    for task in ("decode", "forecast"):
+        own = [score for score in scores if score.task == task]
+        if own:
+            model, ridge = (
+                float(np.mean([getattr(s, m) for s in own])) for m in ("model", "ridge")
+            )
+            return f"{task} R2 {model:.2f} (ridge {ridge:.2f}), {counted}"
+    return counted
+
+
+def _training_dataset(result: Result) -> xr.Dataset:
+    curves = result.curves
+    return xr.Dataset(
+        {
+            "train_loss": ("step", np.array(curves.train_loss)),
+            "validation_loss": ("step", np.array(curves.validation_loss)),
+            "learning_rate": ("step", np.array(curves.learning_rate)),
+        },
+        {"step": np.array(curves.step)},
+        {
+            "best_step": curves.best_step,
+            "stopped": curves.stopped or "all steps done",
+            "parameters": sum(p.numel() for p in result.model.network.parameters()),
+        },
+    )
+
+
+def _scores_dataset(scores: Sequence[Score]) -> xr.Dataset:
+    texts = ("task", "target", "metric", "verdict")
+    numbers = ("model", "ridge", "persistence", "mean", "low", "high")
+    columns = {name: np.array([getattr(s, name) for s in scores], dtype=str) for name in texts}
+    columns |= {name: np.array([getattr(s, name) for s in scores], float) for name in numbers}
+    columns["horizon"] = np.array([s.horizon for s in scores], np.int32)
+    counts = {v: sum(s.verdict == v for s in scores) for v in ("win", "tie", "loss")}
+    return xr.Dataset(
+        {name: ("score", values) for name, values in columns.items()},
+        attrs={"verdict_means": VERDICT_MEANS, **counts},
+    )

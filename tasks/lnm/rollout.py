@@ -1,0 +1,103 @@
+"""Free running: draw a few samples from the forecast, append them, forecast again."""
+
+import numpy as np
+import torch
+
+from tasks.lnm.infer import run_network
+from tasks.lnm.linear import Doubles, causal_kernels
+from tasks.lnm.model import Inputs
+from tasks.lnm.recording import Floats
+from tasks.lnm.skip import as_location, context_of, interpolate_horizons
+from tasks.lnm.trained import TrainedModel
+
+BEYOND = 0.5
+"""Standard deviations that a drawn value may lie outside the range of the training part."""
+
+
+def roll_out(model: TrainedModel, past_BLV: Floats, steps: int, rng: np.random.Generator) -> Floats:
+    """Continue each past by `steps` samples, a patch at a time, each drawn given the last.
+
+    Drawn values are held within the range that training saw, so that no course can run away.
+
+    Parameters
+    ----------
+    past_BLV : (course, sample, column) z-scores, NaN where not valid; all of them gapless
+
+    Returns
+    -------
+    (course, step, column) z-scores
+    """
+    batch, known, columns = past_BLV.shape
+    stride = min(model.network.config.patch, model.skip.horizons[-1])
+    context = model.window - model.skip.horizons[-1]
+    kernels = causal_kernels(context_of(model.window))
+    z_BTV = np.concatenate([past_BLV, np.full((batch, steps + stride, columns), np.nan)], axis=1)
+    z_BTV = z_BTV.astype(np.float32)
+    last_BV = _last_valid(past_BLV)
+    for at in range(known, known + steps, stride):
+        recent_BLV = z_BTV[:, max(0, at - context_of(model.window)) : at]
+        window_BLV = z_BTV[:, max(0, at - context) : at]
+        inputs = _inputs(model, recent_BLV, window_BLV, last_BV, stride, kernels)
+        drawn_BSV = _draw(model, inputs, window_BLV.shape[1], stride, rng)
+        z_BTV[:, at : at + stride] = drawn_BSV
+        last_BV = drawn_BSV[:, -1]
+    return z_BTV[:, known : known + steps]
+
+
+def _inputs(
+    model: TrainedModel,
+    recent_BLV: Floats,
+    window_BLV: Floats,
+    last_BV: Floats,
+    stride: int,
+    kernels: list[Doubles],
+) -> Inputs:
+    """Lay the known samples and the linear forecast of the next `stride` into one window."""
+    batch, known, columns = window_BLV.shape
+    shape = (batch, model.window, columns)
+    horizons = model.skip.horizons
+    z_BHV = model.skip.forecast(model.skip.latest_features(recent_BLV, kernels), last_BV)
+    base_BHV = as_location(z_BHV, model.scaler, model.columns.counts)
+    fill_SH = interpolate_horizons(horizons, horizons[-1])
+    ahead = slice(known, known + horizons[-1])
+    values_BLV, base_BLV = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+    gate_BLV, spread_BLV = np.ones(shape, np.float32), np.ones(shape, np.float32)
+    visible_BLV, given_BLV = np.zeros(shape, bool), np.zeros(shape, bool)
+    values_BLV[:, :known] = np.nan_to_num(window_BLV)
+    visible_BLV[:, :known] = np.isfinite(window_BLV)
+    if model.linear_skip:
+        base_BLV[:, ahead] = np.einsum("sh,bhv->bsv", fill_SH, base_BHV)
+        gate_BLV[:, ahead] = fill_SH @ model.mixing.gate.forecast_HV
+        spread_BLV[:, ahead] = fill_SH @ model.mixing.spread.forecast_HV
+        given_BLV[:, ahead] = True
+    offset_L = np.arange(model.window)
+    inside_BL = np.broadcast_to(offset_L < ahead.stop, shape[:2])
+    time_BL = np.broadcast_to(offset_L / model.rate_hz, shape[:2]).astype(np.float32)
+    arrays = (values_BLV, visible_BLV, base_BLV, given_BLV, gate_BLV, spread_BLV, time_BL)
+    return Inputs(*(torch.from_numpy(a) for a in (*arrays, inside_BL.copy())))
+
+
+def _draw(
+    model: TrainedModel, inputs: Inputs, known: int, stride: int, rng: np.random.Generator
+) -> Floats:
+    located = run_network(model, inputs)
+    own = slice(known, known + stride)
+    location, scale = located.location[:, own], located.scale[:, own]
+    scaler, counts_V = model.scaler, model.columns.counts
+    normal = location + scale * rng.standard_normal(location.shape)
+    rate = np.where(counts_V, scaler.mean_V * np.exp(np.where(counts_V, location, 0.0)), 0.0)
+    counted = (rng.poisson(rate) - scaler.mean_V) / scaler.sd_V
+    low_V = (scaler.low_V - scaler.mean_V) / scaler.sd_V
+    high_V = (scaler.high_V - scaler.mean_V) / scaler.sd_V
+    # Counts cannot lie between whole numbers, so only continuous values may go beyond the range.
+    margin_V = np.where(counts_V, 0.0, BEYOND)
+    drawn = np.where(counts_V, counted, normal)
+    return np.clip(drawn, low_V - margin_V, high_V + margin_V).astype(np.float32)
+
+
+def _last_valid(past_BLV: Floats) -> Floats:
+    """Return the last valid value of each column, 0 (the mean) where there is none."""
+    finite_BLV = np.isfinite(past_BLV)
+    latest_BV = past_BLV.shape[1] - 1 - finite_BLV[:, ::-1].argmax(1)
+    last_BV = np.take_along_axis(past_BLV, latest_BV[:, None], axis=1)[:, 0]
+    return np.nan_to_num(last_BV)

@@ -1,0 +1,167 @@
+"""Scores with an interval, and the verdict: did the model beat the best baseline?"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tasks.lnm.recording import Floats
+
+Verdict = Literal["win", "tie", "loss"]
+Metric = Literal["r2", "bits_per_spike"]
+BASELINES = ("ridge", "persistence", "mean")
+FEWEST_SAMPLES = 16
+FEWEST_BLOCKS = 8
+LEAST_RATE = 1e-4
+
+
+@dataclass(frozen=True)
+class Score:
+    """One row of the verdict table; higher is better in every metric.
+
+    low, high : 95 % interval of the model's score less the best baseline's on the test part
+    verdict : win if the whole interval is above 0, loss if it is below, else tie
+    """
+
+    task: str
+    target: str
+    metric: Metric
+    horizon: int
+    model: float
+    ridge: float
+    persistence: float
+    mean: float
+    low: float
+    high: float
+    verdict: Verdict
+
+
+def score_answers(
+    task: str,
+    target: str,
+    real_TV: Floats,
+    answers: Mapping[str, Floats],
+    *,
+    counts: bool,
+    sd_V: Floats,
+    horizon: int = -1,
+    block: int,
+    resamples: int,
+    seed: int,
+) -> Score | None:
+    """Score the model and every baseline on the same valid samples of one target.
+
+    Columns are pooled: R2 is one less the summed squared error over the summed variance about the
+    test mean, each column in its training standard deviations. Bits per spike is the Poisson
+    log-likelihood gained over each unit's mean test rate (Pei et al. 2021, arXiv:2109.04463).
+
+    Parameters
+    ----------
+    real_TV : (time, column) truth, NaN where not valid
+    answers : "model", "ridge", "persistence", "mean": (time, column); all NaN if not applicable
+    block : samples that are resampled together, for they are not independent
+
+    Returns
+    -------
+    None where there is nothing to score: too few valid samples or a constant target.
+    """
+    valid_TV = np.isfinite(real_TV)
+    valid_T = valid_TV.any(1)
+    if valid_T.sum() < FEWEST_SAMPLES:
+        return None
+    truth_TV, valid_TV = real_TV[valid_T].astype(np.float64), valid_TV[valid_T]
+    metric: Metric = "bits_per_spike" if counts else "r2"
+    gain = _bits_gained if counts else _variance_explained
+    gains, norm_T = {}, np.zeros(0)
+    for name, answer in answers.items():
+        if np.isfinite(answer).any():
+            gains[name], norm_T = gain(truth_TV, answer[valid_T].astype(np.float64), valid_TV, sd_V)
+    if norm_T.sum() <= 1e-9:
+        return None
+    scores = {name: float(gained_T.sum() / norm_T.sum()) for name, gained_T in gains.items()}
+    best = max((name for name in BASELINES if name in scores), key=lambda name: scores[name])
+    low, high = bootstrap_difference(
+        gains["model"] - gains[best], norm_T, block, resamples, np.random.default_rng(seed)
+    )
+    return Score(
+        task,
+        target,
+        metric,
+        horizon,
+        scores["model"],
+        scores.get("ridge", np.nan),
+        scores.get("persistence", np.nan),
+        scores.get("mean", np.nan),
+        low,
+        high,
+        judge(low, high),
+    )
+
+
+def judge(low: float, high: float) -> Verdict:
+    """Return the verdict of a 95 % interval of the difference to the best baseline."""
+    if low > 0:
+        return "win"
+    return "loss" if high < 0 else "tie"
+
+
+def bootstrap_difference(
+    gain_T: NDArray[np.float64],
+    norm_T: NDArray[np.float64],
+    block: int,
+    resamples: int,
+    rng: np.random.Generator,
+) -> tuple[float, float]:
+    """Return the 95 % interval of sum(gain) / sum(norm) over resampled blocks of time.
+
+    Circular blocks of `block` samples, or an eighth of the samples if that is shorter
+    (Politis & Romano 1992).
+    """
+    samples = len(gain_T)
+    length = max(1, min(block, samples // FEWEST_BLOCKS))
+    blocks = -(-samples // length)
+    starts = rng.integers(samples, size=(resamples, blocks))
+    # Sums over every circular block at once; a resample is then a sum of a few of them.
+    gain_B, norm_B = (_circular_sums(values, length) for values in (gain_T, norm_T))
+    ratio = gain_B[starts].sum(1) / np.maximum(norm_B[starts].sum(1), 1e-12)
+    low, high = np.percentile(ratio, [2.5, 97.5])
+    return float(low), float(high)
+
+
+def _circular_sums(values_T: NDArray[np.float64], length: int) -> NDArray[np.float64]:
+    total = np.cumsum(np.r_[0.0, values_T, values_T[: length - 1]])
+    return np.asarray(total[length:] - total[:-length])
+
+
+def _variance_explained(
+    real_TV: NDArray[np.float64],
+    answer_TV: NDArray[np.float64],
+    valid_TV: NDArray[np.bool_],
+    sd_V: Floats,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the variance explained and there at each sample, summed over columns."""
+    counted_V = valid_TV.sum(0)
+    mean_V = np.where(valid_TV, real_TV, 0).sum(0) / np.maximum(counted_V, 1)
+    there_TV = np.where(valid_TV, ((real_TV - mean_V) / sd_V) ** 2, 0)
+    missed_TV = np.where(valid_TV, ((real_TV - answer_TV) / sd_V) ** 2, 0)
+    # A column that is constant in the test part has nothing to explain, whatever it costs.
+    varies_V = there_TV.sum(0) > 1e-9 * np.maximum(counted_V, 1)
+    return (there_TV - missed_TV)[:, varies_V].sum(1), there_TV[:, varies_V].sum(1)
+
+
+def _bits_gained(
+    real_TV: NDArray[np.float64],
+    answer_TV: NDArray[np.float64],
+    valid_TV: NDArray[np.bool_],
+    sd_V: Floats,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the log-likelihood gained over the mean rate and the spikes, both in bits * ln 2."""
+    mean_V = np.where(valid_TV, real_TV, 0).sum(0) / np.maximum(valid_TV.sum(0), 1)
+    rate_TV = np.maximum(answer_TV, LEAST_RATE)
+    null_V = np.maximum(mean_V, LEAST_RATE)
+    gained_TV = real_TV * np.log(rate_TV / null_V) - rate_TV + null_V
+    fires_V = mean_V > 0
+    gained_T = np.where(valid_TV, gained_TV, 0)[:, fires_V].sum(1)
+    return gained_T, np.log(2) * np.where(valid_TV, real_TV, 0)[:, fires_V].sum(1)

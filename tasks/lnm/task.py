@@ -1,0 +1,61 @@
+"""The lnm stage: aligned streams in; a trained model, verdicts and generated courses out."""
+
+from functools import partial
+
+import numpy as np
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from schemas.contracts.lnm import LNM
+from schemas.contracts.streams import ROOT_ATTRS
+from schemas.entities import ArtifactRef, StageOutcome
+from schemas.settings.lnm import LnmSettings
+from schemas.settings.workspace import WorkspaceSettings
+from tasks.common.draft import Draft
+from tasks.common.stage import Request, run_stage
+from tasks.lnm.recording import read_recording
+from tasks.lnm.results import Result, describe_scores, result_tree, train_and_examine
+from tasks.lnm.trained import save_model
+
+
+@task(name="lnm", cache_policy=NO_CACHE, persist_result=False)
+def train_lnm(
+    workspace: WorkspaceSettings, aligned: ArtifactRef, settings: LnmSettings
+) -> StageOutcome:
+    """Train the large neural model on one session and judge it beside its baselines."""
+    request = Request(kind="lnm", stage="lnm", settings=settings, parents=(aligned,))
+    return run_stage(workspace, request, partial(_build, aligned=aligned, settings=settings))
+
+
+def _build(draft: Draft, aligned: ArtifactRef, settings: LnmSettings) -> None:
+    streams = draft.lake.open_tree(aligned)
+    result = train_and_examine(read_recording(streams), settings)
+    tree = result_tree(result, {name: streams.attrs[name] for name in ROOT_ATTRS})
+    draft.write_tree(tree, LNM)
+    save_model(result.model, draft.path)
+    _record(draft, result, settings)
+
+
+def _record(draft: Draft, result: Result, settings: LnmSettings) -> None:
+    draft.fact("seed", settings.seed)
+    draft.fact("split", result.session.split.ranges(result.session.recording.time_T))
+    draft.fact("window_samples", result.session.window)
+    draft.fact("left_out_columns", result.left_out)
+    draft.fact("skipped_tasks", result.exam.skipped)
+    verdicts = [score.verdict for score in result.exam.scores]
+    lost = verdicts.count("loss")
+    draft.metric(
+        "losses_to_baselines",
+        lost,
+        0,
+        "pass" if lost == 0 else "warn",
+        f"of {len(verdicts)} figures beside mean, persistence and ridge",
+    )
+    draft.metric(
+        "best_validation_loss",
+        float(np.min(result.curves.validation_loss)),
+        result.curves.validation_loss[0],
+        "info",
+        "in units of what the linear prediction costs; the bar is the untrained network's",
+    )
+    draft.key_figure = describe_scores(result.exam.scores)

@@ -1,0 +1,189 @@
+"""A trained model: network, linear maps, gates, scaler and names; saved without pickle."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from schemas.errors import LakeError
+from tasks.lnm.linear import Ridge
+from tasks.lnm.model import Heads, LargeNeuralModel, ModelConfig
+from tasks.lnm.recording import Columns, Floats, Recording, Scaler, find_runs
+from tasks.lnm.skip import LinearMap, LinearSkip
+from tasks.lnm.windows import TWO_SIDED, Material, Mixing, TaskWeights, prepare_material
+
+WEIGHTS_NAME = "model.safetensors"
+CONFIG_NAME = "model.json"
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """Everything a query needs.
+
+    linear_skip : whether the network adds to the linear maps or predicts alone
+    deviance_V : (column,) mean Poisson deviance of the mean predictor in training; 1 if not counts
+    """
+
+    network: LargeNeuralModel
+    skip: LinearSkip
+    mixing: Mixing
+    scaler: Scaler
+    columns: Columns
+    deviance_V: Floats
+    linear_skip: bool
+
+    @property
+    def rate_hz(self) -> float:
+        """Samples a second of the recordings that the model reads."""
+        return self.network.config.rate_hz
+
+    @property
+    def window(self) -> int:
+        """Samples that the model sees at once."""
+        return self.network.config.window
+
+    def heads(self) -> Heads:
+        """Return what the losses of the heads need, as tensors."""
+        return make_heads(self.columns, self.scaler, self.deviance_V)
+
+    def material(self, recording: Recording) -> Material:
+        """Prepare a recording of the same columns for queries; runs end with segments."""
+        return prepare_material(
+            self.scaler.standardise(recording.values_TV),
+            find_runs(recording.segment_T),
+            self.skip,
+            self.scaler,
+            self.columns,
+            self.rate_hz,
+        )
+
+
+def make_heads(columns: Columns, scaler: Scaler, deviance_V: Floats) -> Heads:
+    """Return what the losses of the heads need, as tensors."""
+    return Heads(
+        torch.from_numpy(columns.counts),
+        torch.from_numpy(scaler.mean_V),
+        torch.from_numpy(scaler.sd_V),
+        torch.from_numpy(np.log(np.where(columns.counts, np.maximum(scaler.mean_V, 1e-9), 1))),
+        torch.from_numpy(deviance_V),
+    )
+
+
+def save_model(model: TrainedModel, folder: Path) -> None:
+    """Write model.safetensors (all arrays) and model.json (all else) into `folder`."""
+    tensors = {f"network.{name}": t for name, t in model.network.state_dict().items()}
+    tensors |= {name: torch.from_numpy(a) for name, a in _arrays(model).items()}
+    save_file({n: t.contiguous() for n, t in tensors.items()}, str(folder / WEIGHTS_NAME))
+    described = {
+        "format": FORMAT,
+        "network": asdict(model.network.config),
+        "columns": asdict(model.columns),
+        "linear_skip": model.linear_skip,
+        "horizons": list(model.skip.horizons),
+        "maps": {
+            name: {"ridges": len(m.ridges), "reduced": m.axes_IR is not None}
+            for name, m in model.skip.maps.items()
+        },
+    }
+    (folder / CONFIG_NAME).write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
+
+
+def load_model(folder: Path) -> TrainedModel:
+    """Read a saved model; its answers are bit for bit those of the model that was saved.
+
+    Raises
+    ------
+    LakeError
+        The folder holds no model, or one of another format.
+    """
+    if not (folder / CONFIG_NAME).is_file() or not (folder / WEIGHTS_NAME).is_file():
+        raise LakeError(f"no {CONFIG_NAME} beside {WEIGHTS_NAME}.", where=str(folder))
+    described = json.loads((folder / CONFIG_NAME).read_text(encoding="utf-8"))
+    if described["format"] != FORMAT:
+        raise LakeError(
+            f"model format {described['format']}, not {FORMAT}.",
+            where=str(folder),
+            remedy="Train it again with this version.",
+        )
+    tensors = load_file(str(folder / WEIGHTS_NAME))
+    config = described["network"]
+    shape = {name: tuple(config[name]) for name in ("groups", "neural", "counts")}
+    network = LargeNeuralModel(ModelConfig(**{**config, **shape}))
+    prefix = "network."
+    network.load_state_dict(
+        {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
+    )
+    network.eval()
+    arrays = {n: t.numpy() for n, t in tensors.items() if not n.startswith(prefix)}
+    return _assemble(network, described, arrays)
+
+
+def _assemble(
+    network: LargeNeuralModel, described: dict[str, Any], arrays: dict[str, np.ndarray]
+) -> TrainedModel:
+    maps = {name: _read_map(name, entry, arrays) for name, entry in described["maps"].items()}
+    return TrainedModel(
+        network,
+        LinearSkip(network.config.window, tuple(described["horizons"]), arrays["unit_fold"], maps),
+        Mixing(_read_weights("gate", arrays), _read_weights("spread", arrays)),
+        Scaler(*(arrays[name] for name in ("mean", "sd", "low", "high"))),
+        Columns(**{name: tuple(values) for name, values in described["columns"].items()}),
+        arrays["deviance"],
+        described["linear_skip"],
+    )
+
+
+def _arrays(model: TrainedModel) -> dict[str, np.ndarray]:
+    arrays = {
+        "mean": model.scaler.mean_V,
+        "sd": model.scaler.sd_V,
+        "deviance": model.deviance_V,
+        "unit_fold": model.skip.fold_V,
+        "low": model.scaler.low_V,
+        "high": model.scaler.high_V,
+    }
+    for part in ("gate", "spread"):
+        weights: TaskWeights = getattr(model.mixing, part)
+        arrays[f"{part}.forecast"] = weights.forecast_HV
+        arrays |= {f"{part}.{task}": weight_V for task, weight_V in weights.two_sided.items()}
+    for name, linear in model.skip.maps.items():
+        arrays |= {
+            f"map.{name}.inputs": linear.inputs,
+            f"map.{name}.outputs": linear.outputs,
+            f"map.{name}.anchor": linear.anchor_HO,
+        }
+        if linear.axes_IR is not None:
+            arrays[f"map.{name}.axes"] = linear.axes_IR
+        for i, ridge in enumerate(linear.ridges):
+            arrays |= {f"map.{name}.{i}.{field}": a for field, a in asdict(ridge).items()}
+    # Copies: safetensors refuses arrays that share memory, and slices would keep their stride.
+    return {name: np.array(array, order="C") for name, array in arrays.items()}
+
+
+def _read_map(name: str, entry: dict[str, Any], arrays: dict[str, np.ndarray]) -> LinearMap:
+    key = f"map.{name}"
+    ridges = tuple(
+        Ridge(*(arrays[f"{key}.{i}.{field}"] for field in Ridge.__dataclass_fields__))
+        for i in range(entry["ridges"])
+    )
+    axes = arrays[f"{key}.axes"] if entry["reduced"] else None
+    return LinearMap(
+        arrays[f"{key}.inputs"], arrays[f"{key}.outputs"], axes, ridges, arrays[f"{key}.anchor"]
+    )
+
+
+def _read_weights(part: str, arrays: dict[str, np.ndarray]) -> TaskWeights:
+    prefix = f"{part}."
+    found = {n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)}
+    return TaskWeights({task: found[task] for task in TWO_SIDED}, found["forecast"])
+
+
+def copy_state(network: LargeNeuralModel) -> dict[str, Tensor]:
+    """Return a copy of the network's weights."""
+    return {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}

@@ -1,0 +1,303 @@
+"""Training: linear maps in closed form, then the network on what they leave over."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from schemas.settings.lnm import LnmSettings
+from tasks.common.progress import report_progress
+from tasks.common.splits import TimeSplit
+from tasks.lnm.gating import (
+    SHARES,
+    Choice,
+    GatedCut,
+    apply_choices,
+    choose_shares,
+    group_asked,
+    residual_spread,
+)
+from tasks.lnm.linear import Runs
+from tasks.lnm.masks import Mode, draw_masks, draw_modes, possible_modes, thin_columns
+from tasks.lnm.model import (
+    Heads,
+    LargeNeuralModel,
+    ModelConfig,
+    losses,
+    visibility_groups,
+)
+from tasks.lnm.recording import (
+    Floats,
+    Ints,
+    Recording,
+    Scaler,
+    cut_windows,
+    find_runs,
+    fit_scaler,
+    part_of_each_sample,
+)
+from tasks.lnm.skip import fit_linear_skip
+from tasks.lnm.trained import TrainedModel, copy_state, make_heads
+from tasks.lnm.windows import Cut, Material, Mixing, TaskWeights, cut_batch, prepare_material
+
+VALIDATE_EVERY = 50
+VALIDATION_WINDOWS = 32
+WARM_UP = 0.05
+EMA_DECAY = 0.99
+CLIP_NORM = 1.0
+SCALE_WEIGHT = 0.1
+DIVERGED = 5.0
+"""A training loss this many times that of predicting the mean is taken as divergence."""
+SCORED_MODES = ("decode", "encode", "impute", "forecast")
+
+
+@dataclass
+class Curves:
+    """What training went through; one entry for each validation."""
+
+    step: list[int] = field(default_factory=list)
+    train_loss: list[float] = field(default_factory=list)
+    validation_loss: list[float] = field(default_factory=list)
+    learning_rate: list[float] = field(default_factory=list)
+    best_step: int = 0
+    stopped: str = ""
+
+
+@dataclass(frozen=True)
+class Session:
+    """A recording divided for training: its z-scores, parts and linear predictions."""
+
+    recording: Recording
+    split: TimeSplit
+    part_T: Ints
+    material: Material
+    spread: TaskWeights
+    window: int
+
+    def runs(self, part: int) -> Runs:
+        """Return the runs of one part: 0 train, 1 validation, 2 test."""
+        return find_runs(self.recording.segment_T, np.where(self.part_T == part, 0, -1))
+
+
+def prepare_session(
+    recording: Recording, split: TimeSplit, window: int, settings: LnmSettings
+) -> tuple[Session, Scaler]:
+    """Fit scaler and linear maps on the training part and apply them to every part by itself."""
+    part_T = part_of_each_sample(split)
+    scaler = fit_scaler(recording.values_TV, split.train)
+    z_TV = scaler.standardise(recording.values_TV)
+    columns = recording.columns
+    skip, fold_T = fit_linear_skip(
+        z_TV, recording.segment_T, part_T, columns, window, settings.seed
+    )
+    runs = find_runs(recording.segment_T, part_T)
+    material = prepare_material(z_TV, runs, skip, scaler, columns, recording.rate_hz, fold_T)
+    spread = residual_spread(material, runs, split.train)
+    return Session(recording, split, part_T, material, spread, window), scaler
+
+
+def train_model(
+    session: Session, scaler: Scaler, settings: LnmSettings
+) -> tuple[TrainedModel, Curves]:
+    """Train the network on masked windows of the training part and keep its best state.
+
+    Best is the least validation loss of the averaged (EMA) weights. The linear predictions of
+    training samples come from fits that have not seen them: else the network would learn from
+    what ridge leaves over in its own training data, which is less than it leaves elsewhere.
+    """
+    recording = session.recording
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed)
+        network = LargeNeuralModel(
+            ModelConfig(
+                settings.preset,
+                session.window,
+                settings.patch,
+                recording.rate_hz,
+                visibility_groups(recording.columns.neural, recording.columns.streams),
+                tuple(bool(n) for n in recording.columns.neural),
+                tuple(bool(c) for c in recording.columns.counts),
+                settings.dropout,
+            )
+        )
+        deviance_V = _mean_deviance(recording, session.split.train, scaler)
+        heads = make_heads(recording.columns, scaler, deviance_V)
+        curves, choices = _optimise(network, session, heads, settings)
+    network.eval()
+    skip = session.material.skip
+    mixing = apply_choices(session.spread, choices, recording.columns, skip.horizons)
+    model = TrainedModel(
+        network, skip, mixing, scaler, recording.columns, deviance_V, settings.linear_skip
+    )
+    return model, curves
+
+
+def _optimise(
+    network: LargeNeuralModel, session: Session, heads: Heads, settings: LnmSettings
+) -> tuple[Curves, dict[Mode, Choice]]:
+    rng = np.random.default_rng(settings.seed)
+    windows = cut_windows(session.runs(0), session.window, 1)
+    optimiser = _make_optimiser(network, settings)
+    average = copy_state(network)
+    held_out = validation_cuts(session, settings)
+    curves = Curves()
+    best = copy_state(network)
+    best_loss, choices = _validate(network, held_out, heads, linear_skip=settings.linear_skip)
+    _record(curves, 0, math.nan, best_loss, 0.0)
+    recent: list[float] = []
+    for step in range(1, settings.steps + 1):
+        rate = settings.learning_rate * schedule(step / settings.steps)
+        for group in optimiser.param_groups:
+            group["lr"] = rate
+        cut = _draw_batch(session, windows, settings, rng, step / settings.steps)
+        loss = _take_step(network, optimiser, cut, heads)
+        recent.append(loss)
+        if not loss < DIVERGED * 10:
+            curves.stopped = f"diverged at step {step} (loss {loss:.3g}); the best state is kept"
+            break
+        with torch.no_grad():
+            decay = min(EMA_DECAY, step / (step + 10))
+            for name, tensor in network.state_dict().items():
+                average[name].lerp_(tensor, 1 - decay)
+        if step % VALIDATE_EVERY and step != settings.steps:
+            continue
+        current = copy_state(network)
+        network.load_state_dict(average)
+        held_out_loss, chosen = _validate(
+            network, held_out, heads, linear_skip=settings.linear_skip
+        )
+        network.load_state_dict(current)
+        _record(curves, step, float(np.mean(recent)), held_out_loss, rate)
+        recent.clear()
+        if held_out_loss < best_loss:
+            best = {name: tensor.clone() for name, tensor in average.items()}
+            best_loss, choices, curves.best_step = held_out_loss, chosen, step
+        note = f"loss {curves.train_loss[-1]:.3f}, validation {held_out_loss:.3f}"
+        report_progress("train the model", step, settings.steps, note)
+        if step - curves.best_step >= settings.patience * VALIDATE_EVERY:
+            curves.stopped = f"no gain on validation since step {curves.best_step}"
+            break
+    network.load_state_dict(best)
+    return curves, choices
+
+
+def schedule(progress: float) -> float:
+    """Return the share of the peak learning rate: linear warm-up, then cosine down to 5 %."""
+    if progress < WARM_UP:
+        return progress / WARM_UP
+    along = (progress - WARM_UP) / (1 - WARM_UP)
+    return 0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * along))
+
+
+def _make_optimiser(network: LargeNeuralModel, settings: LnmSettings) -> torch.optim.AdamW:
+    matrices = [p for p in network.parameters() if p.ndim >= 2]
+    vectors = [p for p in network.parameters() if p.ndim < 2]
+    groups = [
+        {"params": matrices, "weight_decay": settings.weight_decay},
+        {"params": vectors, "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, 0.95))
+
+
+def _take_step(
+    network: LargeNeuralModel,
+    optimiser: torch.optim.AdamW,
+    cut: Cut,
+    heads: Heads,
+) -> float:
+    network.train()
+    loss = batch_loss(network, cut, heads)
+    optimiser.zero_grad(set_to_none=True)
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(network.parameters(), CLIP_NORM)
+    optimiser.step()
+    return float(loss.detach())
+
+
+def _draw_batch(
+    session: Session,
+    windows: Ints,
+    settings: LnmSettings,
+    rng: np.random.Generator,
+    progress: float,
+) -> Cut:
+    neural_V, fold_V = session.recording.columns.neural, session.material.skip.fold_V
+    chosen = windows[rng.integers(len(windows), size=settings.batch_size)]
+    modes = draw_modes(rng, progress, neural_V, fold_V, settings.batch_size)
+    masks = draw_masks(rng, modes, session.window, settings.patch, neural_V, fold_V)
+    return cut_batch(
+        session.material,
+        chosen[:, 0],
+        chosen[:, 1],
+        masks,
+        Mixing(session.spread, session.spread),
+        linear_skip=settings.linear_skip,
+        seen_BLV=thin_columns(rng, masks),
+    )
+
+
+def batch_loss(network: LargeNeuralModel, cut: Cut, heads: Heads) -> Tensor:
+    """Return the mean loss of what is asked for: neurons and behaviour weigh the same."""
+    error_BLV, spread_BLV = losses(network(cut.inputs), cut.z_BLV, heads)
+    total = torch.zeros(())
+    parts = 0
+    for own_V in (network.neural_V, ~network.neural_V):
+        asked = cut.asked_BLV & own_V
+        if bool(asked.any()):
+            total = total + (error_BLV * cut.weight_BLV + SCALE_WEIGHT * spread_BLV)[asked].mean()
+            parts += 1
+    return total / max(1, parts)
+
+
+def validation_cuts(session: Session, settings: LnmSettings) -> list[GatedCut]:
+    """Cut the same validation windows for each task that the session can be asked."""
+    rng = np.random.default_rng(settings.seed + 1)
+    columns, skip = session.recording.columns, session.material.skip
+    windows = cut_windows(session.runs(1), session.window, max(1, session.window // 4))
+    keep = np.linspace(0, len(windows) - 1, min(len(windows), VALIDATION_WINDOWS)).astype(int)
+    start_B, length_B = windows[np.unique(keep)].T
+    gated = []
+    for mode in possible_modes(columns.neural, skip.fold_V):
+        if mode not in SCORED_MODES:
+            continue
+        modes = (mode,) * len(start_B)
+        masks = draw_masks(rng, modes, session.window, settings.patch, columns.neural, skip.fold_V)
+        cut = cut_batch(
+            session.material,
+            start_B,
+            length_B,
+            masks,
+            Mixing(session.spread, session.spread),
+            linear_skip=settings.linear_skip,
+        )
+        gated.append(group_asked(mode, cut, masks.known_B, columns, skip.horizons))
+    return gated
+
+
+def _validate(
+    network: LargeNeuralModel, cuts: Sequence[GatedCut], heads: Heads, *, linear_skip: bool
+) -> tuple[float, dict[Mode, Choice]]:
+    """Return the loss over all tasks with the best share of the network in each, and the shares."""
+    shares = SHARES if linear_skip else (1.0,)
+    choices = {cut.mode: choose_shares(network, cut, heads, shares) for cut in cuts}
+    return float(np.mean([choice.loss for choice in choices.values()])), choices
+
+
+def _record(curves: Curves, step: int, train: float, validation: float, rate: float) -> None:
+    curves.step.append(step)
+    curves.train_loss.append(train)
+    curves.validation_loss.append(validation)
+    curves.learning_rate.append(rate)
+
+
+def _mean_deviance(recording: Recording, train: np.ndarray, scaler: Scaler) -> Floats:
+    """Return the Poisson deviance of predicting the mean, a sample; 1 for continuous columns."""
+    values_TV = recording.values_TV[train].astype(np.float64)
+    mean_V = np.maximum(scaler.mean_V, 1e-9)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        log_TV = np.where(values_TV > 0, np.log(values_TV / mean_V), 0)
+    deviance_V = np.nanmean(2 * (values_TV * log_TV - values_TV + mean_V), axis=0)
+    return np.where(recording.columns.counts, np.maximum(deviance_V, 1e-6), 1.0).astype(np.float32)

@@ -1,0 +1,167 @@
+"""Ridge and its features: known answers, gaps, causality, cross-fitting."""
+
+import numpy as np
+import pytest
+
+from tasks.lnm.linear import (
+    causal_kernels,
+    fit_ridge,
+    latest_features,
+    principal_axes,
+    smooth_features,
+    smoothing_kernels,
+)
+from tasks.lnm.recording import Scaler
+from tasks.lnm.skip import (
+    as_location,
+    fit_linear_skip,
+    hold_last,
+    interpolate_horizons,
+    shift_back,
+)
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(0)
+
+
+def test_ridge_recovers_a_linear_system(rng):
+    x_TF = rng.standard_normal((600, 5)).astype(np.float32)
+    weights_FO = rng.standard_normal((5, 3))
+    y_TO = (x_TF @ weights_FO + [1.0, -2.0, 0.5]).astype(np.float32)
+    fold_T = np.where(np.arange(600) < 400, np.arange(600) // 80, -1)
+    ridge = fit_ridge(x_TF, y_TO, fold_T, np.arange(600) >= 400)
+    np.testing.assert_allclose(ridge.weights_KFO[-1], weights_FO, atol=2e-3)
+    np.testing.assert_allclose(ridge.bias_KO[-1], [1.0, -2.0, 0.5], atol=2e-3)
+    assert (ridge.penalty_O == 1e-4).all()
+
+
+def test_ridge_falls_back_to_the_mean_where_nothing_is_linear(rng):
+    x_TF = rng.standard_normal((300, 40)).astype(np.float32)
+    y_TO = rng.standard_normal((300, 1)).astype(np.float32) + 4
+    fold_T = np.where(np.arange(300) < 100, 0, -1)
+    ridge = fit_ridge(x_TF, y_TO, fold_T, np.arange(300) >= 100)
+    errors = ((ridge.predict(x_TF) - y_TO)[100:] ** 2).sum()
+    assert errors <= ((y_TO[:100].mean() - y_TO[100:]) ** 2).sum() + 1e-3
+
+
+def test_a_folds_fit_has_not_seen_the_fold(rng, monkeypatch):
+    monkeypatch.setattr("tasks.lnm.linear.PENALTIES", (1e-2,))
+    x_TF = rng.standard_normal((200, 3)).astype(np.float32)
+    y_TO = (x_TF[:, :1] + rng.standard_normal((200, 1))).astype(np.float32)
+    fold_T = np.where(np.arange(200) < 150, np.arange(200) // 50, -1)
+    validation = fold_T < 0
+    ridge = fit_ridge(x_TF, y_TO, fold_T, validation)
+    changed = y_TO.copy()
+    # In another order: the mean, which all folds share, stays.
+    changed[:50] = y_TO[:50][::-1]
+    again = fit_ridge(x_TF, changed, fold_T, validation)
+    np.testing.assert_allclose(ridge.weights_KFO[0], again.weights_KFO[0], atol=1e-5)
+    assert np.abs(ridge.weights_KFO[1] - again.weights_KFO[1]).max() > 1e-3
+
+
+def test_missing_targets_are_left_out(rng):
+    x_TF = rng.standard_normal((400, 2)).astype(np.float32)
+    y_TO = (x_TF @ np.array([[1.0, 2.0], [-1.0, 0.0]])).astype(np.float32)
+    y_TO[50:90, 1] = np.nan
+    fold_T = np.where(np.arange(400) < 300, np.arange(400) // 60, -1)
+    ridge = fit_ridge(x_TF, y_TO, fold_T, np.arange(400) >= 300)
+    np.testing.assert_allclose(ridge.weights_KFO[-1], [[1, 2], [-1, 0]], atol=2e-3)
+
+
+@pytest.mark.parametrize("kernels", [smoothing_kernels(16), causal_kernels(12)])
+def test_features_stay_inside_runs_and_ignore_gaps(rng, kernels):
+    z_TI = rng.standard_normal((60, 2)).astype(np.float32)
+    runs = [(0, 25), (25, 60)]
+    before = smooth_features(z_TI, runs, kernels)
+    changed = z_TI.copy()
+    changed[25:] += 5
+    np.testing.assert_array_equal(before[:25], smooth_features(changed, runs, kernels)[:25])
+    gap = z_TI.copy()
+    gap[10, 0] = np.nan
+    constant = np.where(np.isnan(gap), np.nan, 3.0).astype(np.float32)
+    smoothed = smooth_features(constant, runs, kernels)
+    assert np.isfinite(smoothed).all()
+    # The weighted mean of a constant is that constant; only the gap itself, unsmoothed, is 0.
+    smoothed[10, 0] = 3.0
+    np.testing.assert_allclose(smoothed, 3.0, atol=1e-5)
+
+
+def test_causal_features_do_not_see_the_future(rng):
+    z_TI = rng.standard_normal((50, 3)).astype(np.float32)
+    kernels = causal_kernels(12)
+    before = smooth_features(z_TI, [(0, 50)], kernels)
+    z_TI[31:] = 9.0
+    np.testing.assert_array_equal(before[:31], smooth_features(z_TI, [(0, 50)], kernels)[:31])
+
+
+@pytest.mark.parametrize("length", [1, 5, 12])
+def test_latest_features_are_the_last_of_all(rng, length):
+    recent_BLI = rng.standard_normal((2, length, 3)).astype(np.float32)
+    recent_BLI[0, 0, 1] = np.nan
+    kernels = causal_kernels(12)
+    expected = [smooth_features(z_LI, [(0, length)], kernels)[-1] for z_LI in recent_BLI]
+    np.testing.assert_allclose(latest_features(recent_BLI, kernels), expected, atol=1e-5)
+
+
+def test_principal_axes_span_the_leading_subspace(rng):
+    low_T2, axes_2I = rng.standard_normal((300, 2)), rng.standard_normal((2, 20))
+    z_TI = (low_T2 @ axes_2I + 0.01 * rng.standard_normal((300, 20))).astype(np.float32)
+    axes_IR = principal_axes(z_TI, 2, rng)
+    np.testing.assert_allclose(z_TI @ axes_IR @ axes_IR.T, z_TI, atol=0.1)
+
+
+def test_linear_maps_are_fitted_without_the_test_part(product_session):
+    z_TV = product_session.values_TV
+    segment_T = product_session.segment_T
+    part_T = np.repeat([0, 1, 2], 800)
+    changed = z_TV.copy()
+    changed[1600:] = 50.0
+    first, _ = fit_linear_skip(z_TV, segment_T, part_T, product_session.columns, 16, 0)
+    second, _ = fit_linear_skip(changed, segment_T, part_T, product_session.columns, 16, 0)
+    for name, linear in first.maps.items():
+        for one, other in zip(linear.ridges, second.maps[name].ridges, strict=True):
+            np.testing.assert_array_equal(one.weights_KFO, other.weights_KFO)
+
+
+def test_many_units_are_reduced_to_principal_components(product_session, monkeypatch):
+    monkeypatch.setattr("tasks.lnm.skip.MOST_INPUTS", 5)
+    rng = np.random.default_rng(1)
+    units_TN = product_session.values_TV[:, :2] @ rng.standard_normal((2, 20))
+    z_TV = np.column_stack([units_TN, product_session.values_TV[:, 8]]).astype(np.float32)
+    z_TV = (z_TV - z_TV.mean(0)) / z_TV.std(0)
+    columns = type(product_session.columns)(
+        tuple(map(str, range(21))), ("calcium",) * 20 + ("b",), ("calcium",) * 20 + ("motion",)
+    )
+    part_T = np.repeat([0, 1, 2], 800)
+    skip, _ = fit_linear_skip(z_TV, product_session.segment_T, part_T, columns, 8, 0)
+    assert skip.maps["decode"].axes_IR.shape == (20, 5)
+    decoded = skip.decode_all("decode", z_TV, [(0, 2400)])[1600:, 20]
+    assert np.corrcoef(decoded, z_TV[1600:, 20])[0, 1] > 0.8
+
+
+def test_shift_and_hold_stay_inside_runs():
+    z_TV = np.array([[1.0], [np.nan], [3.0], [4.0], [np.nan], [6.0]], np.float32)
+    runs = [(0, 3), (3, 6)]
+    np.testing.assert_array_equal(
+        shift_back(z_TV, runs, 2).ravel(), [3, np.nan, np.nan, 6, np.nan, np.nan]
+    )
+    np.testing.assert_array_equal(hold_last(z_TV, runs).ravel(), [1, 1, 3, 4, 4, 6])
+
+
+def test_interpolation_is_exact_at_the_horizons():
+    fill_SH = interpolate_horizons((1, 2, 4, 8), 8)
+    np.testing.assert_allclose(fill_SH[[0, 1, 3, 7]], np.eye(4))
+    np.testing.assert_allclose(fill_SH[5], [0, 0, 0.5, 0.5])
+
+
+def test_count_predictions_become_positive_rates_and_keep_their_value():
+    ones = np.ones(2, np.float32)
+    scaler = Scaler(np.array([2.0, 0.0], np.float32), ones, 0 * ones, 9 * ones)
+    z = np.array([[1.0, 1.5], [-1.9, np.nan], [-40.0, 0.0]], np.float32)
+    location = as_location(z, scaler, np.array([True, False]))
+    rate = 2.0 * np.exp(location[:, 0])
+    np.testing.assert_allclose(rate[0], 3.0, rtol=1e-5)
+    assert 0 < rate[2] < rate[1] < 0.2
+    np.testing.assert_array_equal(location[:, 1], [1.5, 0.0, 0.0])

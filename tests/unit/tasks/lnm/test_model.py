@@ -1,0 +1,171 @@
+"""The network: what is hidden stays hidden, what is shut adds nothing, padding is ignored."""
+
+import numpy as np
+import pytest
+import torch
+
+from tasks.lnm.masks import CURRICULUM, draw_masks, draw_modes, possible_modes, thin_columns
+from tasks.lnm.model import (
+    Heads,
+    Inputs,
+    LargeNeuralModel,
+    ModelConfig,
+    Prediction,
+    losses,
+    visibility_groups,
+)
+
+COLUMNS, WINDOW = 6, 8
+
+
+@pytest.fixture
+def network() -> LargeNeuralModel:
+    torch.manual_seed(0)
+    made = LargeNeuralModel(
+        ModelConfig(
+            "nano",
+            WINDOW,
+            2,
+            10.0,
+            (0, 0, 0, 0, 1, 2),
+            (True,) * 4 + (False,) * 2,
+            (True, True, False, False, False, False),
+        )
+    ).eval()
+    for head in (made.location, made.log_scale):
+        torch.nn.init.normal_(head.weight, std=0.1)
+    return made
+
+
+def make_inputs(batch: int = 2) -> Inputs:
+    generator = torch.Generator().manual_seed(1)
+    shape = (batch, WINDOW, COLUMNS)
+    return Inputs(
+        torch.randn(shape, generator=generator),
+        torch.rand(shape, generator=generator) < 0.6,
+        torch.randn(shape, generator=generator),
+        torch.rand(shape, generator=generator) < 0.5,
+        torch.ones(shape),
+        torch.ones(shape),
+        torch.arange(WINDOW).expand(batch, WINDOW) / 10,
+        torch.ones(batch, WINDOW, dtype=torch.bool),
+    )
+
+
+def test_hidden_values_do_not_reach_the_output(network):
+    inputs = make_inputs()
+    other = torch.where(inputs.visible_BLV, inputs.values_BLV, torch.full_like(inputs[0], 99.0))
+    for one, two in zip(network(inputs), network(inputs._replace(values_BLV=other)), strict=True):
+        assert torch.equal(one, two)
+
+
+def test_visible_values_do_reach_the_output(network):
+    inputs = make_inputs()
+    other = inputs.values_BLV + inputs.visible_BLV.float()
+    moved = network(inputs._replace(values_BLV=other)).location_BLV - network(inputs).location_BLV
+    assert moved.abs().max() > 1e-3
+
+
+def test_a_closed_gate_leaves_the_linear_prediction(network):
+    inputs = make_inputs()
+    shut = network(inputs._replace(gate_BLV=torch.zeros_like(inputs.gate_BLV)))
+    assert torch.equal(shut.location_BLV, inputs.base_BLV)
+
+
+def test_an_untrained_model_is_the_linear_prediction():
+    torch.manual_seed(0)
+    config = ModelConfig("nano", WINDOW, 2, 10.0, (0,) * 6, (True,) * 6, (False,) * 6)
+    inputs = make_inputs()
+    assert torch.equal(LargeNeuralModel(config)(inputs).location_BLV, inputs.base_BLV)
+
+
+def test_padding_changes_nothing(network):
+    inputs = make_inputs()
+    inside = torch.arange(WINDOW).expand(2, WINDOW) < 4
+    padded = inputs._replace(
+        inside_BL=inside,
+        visible_BLV=inputs.visible_BLV & inside[..., None],
+        given_BLV=inputs.given_BLV & inside[..., None],
+    )
+    noisy = padded._replace(values_BLV=inputs.values_BLV + 3 * (~inside[..., None]).float())
+    one, two = network(padded).location_BLV[:, :4], network(noisy).location_BLV[:, :4]
+    assert torch.equal(one, two)
+
+
+def test_a_window_does_not_depend_on_its_neighbours_in_the_batch(network):
+    inputs = make_inputs(3)
+    alone = Inputs(*(part[:1] for part in inputs))
+    together, by_itself = network(inputs).location_BLV[:1], network(alone).location_BLV
+    assert torch.allclose(together, by_itself, atol=1e-5)
+
+
+def test_times_matter_only_by_their_differences(network):
+    inputs = make_inputs()
+    later = inputs._replace(time_BL=inputs.time_BL + 5.0)
+    moved = network(later).location_BLV
+    assert torch.allclose(network(inputs).location_BLV, moved, atol=1e-4)
+    faster = network(inputs._replace(time_BL=inputs.time_BL * 2))
+    assert not torch.allclose(network(inputs).location_BLV, faster.location_BLV, atol=1e-4)
+
+
+def test_the_mean_predictor_costs_one():
+    counts_TV = np.random.default_rng(0).poisson(2.0, (4000, 1)).astype(np.float32)
+    mean, sd = counts_TV.mean(), counts_TV.std()
+    log_TV = np.log(np.where(counts_TV > 0, counts_TV, 1) / mean)
+    deviance = (2 * (counts_TV * log_TV - counts_TV + mean)).mean()
+    columns = [torch.tensor([value], dtype=torch.float32) for value in (mean, sd, np.log(mean))]
+    z = torch.from_numpy((counts_TV - mean) / sd)[None]
+    for counts, spread in ((True, deviance), (False, 1.0)):
+        heads = Heads(torch.tensor([counts]), *columns, torch.tensor([spread]))
+        predicted = Prediction(torch.zeros_like(z), torch.ones_like(z))
+        error, _ = losses(predicted, z, heads)
+        assert float(error.mean()) == pytest.approx(1.0, rel=1e-3)
+
+
+def test_losses_have_finite_gradients_at_zero_counts_and_negative_means():
+    location = torch.zeros(1, 2, 2, requires_grad=True)
+    heads = Heads(
+        torch.tensor([True, False]),
+        torch.tensor([0.5, -3.0]),
+        torch.ones(2),
+        torch.tensor([np.log(0.5), 0.0], dtype=torch.float32),
+        torch.ones(2),
+    )
+    z = torch.tensor([[[-0.5, 1.0], [0.5, -1.0]]])
+    error, _ = losses(Prediction(location, torch.ones_like(location)), z, heads)
+    error.sum().backward()
+    assert torch.isfinite(location.grad).all()
+
+
+def test_groups_are_streams_of_units_and_single_channels():
+    neural = np.array([True, True, True, False, False])
+    assert visibility_groups(neural, ("a", "a", "b", "a", "c")) == (0, 0, 1, 2, 3)
+
+
+def test_masks_hide_what_their_mode_says():
+    rng = np.random.default_rng(0)
+    neural_V = np.array([True] * 4 + [False] * 2)
+    fold_V = np.array([0, 1, 0, 1, -1, -1])
+    modes = tuple(CURRICULUM)
+    masks = draw_masks(rng, modes, WINDOW, 2, neural_V, fold_V)
+    seen = dict(zip(modes, masks.visible_BLV, strict=True))
+    assert not seen["decode"][:, ~neural_V].any()
+    assert seen["decode"][:, neural_V].all()
+    assert not seen["encode"][:, neural_V].any()
+    assert seen["encode"][:, ~neural_V].all()
+    fold = masks.fold_B[modes.index("impute")]
+    assert (seen["impute"] == (fold_V != fold)).all()
+    known = masks.known_B[modes.index("forecast")]
+    assert seen["forecast"][:known].all()
+    assert not seen["forecast"][known:].any()
+    assert not seen["generate"].any()
+    assert 0 < seen["patches"].mean() < 1
+    assert (thin_columns(rng, masks) <= masks.visible_BLV).all()
+
+
+def test_modes_that_a_session_cannot_have_are_never_drawn():
+    rng = np.random.default_rng(0)
+    only_behaviour, none = np.zeros(3, bool), np.full(3, -1)
+    assert possible_modes(only_behaviour, none) == ["patches", "forecast", "generate"]
+    drawn = draw_modes(rng, 0.5, only_behaviour, none, 200)
+    assert set(drawn) <= {"patches", "forecast", "generate"}
