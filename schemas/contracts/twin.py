@@ -29,6 +29,7 @@ BEHAVIOUR = DatasetContract(
     {
         "real": Variable(("time", "channel"), "f"),
         "generated": Variable(("sample", "time", "channel"), "f"),
+        "test_to_training_sd": Variable(("channel",), "f"),
     },
     {"time": Variable(("time",), "f", units=True), **_CHANNEL},
 )

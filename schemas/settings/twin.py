@@ -103,11 +103,18 @@ class TwinSettings(StageSettings):
         default=2.0,
         gt=0,
         description="Seconds of behaviour that the classifier and the copy test look at; shorter "
-        "where no stretch without a gap is as long.",
+        "where gapless stretches are.",
+    )
+    min_window_samples: int = Field(
+        default=20,
+        ge=8,
+        description="Fewest samples of such a window, where gapless stretches allow it: slow "
+        "recordings get longer windows.",
     )
     range_margin: float = Field(
         default=0.1,
         ge=0,
-        description="Share of a node's training range by which its values may leave that range.",
+        description="Share of the range of what followed its neighbours in the library by which "
+        "a node's next value may leave that range.",
     )
     seed: int = Field(default=0, ge=0, description="Seed of all random numbers of this stage.")

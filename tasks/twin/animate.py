@@ -76,7 +76,7 @@ def animate(aligned: xr.DataTree, causal: xr.DataTree, settings: TwinSettings) -
     check_graph(causal, settings.split)
     axis = read_axis(aligned, settings.split)
     animal = meet_animal(aligned, axis, read_graph(causal), settings)
-    window = window_samples(animal, settings.window_s)
+    window = window_samples(animal, settings)
     own = own_dimensions(causal, animal.network.nodes, settings.own_delays)
     chosen = choose_on_validation(
         animal.scaled_TN,
@@ -145,7 +145,7 @@ def meet_animal(aligned: xr.DataTree, axis: Axis, graph: Graph, settings: TwinSe
     return Animal(axis, network, scale.to_units(values_TN), scale)
 
 
-def window_samples(animal: Animal, window_s: float) -> int:
+def window_samples(animal: Animal, settings: TwinSettings) -> int:
     """Return the samples of a comparison window: half the test samples lie in longer stretches.
 
     Raises
@@ -158,12 +158,13 @@ def window_samples(animal: Animal, window_s: float) -> int:
     found = true_runs(good_T & animal.axis.split.test, animal.axis.segment_T)
     lengths = np.sort([stretch.stop - stretch.start for stretch in found] or [0])
     middle = int(np.searchsorted(np.cumsum(lengths), lengths.sum() / 2))
-    window = min(round(window_s * animal.axis.rate_hz), int(lengths[middle]))
+    wanted = max(round(settings.window_s * animal.axis.rate_hz), settings.min_window_samples)
+    window = min(wanted, int(lengths[middle]))
     if window < MIN_WINDOW:
         raise RecordingTooShortError(
-            f"The test part's gapless stretches of behaviour, or window_s, allow windows of "
-            f"{window} samples; {MIN_WINDOW} are needed to compare them.",
-            remedy="Record longer stretches, or raise window_s or the aligned rate.",
+            f"The test part's gapless stretches of behaviour allow windows of {window} samples; "
+            f"{MIN_WINDOW} are needed to compare them.",
+            remedy="Record longer stretches, or align at a higher rate.",
         )
     return window
 
@@ -274,14 +275,16 @@ def _behaviour(animal: Animal, generated_STC: Floats) -> xr.Dataset:
     """Return real and generated behaviour of the test part in the recording's own units."""
     test_T = animal.axis.split.test
     channels = animal.behaviours
+    real_TC = animal.scaled_TN[test_T, :channels]
     scale = Scale(animal.scale.mean_N[:channels], animal.scale.sd_N[:channels])
     return xr.Dataset(
         {
-            "real": (("time", "channel"), scale.from_units(animal.scaled_TN[test_T, :channels])),
+            "real": (("time", "channel"), scale.from_units(real_TC)),
             "generated": (
                 ("sample", "time", "channel"),
                 scale.from_units(generated_STC[:, test_T]),
             ),
+            "test_to_training_sd": ("channel", np.nanstd(real_TC, axis=0)),
         },
         {
             "time": ("time", animal.axis.time_T[test_T], {"units": "s"}),

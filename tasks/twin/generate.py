@@ -36,7 +36,8 @@ def run_network(
 
     Every node predicts its next value from the nearest states of its own library, then adds a
     share of what one neighbour, drawn by weight, did otherwise than the prediction says. All
-    nodes step together. Values are held to the training range and a margin, so no run explodes.
+    nodes step together. A value is held to the range of what followed its neighbours, and a
+    margin, so no run explodes.
 
     Parameters
     ----------
@@ -68,11 +69,10 @@ def run_network(
         library.lag_C,
         np.ascontiguousarray(history_SHN, dtype=np.float64),
         rng.random((samples, steps, nodes)),
-        library.low_N,
-        library.high_N,
         min(neighbours, library.now_NL.shape[1]),
         choice.theta,
         choice.noise,
+        library.margin,
         RULE_NUMBERS[choice.rule],
     )
     return result

@@ -101,11 +101,10 @@ def free_run(
     lag_C: Ints,
     history_SHN: Floats,
     uniform_STN: Floats,
-    low_N: Floats,
-    high_N: Floats,
     neighbours: int,
     theta: float,
     noise: float,
+    margin: float,
     rule: int,
 ) -> Floats:
     """Run S copies of the network for T steps, each from its own past outputs: (S, T, N).
@@ -118,7 +117,7 @@ def free_run(
     node_C, lag_C : what each coordinate is
     history_SHN : the last samples of each run, newest last; at least max(lag_C) + 1
     uniform_STN : random numbers in [0, 1): whose residual a node gets
-    low_N, high_N : bounds of the values
+    margin : share of the range of its neighbours' next values by which a value may leave it
     rule : 0 mean next value, 1 mean step, 2 local linear step
     """
     samples, depth, nodes = history_SHN.shape
@@ -179,5 +178,12 @@ def free_run(
                         fitted += moment_P[d] * offset_KD[drawn, d]
                     residual = target_K[drawn] - fitted
                 value = expected + noise * residual + (0.0 if rule == 0 else present)
-                path[sample, at, node] = min(max(value, low_N[node]), high_N[node])
+                # Held to what followed the neighbours: a local fit extrapolates beyond all
+                # bounds, and an animal at rest, whose neighbours all rest, would tremble.
+                low, high = np.inf, -np.inf
+                for k in range(neighbours):
+                    low = min(low, next_NL[node, nearest_K[k]])
+                    high = max(high, next_NL[node, nearest_K[k]])
+                room = margin * (high - low)
+                path[sample, at, node] = min(max(value, low - room), high + room)
     return path[:, depth:]

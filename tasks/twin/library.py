@@ -46,8 +46,7 @@ class Library:
     coordinates: Ints
     node_C: Ints
     lag_C: Ints
-    low_N: Floats
-    high_N: Floats
+    margin: float
     rows_L: Ints
 
     @property
@@ -96,7 +95,7 @@ def build_library(
     train_T : (time,) training samples; nothing else enters
     own_delays, driver_delays : delays of the node itself and of each driver
     delay : samples between two delays
-    margin : share of its training range by which a node may leave that range
+    margin : share of the range of what followed its neighbours by which a value may leave it
     most : states kept; more are thinned evenly
 
     Raises
@@ -117,9 +116,6 @@ def build_library(
     rows_L = rows_L[:: -(-len(rows_L) // most)]
     pairs = zip(node_C, lag_C, strict=True)
     columns_CL = np.stack([scaled_TN[rows_L - lag, node] for node, lag in pairs])
-    low_N = np.nanmin(scaled_TN[train_T], axis=0)
-    high_N = np.nanmax(scaled_TN[train_T], axis=0)
-    room_N = margin * (high_N - low_N)
     return Library(
         columns_CL,
         np.ascontiguousarray(scaled_TN[rows_L].T),
@@ -128,8 +124,7 @@ def build_library(
         coordinates,
         node_C,
         lag_C,
-        low_N - room_N,
-        high_N + room_N,
+        margin,
         rows_L,
     )
 

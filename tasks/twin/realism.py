@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import combinations
+from typing import Literal
 
 import numpy as np
 import xarray as xr
@@ -26,6 +27,9 @@ from tasks.twin.library import Bools, Floats
 
 ALL = "all"
 COPY = "nearest_training_window"
+BOUNDED = frozenset({"ks", "psd_hellinger", "c2st_auc"})
+"""Metrics that cannot exceed 1."""
+CEILING = 0.95
 MOST_LIBRARY_WINDOWS = 5_000
 Scores = dict[tuple[str, str], float]
 
@@ -180,7 +184,7 @@ def _row(
         "real_low": low,
         "real_high": high,
         "linear_vs_real": _quantiles(linear)[1],
-        "verdict": _verdict(key[0], own_median, low, high),
+        "verdict": _verdict(key[0], own_median, (low, median, high)),
     }
 
 
@@ -192,14 +196,24 @@ def _quantiles(values: list[float]) -> tuple[float, float, float]:
     return float(low), float(median), float(high)
 
 
-def _verdict(metric: str, value: float, low: float, high: float) -> str:
-    """Hold a figure against the control's range; being nearer than the animal is to itself is
-    fine, except to the training part: that is copying."""
-    if not np.isfinite([value, low, high]).all():
+def _verdict(
+    metric: str, value: float, control: tuple[float, float, float]
+) -> Literal["as real", "differs", "undecided", "copies", "not measured"]:
+    """Hold a figure against the control's range.
+
+    Being nearer than the animal is to itself is fine, except to the training part: that is
+    copying. Where the animal differs from itself as much as two records can, being inside the
+    range says nothing unless the twin is also nearer than the animal usually is.
+    """
+    low, median, high = control
+    if not np.isfinite([value, *control]).all():
         return "not measured"
     if metric == COPY and value < low:
         return "copies"
-    return "as real" if value <= high else "differs"
+    if value > high:
+        return "differs"
+    saturated = metric in BOUNDED and high > CEILING
+    return "undecided" if saturated and value > median else "as real"
 
 
 def _table(rows: list[Row]) -> xr.Dataset:

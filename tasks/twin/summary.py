@@ -1,5 +1,6 @@
 """The twin in a line, and its quality figures for the catalogue."""
 
+from collections.abc import Iterator
 from typing import Literal
 
 import numpy as np
@@ -8,11 +9,15 @@ import xarray as xr
 from schemas.entities import QCMetric
 from tasks.twin.realism import ALL
 
-VERDICTS: dict[str, Literal["pass", "warn", "fail"]] = {
+VERDICTS: dict[str, Literal["pass", "warn", "fail", "info"]] = {
+    "undecided": "info",
     "as real": "pass",
     "differs": "warn",
     "copies": "fail",
 }
+
+STILL = 0.05
+"""Below this share of the training SD, the animal did next to nothing of a behaviour."""
 
 
 def summarise_twin(tree: xr.DataTree) -> str:
@@ -41,7 +46,7 @@ def quality_metrics(tree: xr.DataTree) -> list[QCMetric]:
 
     The distance to the training part has its lower end as the bar: below it, the twin copies.
     """
-    metrics = []
+    metrics = list(_activity(tree))
     realism = tree.children["realism"].to_dataset(inherit=False)
     for at in range(realism.sizes["metric"]):
         row = realism.isel(metric=at)
@@ -59,6 +64,22 @@ def quality_metrics(tree: xr.DataTree) -> list[QCMetric]:
             )
         )
     return metrics
+
+
+def _activity(tree: xr.DataTree) -> Iterator[QCMetric]:
+    """Yield how much of each behaviour there was in the test part, for the realism to mean much."""
+    behaviour = tree.children["behaviour"].to_dataset(inherit=False)
+    for channel in behaviour["channel"].values:
+        share = float(behaviour["test_to_training_sd"].sel(channel=channel))
+        verdict: Literal["pass", "warn"] = "pass" if share >= STILL else "warn"
+        note = "" if verdict == "pass" else "hardly any of this behaviour in the test part"
+        yield QCMetric(
+            name=f"test_to_training_sd {channel}",
+            value=share,
+            threshold=STILL,
+            verdict=verdict,
+            note=note,
+        )
 
 
 def _name(metric: str, channel: str) -> str:

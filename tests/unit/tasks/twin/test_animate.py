@@ -140,4 +140,4 @@ def test_summary_and_quality_figures(twin):
     assert summarise_twin(twin).startswith("1 behaviour from 2 neurons; C2ST AUC 0.")
     metrics = quality_metrics(twin)
     assert {metric.verdict for metric in metrics} == {"pass"}
-    assert len(metrics) == twin["realism"].sizes["metric"]
+    assert len(metrics) == twin["realism"].sizes["metric"] + 1

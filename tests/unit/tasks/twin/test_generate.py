@@ -54,7 +54,9 @@ def obvious_run(library, choice, history_HN, steps, uniform_TN):
                 fitted, expected = design @ slopes, slopes[-1]
             drawn = np.searchsorted(np.cumsum(weight), uniform_TN[step, node] * weight.sum())
             value = start + expected + choice.noise * (target[drawn] - fitted[drawn])
-            new.append(np.clip(value, library.low_N[node], library.high_N[node]))
+            low, high = library.next_NL[node, near].min(), library.next_NL[node, near].max()
+            room = library.margin * (high - low)
+            new.append(np.clip(value, low - room, high + room))
         path.append(np.array(new))
     return np.array(path[len(history_HN) :])
 
@@ -85,8 +87,22 @@ def test_never_leaves_the_training_range_by_more_than_the_margin(library, rule):
     far = np.full((2, 3, 2), 50.0)
     path = run_network(library, choice, far, 200, np.random.default_rng(0))
     assert np.isfinite(path).all()
-    assert (path >= library.low_N).all()
-    assert (path <= library.high_N).all()
+    room = 0.1 * np.ptp(library.next_NL, axis=1)
+    assert (path >= library.next_NL.min(axis=1) - room).all()
+    assert (path <= library.next_NL.max(axis=1) + room).all()
+
+
+def test_an_animal_at_rest_rests(wave_TN):
+    still_TN = wave_TN.copy()
+    still_TN[100:300] = 0.0
+    whole = np.ones(400, bool)
+    library = build_library(
+        still_TN, np.zeros(400, int), whole, NETWORK, {"b": 2, "n": 2}, 1, 1, 0.1, 10_000
+    )
+    for rule in ("value", "step", "linear"):
+        choice = Choice(1, rule, 8, 1.0, 1.0)
+        path = run_network(library, choice, np.zeros((1, 2, 2)), 50, np.random.default_rng(0))
+        assert np.abs(path).max() < 1e-9
 
 
 def test_the_seed_decides_the_run(library, wave_TN):
