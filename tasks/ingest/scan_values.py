@@ -38,12 +38,15 @@ def scan_values(values: xr.Variable, block_mib: float = 32.0) -> ValueScan:
     columns = values.shape[1]
     missing = np.zeros(columns, np.int64)
     low, high = np.full(columns, np.inf), np.full(columns, -np.inf)
-    for raw in blocks(values, block_mib):
-        block = raw.astype(np.float64, copy=False)
-        finite = np.isfinite(block)
-        missing += np.sum(~finite, axis=0)
-        low = np.minimum(low, np.min(block, axis=0, initial=np.inf, where=finite))
-        high = np.maximum(high, np.max(block, axis=0, initial=-np.inf, where=finite))
+    for block in blocks(values, block_mib):
+        least, most = block.min(axis=0), block.max(axis=0)
+        # Both are finite unless a value is not: the slow way is for blocks with a gap.
+        if not np.isfinite(least).all() or not np.isfinite(most).all():
+            finite = np.isfinite(block)
+            missing += np.sum(~finite, axis=0)
+            least = np.min(block, axis=0, initial=np.inf, where=finite)
+            most = np.max(block, axis=0, initial=-np.inf, where=finite)
+        low, high = np.minimum(low, least), np.maximum(high, most)
     return ValueScan(values.shape[0], missing, low, high)
 
 
