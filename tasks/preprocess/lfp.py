@@ -79,9 +79,7 @@ def find_bad_channels(voltage: da.Array, clock: Clock, ratio: float) -> dict[int
     if not voltage.size:
         return {}
     finite = np.all([np.isfinite(block).all(0) for block in blocks], axis=0)
-    # Other channels are left to themselves: detrending refuses NaN.
-    level = [signal.detrend(np.where(finite, b, 0.0).astype(np.float64), axis=0) for b in blocks]
-    sample = np.concatenate(level)
+    sample = np.concatenate([_level(np.where(finite, block, 0.0)) for block in blocks])
     amplitude = np.zeros(sample.shape[1])
     amplitude[finite] = np.median(np.abs(sample[:, finite]), axis=0)
     varies = finite & np.any([np.ptp(block, axis=0) > 0 for block in blocks], axis=0)
@@ -92,6 +90,14 @@ def find_bad_channels(voltage: da.Array, clock: Clock, ratio: float) -> dict[int
     for n in np.flatnonzero(varies & (amplitude > ratio * typical)):
         reasons[int(n)] = f"{amplitude[n] / typical:.1f} times the amplitude of the median channel"
     return reasons
+
+
+def _level(block: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Subtract from each column its straight line of least squares."""
+    centred: NDArray[np.float64] = np.asarray(block - block.mean(0), np.float64)
+    along = np.arange(len(block), dtype=np.float64) - (len(block) - 1) / 2
+    slope: NDArray[np.float64] = np.dot(along, centred) / max(float(np.dot(along, along)), 1.0)
+    return centred - along[:, None] * slope
 
 
 def _reference(block: NDArray[np.float32], good: NDArray[np.bool_]) -> NDArray[np.float32]:

@@ -45,7 +45,7 @@ def streams(make_columns: Factory, make_pose: Factory) -> dict[str, xr.Dataset]:
 @pytest.mark.parametrize(
     "name", ["fluorescence", "lfp", "pupil", "running", "heading", "sound", "analog", "pose"]
 )
-@settings(max_examples=3, deadline=None, suppress_health_check=FIXTURES)
+@settings(max_examples=2, deadline=None, suppress_health_check=FIXTURES)
 @given(rows=st.integers(1, 300), columns=st.integers(1, 4), block=st.sampled_from([3_000, 2**25]))
 def test_chunked_equals_whole(
     name: str, make_columns: Factory, make_pose: Factory, rows: int, columns: int, block: int

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.preprocess.repair import (
@@ -18,6 +18,7 @@ SEGMENTS = np.repeat([0, 1, 2], [40, 25, 35])
 TIME = np.arange(100) / 30 + SEGMENTS * 10.0
 
 
+@settings(max_examples=25, deadline=None)
 @given(st.integers(0, 2), st.integers(0, 2**31))
 def test_a_segment_does_not_feel_the_others(changed: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
