@@ -9,8 +9,6 @@ from schemas.contracts.aligned import ALIGNED
 from schemas.entities import ArtifactRef, StageOutcome
 from schemas.settings.align import AlignSettings
 from schemas.settings.workspace import WorkspaceSettings
-from tasks.align.quality import measure_alignment, summarise_alignment
-from tasks.align.streams import align_streams
 from tasks.common.draft import Draft
 from tasks.common.lake import TREE_NAME
 from tasks.common.stage import Request, run_stage
@@ -28,6 +26,10 @@ def align_session(
 
 
 def _build(draft: Draft, preprocessed: ArtifactRef, settings: AlignSettings) -> None:
+    # Imported where it is needed: a finished stage never gets here, and they take a second.
+    from tasks.align.quality import measure_alignment, summarise_alignment
+    from tasks.align.streams import align_streams
+
     draft.write_tree(align_streams(draft.lake.open_tree(preprocessed), settings), ALIGNED)
     # Read back: what was written is cheaper to measure than what would be computed again.
     written = open_tree(draft.path / TREE_NAME)

@@ -9,7 +9,6 @@ from schemas.contracts.causal import CAUSAL
 from schemas.entities import ArtifactRef, StageOutcome
 from schemas.settings.causal import CausalSettings
 from schemas.settings.workspace import WorkspaceSettings
-from tasks.causal.extract import extract_graph, summarize_graph
 from tasks.common.draft import Draft
 from tasks.common.stage import Request, run_stage
 
@@ -32,6 +31,9 @@ def extract_causal_graph(
 def _build(
     draft: Draft, aligned: ArtifactRef, settings: CausalSettings, truth: ArtifactRef | None
 ) -> None:
+    # Imported where it is needed: numba takes seconds, and a finished stage never gets here.
+    from tasks.causal.extract import extract_graph, summarize_graph
+
     known = None if truth is None else draft.lake.open_tree(truth)
     tree = extract_graph(draft.lake.open_tree(aligned), settings, known)
     draft.write_tree(tree, CAUSAL)

@@ -3,8 +3,6 @@
 import hashlib
 import json
 from collections.abc import Iterable
-from pathlib import Path
-from typing import Any
 
 import h5py
 import xarray as xr
@@ -15,9 +13,7 @@ from tasks.ingest.check import CheckReport, check_streams
 from tasks.ingest.hashing import logical_sha256
 from tasks.ingest.inspector import inspect
 from tasks.ingest.opening import OpenedRecording
-from tasks.ingest.sidecars import describe_sidecars
-
-Described = dict[str, Any]
+from tasks.ingest.sidecars import Described, describe_sidecars
 
 
 def identify_content(opened: OpenedRecording) -> Described:
@@ -77,17 +73,6 @@ def sidecar_paths(streams: xr.DataTree) -> list[str]:
         for node in streams.children.values()
         for path in json.loads(node.attrs.get("external_file", "[]"))
     ]
-
-
-def sidecars_changed(described: Described, file: Path) -> bool:
-    """Tell, without hashing, whether a recording's videos came, went or changed in size."""
-    for sidecar in described["sidecars"]:
-        now = describe_sidecars([sidecar["path"]], file.resolve().parent, hashed=False)[0]
-        if (now["found"] is None) != (sidecar["sha256"] is None):
-            return True
-        if now["bytes"] != sidecar["bytes"]:
-            return True
-    return False
 
 
 def key_figure(described: Described) -> str:

@@ -8,6 +8,9 @@ import av
 
 from tasks.common.digest import hash_file
 
+Described = dict[str, Any]
+"""What is known of a recording or of a part of it, as JSON values."""
+
 
 def is_remote(written: str) -> bool:
     """Tell whether a path is a URL."""
@@ -58,3 +61,14 @@ def describe_sidecars(
             }
         )
     return described
+
+
+def sidecars_changed(described: Described, file: Path) -> bool:
+    """Tell, without hashing, whether a recording's videos came, went or changed in size."""
+    for sidecar in described["sidecars"]:
+        now = describe_sidecars([sidecar["path"]], file.resolve().parent, hashed=False)[0]
+        if (now["found"] is None) != (sidecar["sha256"] is None):
+            return True
+        if now["bytes"] != sidecar["bytes"]:
+            return True
+    return False

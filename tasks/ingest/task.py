@@ -17,16 +17,8 @@ from tasks.common.digest import hash_file
 from tasks.common.draft import Draft
 from tasks.common.stage import Request, settle_artifact
 from tasks.common.workspace import Workspace
-from tasks.ingest.opening import read_recording
 from tasks.ingest.quarantine import describe_reason, put_in_quarantine, release
-from tasks.ingest.recording import (
-    Described,
-    describe_recording,
-    identify_content,
-    key_figure,
-    sidecars_changed,
-)
-from tasks.ingest.repair import repair_streams
+from tasks.ingest.sidecars import Described, sidecars_changed
 
 RECORD = "recording.json"
 
@@ -72,6 +64,10 @@ def _known_recording(space: Workspace, file: Path, settings: IngestSettings) -> 
 
 def _new_recording(space: Workspace, file: Path, settings: IngestSettings) -> ArtifactRef:
     """Read a file in full, and make (or find) the recording that it is."""
+    # Imported where it is needed: pynwb takes seconds, and a known file never gets here.
+    from tasks.ingest.opening import read_recording
+    from tasks.ingest.recording import describe_recording, identify_content, key_figure
+
     with read_recording(file, settings) as opened:
         byte_sha256 = hash_file(file)
         content = identify_content(opened)
@@ -120,6 +116,10 @@ def _remember(space: Workspace, file: Path, byte_sha256: str, ref: ArtifactRef) 
 def _write_streams(
     draft: Draft, file: Path, recording: ArtifactRef, settings: IngestSettings
 ) -> None:
+    from tasks.ingest.opening import read_recording
+    from tasks.ingest.recording import key_figure
+    from tasks.ingest.repair import repair_streams
+
     described: Described = draft.lake.read_json(recording, RECORD)
     with read_recording(file, settings) as opened:
         streams = opened.streams.drop_nodes(described["unreadable"])

@@ -13,8 +13,6 @@ from tasks.common.draft import Draft
 from tasks.common.lake import TREE_NAME
 from tasks.common.stage import Request, run_stage
 from tasks.common.zarr_trees import open_tree
-from tasks.preprocess.quality import measure_quality, summarise_preprocessing
-from tasks.preprocess.streams import preprocess_streams
 
 
 @task(name="preprocess", cache_policy=NO_CACHE, persist_result=False)
@@ -29,6 +27,10 @@ def preprocess_session(
 
 
 def _build(draft: Draft, streams: ArtifactRef, settings: PreprocessSettings) -> None:
+    # Imported where it is needed: a finished stage never gets here, and they take a second.
+    from tasks.preprocess.quality import measure_quality, summarise_preprocessing
+    from tasks.preprocess.streams import preprocess_streams
+
     cleaned = preprocess_streams(draft.lake.open_tree(streams), settings)
     draft.write_tree(cleaned, PREPROCESSED)
     # Read back: what was written is cheaper to measure than what would be computed again.
