@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 LAKE ?= lake
 RECORDING ?=
 
-.PHONY: demo test test-all lint format bench setup clean
+.PHONY: demo test lint format bench schema setup clean
 
 demo: $(READY)  ## simulate an animal (or take RECORDING=file.nwb) and run the whole chain
 	$(BIN)/tectum demo --lake "$(LAKE)" $(if $(RECORDING),--recording "$(RECORDING)")
@@ -26,6 +26,9 @@ format: $(READY)  ## mend what can be mended
 
 bench: $(READY)  ## benchmarks, as ratios in one run
 	$(BIN)/pytest tests/benchmarks -n 0 --benchmark-only -o python_files="bench_*.py"
+
+schema: $(READY)  ## write the JSON Schema of the settings anew
+	$(BIN)/tectum settings --schema > schemas/settings.schema.json
 
 setup: $(READY)
 
