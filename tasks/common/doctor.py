@@ -100,10 +100,10 @@ def examine(
 
 
 def repair_problems(workspace: Workspace, problems: Iterable[Problem]) -> list[Problem]:
-    """Mend what can be mended and return it.
+    """Mend what can be mended and return what is mended, by this call or meanwhile by another.
 
-    Each problem is looked at again under its artifact's lock: what has gone away, or is being
-    worked on, is left alone. A good artifact is never touched.
+    Each problem is looked at again under its artifact's lock, and left alone while somebody else
+    holds that. A good artifact is never touched.
     """
     return [problem for problem in problems if problem.mendable and _mend(workspace, problem)]
 
@@ -229,9 +229,8 @@ def _remove_leftover(workspace: Workspace, problem: Problem) -> bool:
 
 def _adopt_or_set_aside(workspace: Workspace, problem: Problem) -> bool:
     folder = workspace.lake.folder(problem.ref)
-    if workspace.catalogue.find(problem.artifact_id) is not None or not folder.is_dir():
-        return False
-    if not adopt_folder(workspace.lake, workspace.catalogue, problem.ref):
+    gone = workspace.catalogue.find(problem.artifact_id) is not None or not folder.is_dir()
+    if not gone and not adopt_folder(workspace.lake, workspace.catalogue, problem.ref):
         _set_aside(workspace, problem.ref)
     return True
 
@@ -239,7 +238,7 @@ def _adopt_or_set_aside(workspace: Workspace, problem: Problem) -> bool:
 def _forget_row(workspace: Workspace, problem: Problem) -> bool:
     artifact = workspace.catalogue.find(problem.artifact_id)
     if artifact is None or _judge_listed(workspace, artifact, rehash=True) is None:
-        return False
+        return True
     # First the row: killed in between, this is a damaged folder without row, which is found again.
     workspace.catalogue.forget(problem.artifact_id)
     if workspace.lake.folder(problem.ref).is_dir():
@@ -257,9 +256,9 @@ def _set_aside(workspace: Workspace, ref: ArtifactRef) -> None:
 
 def _end_stuck_run(workspace: Workspace, problem: Problem) -> bool:
     running = {run_id for run_id, _ in workspace.catalogue.runs_in(RunState.RUNNING)}
-    if problem.run_id not in running:
-        return False
-    workspace.catalogue.end_run(problem.run_id, RunState.INCOMPLETE, DIED)
+    # Adopting its folder has completed a run that counted as running before.
+    if problem.run_id in running:
+        workspace.catalogue.end_run(problem.run_id, RunState.INCOMPLETE, DIED)
     return True
 
 

@@ -14,6 +14,7 @@ import io
 import tokenize
 from collections.abc import Iterable, Iterator
 from functools import cache
+from itertools import zip_longest
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -66,25 +67,28 @@ def _is_source(path: Path) -> bool:
 
 def _meaning(path: Path) -> bytes:
     """Return a file's bytes, for Python without comments, docstrings and layout."""
-    if path.suffix != ".py":
-        return path.read_bytes()
-    readline = io.BytesIO(path.read_bytes()).readline
-    tokens = [token for token in tokenize.tokenize(readline) if token.type not in _UNSEEN]
-    return "\x1f".join(
-        # An indent is kept as a fact, its width is not.
-        str(token.type) if token.type in _LAYOUT else token.string
-        for before, token, after in zip([None, *tokens], tokens, [*tokens[1:], None], strict=False)
-        if not _is_docstring(before, token, after)
-    ).encode()
+    source = path.read_bytes()
+    return _python_meaning(source) if path.suffix == ".py" else source
 
 
-def _is_docstring(
-    before: tokenize.TokenInfo | None, token: tokenize.TokenInfo, after: tokenize.TokenInfo | None
-) -> bool:
-    """Whether a token is a string that is a statement of its own, which does nothing."""
-    starts = before is None or before.type in _LINE_STARTS
-    ends = after is not None and after.type == tokenize.NEWLINE
-    return token.type == tokenize.STRING and starts and ends
+# By content: many stages share a module, and tokenizing is most of the work.
+@cache
+def _python_meaning(source: bytes) -> bytes:
+    found = tokenize.tokenize(io.BytesIO(source).readline)
+    tokens = [token for token in found if token.type not in _UNSEEN]
+    kept: list[str] = []
+    starts_line, skips_newline = True, False
+    for token, after in zip_longest(tokens, tokens[1:]):
+        if skips_newline:
+            skips_newline = False
+        elif starts_line and token.type == tokenize.STRING and after.type == tokenize.NEWLINE:
+            # A string that is a statement of its own does nothing.
+            skips_newline = True
+        else:
+            # An indent is kept as a fact, its width is not.
+            kept.append(str(token.type) if token.type in _LAYOUT else token.string)
+            starts_line = token.type in _LINE_STARTS
+    return "\x1f".join(kept).encode()
 
 
 def _shared_files(start: set[Path], root: Path) -> set[Path]:
@@ -92,7 +96,7 @@ def _shared_files(start: set[Path], root: Path) -> set[Path]:
     found: set[Path] = set()
     waiting = [path for path in start if path.suffix == ".py"]
     while waiting:
-        for module in _imported(waiting.pop()):
+        for module in _imported(waiting.pop().read_bytes()):
             for path in _module_files(module, root):
                 if path not in found:
                     found.add(path)
@@ -100,19 +104,19 @@ def _shared_files(start: set[Path], root: Path) -> set[Path]:
     return found
 
 
-def _imported(path: Path) -> Iterator[str]:
-    """Yield dotted names of shared modules (or of names in them) that a file imports.
+@cache
+def _imported(source: bytes) -> tuple[str, ...]:
+    """Return dotted names of shared modules (or of names in them) that a source imports.
 
     Keepers and what is in them are left out.
     """
-    for node in ast.walk(ast.parse(path.read_bytes())):
+    found: list[str] = []
+    for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
+            found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-        else:
-            continue
-        yield from (name for name in names if _is_in(name, SHARED) and not _is_in(name, KEEPERS))
+            found += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return tuple(name for name in found if _is_in(name, SHARED) and not _is_in(name, KEEPERS))
 
 
 def _is_in(name: str, packages: Iterable[str]) -> bool:
