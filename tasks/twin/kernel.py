@@ -91,6 +91,75 @@ def _fit_plane(
 
 
 @numba.njit(cache=True, nogil=True)
+def _find_neighbours(
+    columns_CL: Floats, used: Ints, here_D: Floats, nearest_K: Ints, distance_K: Floats
+) -> None:
+    """Find the library rows whose coordinates `used` are nearest to a state."""
+    distance_L = np.zeros(columns_CL.shape[1])
+    for d in range(used.size):
+        column_L = columns_CL[used[d]]
+        here = here_D[d]
+        for row in range(distance_L.size):
+            difference = column_L[row] - here
+            distance_L[row] += difference * difference
+    _nearest(distance_L, nearest_K, distance_K)
+    for k in range(distance_K.size):
+        distance_K[k] = np.sqrt(distance_K[k])
+
+
+@numba.njit(cache=True, nogil=True)
+def _weigh(distance_K: Floats, theta: float, weight_K: Floats) -> float:
+    """Fill in each neighbour's weight and return their total."""
+    # By the mean distance, not simplex's nearest: a state that is in the library would give that
+    # row all the weight, and the run would replay the recording.
+    scale = max(distance_K.mean(), 1e-12)
+    total = 0.0
+    for k in range(distance_K.size):
+        weight_K[k] = np.exp(-theta * distance_K[k] / scale)
+        total += weight_K[k]
+    return total
+
+
+@numba.njit(cache=True, nogil=True)
+def _predict_plane(
+    columns_CL: Floats,
+    used: Ints,
+    here_D: Floats,
+    nearest_K: Ints,
+    weight_K: Floats,
+    target_K: Floats,
+    drawn: int,
+    noise: float,
+) -> float:
+    """Return a local linear fit at a state, with a share of one neighbour's residual."""
+    dims = used.size
+    offset_KD = np.empty((nearest_K.size, dims))
+    for k in range(nearest_K.size):
+        for d in range(dims):
+            offset_KD[k, d] = columns_CL[used[d], nearest_K[k]] - here_D[d]
+    normal_PP = np.empty((dims + 1, dims + 1))
+    moment_P = np.empty(dims + 1)
+    _fit_plane(offset_KD, target_K, weight_K, normal_PP, moment_P)
+    expected = float(moment_P[dims])
+    fitted = expected
+    for d in range(dims):
+        fitted += float(moment_P[d]) * offset_KD[drawn, d]
+    return expected + noise * (float(target_K[drawn]) - float(fitted))
+
+
+@numba.njit(cache=True, nogil=True)
+def _hold(value: float, next_L: Floats, nearest_K: Ints, margin: float) -> float:
+    """Hold a value to what followed the neighbours: a local fit extrapolates beyond all bounds,
+    and an animal at rest, whose neighbours all rest, would tremble."""
+    low, high = np.inf, -np.inf
+    for k in range(nearest_K.size):
+        low = min(low, next_L[nearest_K[k]])
+        high = max(high, next_L[nearest_K[k]])
+    room = margin * (high - low)
+    return min(max(value, low - room), high + room)
+
+
+@numba.njit(cache=True, nogil=True)
 def free_run(
     columns_CL: Floats,
     now_NL: Floats,
@@ -122,10 +191,8 @@ def free_run(
     """
     samples, depth, nodes = history_SHN.shape
     steps = uniform_STN.shape[1]
-    path = np.empty((samples, depth + steps, nodes))
-    path[:, :depth] = history_SHN
-    rows = now_NL.shape[1]
-    distance_L = np.empty(rows)
+    path_SPN = np.empty((samples, depth + steps, nodes))
+    path_SPN[:, :depth] = history_SHN
     nearest_K = np.zeros(neighbours, np.int64)
     distance_K = np.empty(neighbours)
     weight_K = np.empty(neighbours)
@@ -134,56 +201,24 @@ def free_run(
         for at in range(depth, depth + steps):
             for node in range(nodes):
                 used = coordinates[first_N1[node] : first_N1[node + 1]]
-                dims = used.size
-                distance_L[:] = 0.0
-                for c in used:
-                    here = path[sample, at - 1 - lag_C[c], node_C[c]]
-                    column_L = columns_CL[c]
-                    for row in range(rows):
-                        difference = column_L[row] - here
-                        distance_L[row] += difference * difference
-                _nearest(distance_L, nearest_K, distance_K)
-                mean = 0.0
-                for k in range(neighbours):
-                    distance_K[k] = np.sqrt(distance_K[k])
-                    mean += distance_K[k] / neighbours
-                # By the mean distance, not simplex's nearest: a state that is in the library
-                # would give that row all the weight, and the run would replay the recording.
-                scale = max(mean, 1e-12)
-                total = 0.0
-                for k in range(neighbours):
-                    weight_K[k] = np.exp(-theta * distance_K[k] / scale)
-                    total += weight_K[k]
-                present = path[sample, at - 1, node]
+                here_D = np.empty(used.size)
+                for d in range(used.size):
+                    here_D[d] = path_SPN[sample, at - 1 - lag_C[used[d]], node_C[used[d]]]
+                _find_neighbours(columns_CL, used, here_D, nearest_K, distance_K)
+                total = _weigh(distance_K, theta, weight_K)
                 expected = 0.0
                 for k in range(neighbours):
                     row = nearest_K[k]
                     target_K[k] = next_NL[node, row] - (0.0 if rule == 0 else now_NL[node, row])
                     expected += weight_K[k] * target_K[k] / total
                 drawn = _draw(weight_K, total, uniform_STN[sample, at - depth, node])
-                residual = target_K[drawn] - expected
                 if rule == 2:
-                    offset_KD = np.empty((neighbours, dims))
-                    for k in range(neighbours):
-                        for d in range(dims):
-                            c = used[d]
-                            here = path[sample, at - 1 - lag_C[c], node_C[c]]
-                            offset_KD[k, d] = columns_CL[c, nearest_K[k]] - here
-                    normal_PP = np.empty((dims + 1, dims + 1))
-                    moment_P = np.empty(dims + 1)
-                    _fit_plane(offset_KD, target_K, weight_K, normal_PP, moment_P)
-                    expected = moment_P[dims]
-                    fitted = expected
-                    for d in range(dims):
-                        fitted += moment_P[d] * offset_KD[drawn, d]
-                    residual = target_K[drawn] - fitted
-                value = expected + noise * residual + (0.0 if rule == 0 else present)
-                # Held to what followed the neighbours: a local fit extrapolates beyond all
-                # bounds, and an animal at rest, whose neighbours all rest, would tremble.
-                low, high = np.inf, -np.inf
-                for k in range(neighbours):
-                    low = min(low, next_NL[node, nearest_K[k]])
-                    high = max(high, next_NL[node, nearest_K[k]])
-                room = margin * (high - low)
-                path[sample, at, node] = min(max(value, low - room), high + room)
-    return path[:, depth:]
+                    value = _predict_plane(
+                        columns_CL, used, here_D, nearest_K, weight_K, target_K, drawn, noise
+                    )
+                else:
+                    value = expected + noise * (target_K[drawn] - expected)
+                if rule != 0:
+                    value += path_SPN[sample, at - 1, node]
+                path_SPN[sample, at, node] = _hold(value, next_NL[node], nearest_K, margin)
+    return path_SPN[:, depth:]
