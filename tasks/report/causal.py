@@ -289,7 +289,7 @@ def write_drivers(nodes: xr.Dataset, edges: xr.Dataset, settings: ReportSettings
 
 
 def _driver_card(name: str, edges: xr.Dataset, most: int) -> tuple[Markup, int]:
-    onto = np.flatnonzero(edges["effect"].values.astype(str) == name)
+    onto = np.flatnonzero(edges["effect"].values == name)
     rows: list[list[Cell]] = [
         [
             str(edges["cause"].values[at]),

@@ -99,7 +99,9 @@ def gather_evidence(
     lineage = trace_page(catalogue, ref, parents)
     artifacts = catalogue.find_all(parent.id for parent in parents)
     key = next((artifact.session_key for artifact in artifacts if artifact.session_key), None)
-    recording = by_kind.pop("recording", None)
+    by_kind.pop("recording", None)
+    # By lineage: a flow hands on what stages returned, and ingest returns the streams.
+    recording = next((s.ref for s in sources(lineage) if s.ref.kind == "recording"), None)
     return Evidence(
         session=catalogue.session(key) if key else None,
         session_name=catalogue.session_name(key) if key else "",

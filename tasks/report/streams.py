@@ -156,7 +156,7 @@ def _set_aside(streams: dict[str, xr.Dataset]) -> Markup:
         kept = np.asarray(stream["keep"].values, bool)
         counted += kept.size
         column = str(stream["keep"].dims[0])
-        reasons = np.asarray(stream["reason"].values).astype(str)
+        reasons = stream["reason"].values
         rows += [
             [name, str(stream[column].values[at]), chip("warn"), str(reasons[at])]
             for at in np.flatnonzero(~kept)

@@ -133,7 +133,9 @@ def preprocessed_tree(streams: xr.DataTree) -> xr.DataTree:
             count = stream.sizes["unit"]
             keep = np.arange(count) != 2
             stream["keep"] = ("unit", keep)
-            stream["reason"] = ("unit", np.where(keep, "", "too few spikes"))
+            reasons = np.where(keep, "", "too few spikes")
+            # Text of any width, as zarr hands it back.
+            stream["reason"] = ("unit", reasons.astype(np.dtypes.StringDType()))
             stream["noise"] = ("unit", np.ones(count))
             for extra in ("firing_rate", "isi_violations", "presence_ratio"):
                 stream[extra] = ("unit", np.ones(count), {"units": "Hz"})
@@ -183,8 +185,8 @@ def causal_tree(names: list[str], *, edges: bool = True, truth: bool = True) -> 
         ),
         "/edges": xr.Dataset(
             {
-                "cause": ("edge", np.array(names)[cause]),
-                "effect": ("edge", np.array(names)[effect]),
+                "cause": ("edge", np.array(names)[cause].astype(np.dtypes.StringDType())),
+                "effect": ("edge", np.array(names)[effect].astype(np.dtypes.StringDType())),
                 "skill": ("edge", skill[effect, cause]),
                 "delta_skill": ("edge", 0.6 * skill[effect, cause]),
                 "kendall": ("edge", np.ones(len(cause))),
