@@ -11,18 +11,28 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
 from tasks.causal.kernels.lookup import SUMS, add_sums, weigh
 from tasks.causal.kernels.neighbours import Library, nearest_members, nearest_rows
 from tasks.causal.kernels.reference import FLAT
-from tasks.causal.kernels.targets import TargetSet, divide_targets, single_target
+from tasks.causal.kernels.targets import (
+    TargetSet,
+    divide_targets,
+    penalty_of,
+    reachable,
+    single_target,
+)
 from tasks.causal.kernels.vectors import LANES
 from tasks.causal.padding import pad_axis
 from tasks.causal.problem import NO_DRAWS, CrossMapProblem, LibraryDraws
 from tasks.causal.rule import neighbour_count
 
-_LONG_LIST = 128
-"""Neighbours kept sorted where random libraries walk them: enough for a tenth of the rows."""
+_SHORTEST_LIST, _LONGEST_LIST = 32, 256
+"""Bounds on the neighbours kept sorted where smaller libraries walk them."""
+
+_AT_ONCE = 64
+"""Libraries that are walked at once: the bits of a word."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +64,7 @@ class CpuEngine:
         self.threads = threads or len(os.sched_getaffinity(0))
         self.axis = pad_axis(problem.segment_T, problem.rule, problem.longest, LANES)
         self._series_NP = self.axis.spread(problem.without_gaps(problem.libraries_NT))
+        self._reachable_P = reachable(self.axis, problem.rule.tp)
         self.sets = divide_targets(problem, self.axis)
 
     def skills(
@@ -86,84 +97,123 @@ class CpuEngine:
         """Return the skill (1 + draw, target) of one library."""
         shape = (1 + len(draws.sizes), len(self.problem.targets_MT))
         skill_DM = np.full(shape, np.nan, np.float32)
-        for each in self.sets:
-            for draw, table in enumerate(self._tables(library, each, draws)):
-                skill_M = correlate(table, each.tiles_IPJ)
-                skill_DM[draw, each.targets_M] = skill_M[: len(each.targets_M)]
+        simple = not draws.sizes and all(each.whole for each in self.sets)
+        smallest = 0 if simple else min(draws.sizes, default=len(self.axis.row_T))
+        for dimension, rows_RM, distances_RM in self._lists(library, smallest):
+            for each in self.sets:
+                if self._dimension(library, each) != dimension:
+                    continue
+                if simple:
+                    tables = iter([self._weighed(rows_RM, distances_RM)])
+                else:
+                    tables = self._walk(library, each, draws, rows_RM, distances_RM)
+                for draw, table in enumerate(tables):
+                    skill_M = correlate(table, each.tiles_IPJ)
+                    skill_DM[draw, each.targets_M] = skill_M[: len(each.targets_M)]
         return skill_DM
 
     def _self_skill(self, library: int, dimensions: Sequence[int]) -> NDArray[np.float32]:
         itself = single_target(self._series_NP[library], self.problem.rule.tp, self.axis)
         counts = [neighbour_count(dimension) for dimension in dimensions]
-        row_SRK, distance_SRK = self._nearest(library, itself.penalty_P, dimensions, counts)
-        tables = (
-            self._weighed(row_RK[:, :count], distance_RK[:, :count])
-            for row_RK, distance_RK, count in zip(row_SRK, distance_SRK, counts, strict=True)
-        )
-        skills = [correlate(table, itself.tiles_IPJ)[0] for table in tables]
-        return np.array(skills, np.float32)
+        found = self._nearest(library, itself.seen_P, dimensions, counts)
+        tables = (self._weighed(*lists) for lists in found)
+        return np.array([correlate(table, itself.tiles_IPJ)[0] for table in tables], np.float32)
 
-    def _tables(self, library: int, each: TargetSet, draws: LibraryDraws) -> Iterator[Neighbours]:
+    def _lists(
+        self, library: int, smallest: int
+    ) -> Iterator[tuple[int, NDArray[np.int32], NDArray[np.float32]]]:
+        """Yield each dimension needed with the sorted neighbours of all rows.
+
+        smallest : members of the smallest library that will walk the lists; 0 if the lists are
+            the result: as short as can be, all dimensions in one search
+        """
+        dimensions = sorted({self._dimension(library, each) for each in self.sets})
+        counts = [neighbour_count(dimension) for dimension in dimensions]
+        if not smallest:
+            found = self._nearest(library, self._reachable_P, dimensions, counts)
+            for dimension, lists in zip(dimensions, found, strict=True):
+                yield dimension, *lists
+            return
+        for dimension, count in zip(dimensions, counts, strict=True):
+            kept = list_length(count, smallest / len(self.axis.row_T))
+            yield dimension, *self._nearest(library, self._reachable_P, [dimension], [kept])[0]
+
+    def _walk(
+        self,
+        library: int,
+        each: TargetSet,
+        draws: LibraryDraws,
+        rows_RM: NDArray[np.int32],
+        distances_RM: NDArray[np.float32],
+    ) -> Iterator[Neighbours]:
         """Yield the neighbours in the full library, then in each draw."""
         dimension = self._dimension(library, each)
-        count = neighbour_count(dimension)
-        kept = max(count, _LONG_LIST) if draws.sizes else count
-        long_SRM = self._nearest(library, each.penalty_P, [dimension], [kept])
-        row_RM, distance_RM = long_SRM[0][0], long_SRM[1][0]
-        yield self._weighed(row_RM[:, :count], distance_RM[:, :count])
-        if not draws.sizes:
-            return
         candidates_L = np.flatnonzero(self._exists(library, each)).astype(np.int32)
-        for draw in range(len(draws.sizes)):
-            members_L = draws.members(library, draw, candidates_L)
-            member_P = np.zeros(self.axis.length, np.bool_)
-            member_P[members_L] = True
-            row_RK = np.empty((len(row_RM), count), np.int32)
-            distance_RK = np.empty((len(row_RM), count), np.float32)
+        total = 1 + len(draws.sizes)
+        for start in range(0, total, _AT_ONCE):
+            batch = range(start, min(start + _AT_ONCE, total))
+            bits_P = np.zeros(self.axis.length, np.uint64)
+            for bit, draw in enumerate(batch):
+                members_L = draws.members(library, draw - 1, candidates_L) if draw else candidates_L
+                bits_P[members_L] |= np.uint64(1) << np.uint64(bit)
+            shape = (len(batch), len(rows_RM), neighbour_count(dimension))
+            row_DRK, distance_DRK = np.empty(shape, np.int32), np.empty(shape, np.float32)
             nearest_members(
-                self._where(library, each.penalty_P), dimension, row_RM, distance_RM,
-                member_P, members_L, self.axis.row_T, row_RK, distance_RK,
+                self._where(library, self._reachable_P), dimension, rows_RM, distances_RM, bits_P,
+                each.seen_P, self.axis.row_T, row_DRK, distance_DRK,
             )  # fmt: skip
-            yield self._weighed(row_RK, distance_RK)
+            yield from map(self._weighed, row_DRK, distance_DRK)
 
     def _dimension(self, library: int, each: TargetSet) -> int:
         return each.dimension or int(self.problem.dimension_N[library])
 
-    def _where(self, library: int, penalty_P: NDArray[np.float32]) -> Library:
+    def _where(self, library: int, seen_P: NDArray[np.bool_]) -> Library:
         axis = self.axis
         return Library(
-            self._series_NP[library], penalty_P, axis.left_P, axis.right_P, axis.position_P,
-            axis.row_T, self.problem.rule.tau,
+            self._series_NP[library], penalty_of(seen_P), axis.left_P, axis.right_P,
+            axis.position_P, axis.row_T, self.problem.rule.tau,
         )  # fmt: skip
 
     def _nearest(
         self,
         library: int,
-        penalty_P: NDArray[np.float32],
+        seen_P: NDArray[np.bool_],
         dimensions: Sequence[int],
         counts: Sequence[int],
-    ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    ) -> list[tuple[NDArray[np.int32], NDArray[np.float32]]]:
+        """Return for each dimension the sorted rows and squared distances, both (row, k)."""
         shape = (len(dimensions), len(self.axis.row_T), max(counts))
         row_SRK, distance_SRK = np.empty(shape, np.int32), np.empty(shape, np.float32)
         nearest_rows(
-            self._where(library, penalty_P), np.array(dimensions), np.array(counts),
-            self.axis.row_T, row_SRK, distance_SRK,
+            self._where(library, seen_P), np.array(dimensions), np.array(counts), self.axis.row_T,
+            row_SRK, distance_SRK,
         )  # fmt: skip
-        return row_SRK, distance_SRK
+        return [
+            (np.ascontiguousarray(rows[:, :count]), np.ascontiguousarray(distances[:, :count]))
+            for rows, distances, count in zip(row_SRK, distance_SRK, counts, strict=True)
+        ]
 
     def _weighed(self, row_RK: NDArray[np.int32], distance_RK: NDArray[np.float32]) -> Neighbours:
-        row_RK = np.ascontiguousarray(row_RK)
         weight_RK = np.empty(row_RK.shape, np.float32)
-        weigh(np.ascontiguousarray(distance_RK), row_RK, weight_RK)
+        weigh(distance_RK, row_RK, weight_RK)
         return Neighbours(row_RK, weight_RK, self.axis.row_T)
 
     def _exists(self, library: int, each: TargetSet) -> NDArray[np.bool_]:
         """Return which padded rows hold a vector and an observed target."""
-        exists_P = np.isfinite(each.penalty_P)
+        exists_P = each.seen_P.copy()
         finite_P = np.isfinite(self._series_NP[library])
         for e in range(self._dimension(library, each)):
             exists_P &= np.roll(finite_P, e * self.problem.rule.tau)
         return exists_P
+
+
+def list_length(count: int, fraction: float) -> int:
+    """Return how long lists must be for 99 % of them to hold `count` members.
+
+    fraction : part of all rows that are members
+    """
+    others = stats.nbinom.ppf(0.99, count, min(fraction, 1.0))
+    return max(count, min(max(count + int(others), _SHORTEST_LIST), _LONGEST_LIST))
 
 
 def correlate(table: Neighbours, tiles_IPJ: NDArray[np.float32]) -> NDArray[np.float64]:

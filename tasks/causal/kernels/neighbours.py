@@ -207,56 +207,75 @@ def nearest_rows(library, dimension_S, count_S, row_R, row_SRK, distance_SRK):  
 
 
 @compiled
-def nearest_members(  # type: ignore[no-untyped-def]
-    library,
-    dimension,
-    long_row_RM,
-    long_distance_RM,
-    member_T,
-    members_L,
-    row_R,
-    row_RK,
-    distance_RK,
-):
-    """Find the nearest rows among a library's random members, from lists already sorted.
+def _measure_members(library, row, dimension, bits_T, draw_bit, keys_K):  # type: ignore[no-untyped-def]
+    """Fill `keys_K` from all members of one draw; return how many there are."""
+    series_T, penalty_T, left_T, right_T, position_T, _, tau = library
+    filled = 0
+    for other in range(len(bits_T)):
+        if not bits_T[other] & draw_bit or left_T[row] <= other < right_T[row]:
+            continue
+        squared = penalty_T[other]
+        for e in range(dimension):
+            step = series_T[row - e * tau] - series_T[other - e * tau]
+            squared += step * step
+        filled = _insert(_key(squared, position_T[row], position_T[other]), keys_K, filled)
+    return filled
 
-    The list of a row's nearest rows is walked until enough of them are members (Takahashi et al.
-    2023, doi:10.1109/ACCESS.2023.3289836). Where it ends too early, the members themselves are
-    measured: they are few then.
+
+@compiled
+def nearest_members(  # type: ignore[no-untyped-def]
+    library, dimension, long_row_RM, long_distance_RM, bits_T, predicted_T, row_R, row_DRK,
+    distance_DRK,
+):  # fmt: skip
+    """Find the nearest rows in up to 64 random libraries at once, from lists already sorted.
+
+    A row's list is walked once: each neighbour goes to all the libraries that it is a member of,
+    until every library has its simplex (one library at a time: Takahashi et al. 2023,
+    doi:10.1109/ACCESS.2023.3289836). Where the list ends too early for a library, all its members
+    are measured: they are few then.
 
     Parameters
     ----------
     library : the series and its axis, a Library
     long_row_RM, long_distance_RM : lists of `nearest_rows` for this dimension
-    member_T : (time,) whether a row is a member
-    members_L : the members' rows
+    bits_T : (time,) uint64, bit d set where a row is a member of library d
+    predicted_T : (time,) bool, rows to be predicted
     row_R : the rows that the lists are of
-    row_RK, distance_RK : results, as of `nearest_rows`
+    row_DRK, distance_DRK : results by library, as of `nearest_rows`
     """
-    series_T, penalty_T, left_T, right_T, position_T, row_of_position_T, tau = library
-    count = row_RK.shape[1]
+    draws, count = row_DRK.shape[0], row_DRK.shape[2]
+    every = ~np.uint64(0) >> np.uint64(64 - draws)
     keys_K = np.empty(count, np.uint64)
-    for t in range(len(long_row_RM)):
-        row_RK[t] = -1
-        found = 0
-        walked = 0
-        while walked < long_row_RM.shape[1] and found < count and long_row_RM[t, walked] >= 0:
-            other = long_row_RM[t, walked]
-            if member_T[other]:
-                row_RK[t, found] = other
-                distance_RK[t, found] = long_distance_RM[t, walked]
-                found += 1
-            walked += 1
-        if found == count or walked < long_row_RM.shape[1]:
-            continue
+    found_D = np.empty(draws, np.int64)
+    row_DRK[:] = -1
+    for t in range(len(row_R)):
         row = row_R[t]
-        filled = 0
-        for other in members_L:
-            if left_T[row] <= other < right_T[row]:
-                continue
-            squared = penalty_T[other]
-            for e in range(dimension):
-                step = series_T[row - e * tau] - series_T[other - e * tau]
-                squared += step * step
-            filled = _insert(_key(squared, position_T[row], position_T[other]), keys_K, filled)
-        _write(keys_K, filled, position_T[row], row_of_position_T, row_RK[t], distance_RK[t])
+        if not predicted_T[row] or long_row_RM[t, 0] < 0:
+            continue
+        found_D[:] = 0
+        wanting = every
+        walked = 0
+        while wanting and walked < long_row_RM.shape[1] and long_row_RM[t, walked] >= 0:
+            other = long_row_RM[t, walked]
+            mask = bits_T[other] & wanting
+            while mask:
+                d = lowest_bit(mask)
+                bit = mask & (~mask + np.uint64(1))
+                mask ^= bit
+                row_DRK[d, t, found_D[d]] = other
+                distance_DRK[d, t, found_D[d]] = long_distance_RM[t, walked]
+                found_D[d] += 1
+                if found_D[d] == count:
+                    wanting ^= bit
+            walked += 1
+        if walked < long_row_RM.shape[1]:
+            continue  # the list held every row there is
+        while wanting:
+            d = lowest_bit(wanting)
+            bit = wanting & (~wanting + np.uint64(1))
+            wanting ^= bit
+            filled = _measure_members(library, row, dimension, bits_T, bit, keys_K)
+            _write(
+                keys_K, filled, library.position_T[row], library.row_of_position_T, row_DRK[d, t],
+                distance_DRK[d, t],
+            )  # fmt: skip

@@ -16,20 +16,22 @@ class TargetSet:
 
     targets_M : their positions among all targets
     dimension : embedding dimension, or 0 for the library's own
-    penalty_P : (padded,) 0 where all are observed, NaN elsewhere
+    seen_P : (padded,) where all are observed
+    whole : whether that is everywhere that a sample lies `tp` after the row
     tiles_IPJ : (tile, padded, 64) values moved by tp, 0 where not observed
     """
 
     targets_M: NDArray[np.intp]
     dimension: int
-    penalty_P: NDArray[np.float32]
+    seen_P: NDArray[np.bool_]
+    whole: bool
     tiles_IPJ: NDArray[np.float32]
 
 
 def divide_targets(problem: CrossMapProblem, axis: PaddedAxis) -> list[TargetSet]:
     """Divide the targets by their gaps and, where it is theirs that counts, by dimension."""
     moved_MP = _moved(axis.spread(problem.without_gaps(problem.targets_MT)), problem.rule.tp, axis)
-    seen_MP = np.isfinite(moved_MP)
+    seen_MP, all_P = np.isfinite(moved_MP), reachable(axis, problem.rule.tp)
     dimension_M = (
         np.zeros(len(seen_MP), np.int64) if problem.dimension_M is None else problem.dimension_M
     )
@@ -37,14 +39,26 @@ def divide_targets(problem: CrossMapProblem, axis: PaddedAxis) -> list[TargetSet
     for m, (seen_P, dimension) in enumerate(zip(seen_MP, dimension_M, strict=True)):
         groups.setdefault((np.packbits(seen_P).tobytes(), int(dimension)), []).append(m)
     return [
-        _target_set(moved_MP[members], np.array(members), dimension)
+        _target_set(moved_MP[members], np.array(members), dimension, all_P)
         for (_, dimension), members in groups.items()
     ]
 
 
+def penalty_of(seen_P: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Return what the searches add to a row's distance: 0 where it is seen, NaN elsewhere."""
+    return np.where(seen_P, 0, np.nan).astype(np.float32)
+
+
+def reachable(axis: PaddedAxis, tp: int) -> NDArray[np.bool_]:
+    """Return which padded rows have a sample `tp` later in the same segment."""
+    nowhere_missing_1P = axis.spread(np.zeros((1, len(axis.row_T))))
+    reached_P: NDArray[np.bool_] = np.isfinite(_moved(nowhere_missing_1P, tp, axis)[0])
+    return reached_P
+
+
 def single_target(series_P: NDArray[np.float32], tp: int, axis: PaddedAxis) -> TargetSet:
     """Return the set of one padded series: itself as the target."""
-    return _target_set(_moved(series_P[None], tp, axis), np.array([0]), 0)
+    return _target_set(_moved(series_P[None], tp, axis), np.array([0]), 0, reachable(axis, tp))
 
 
 def _moved(padded_MP: NDArray[np.float32], tp: int, axis: PaddedAxis) -> NDArray[np.float32]:
@@ -55,11 +69,14 @@ def _moved(padded_MP: NDArray[np.float32], tp: int, axis: PaddedAxis) -> NDArray
 
 
 def _target_set(
-    moved_MP: NDArray[np.float32], targets_M: NDArray[np.intp], dimension: int
+    moved_MP: NDArray[np.float32],
+    targets_M: NDArray[np.intp],
+    dimension: int,
+    all_P: NDArray[np.bool_],
 ) -> TargetSet:
     seen_P = np.isfinite(moved_MP[0])
-    penalty_P = np.where(seen_P, 0, np.nan).astype(np.float32)
-    return TargetSet(targets_M, dimension, penalty_P, _tiles(np.where(seen_P, moved_MP, 0)))
+    whole = bool((seen_P == all_P).all())
+    return TargetSet(targets_M, dimension, seen_P, whole, _tiles(np.where(seen_P, moved_MP, 0)))
 
 
 def _tiles(values_MP: NDArray[np.float32]) -> NDArray[np.float32]:
