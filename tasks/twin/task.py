@@ -12,8 +12,6 @@ from schemas.settings.twin import TwinSettings
 from schemas.settings.workspace import WorkspaceSettings
 from tasks.common.draft import Draft
 from tasks.common.stage import Request, run_stage
-from tasks.twin.animate import animate
-from tasks.twin.summary import quality_metrics, summarise_twin
 
 
 @task(name="twin", cache_policy=NO_CACHE, persist_result=False)
@@ -27,6 +25,10 @@ def animate_twin(
 
 
 def _build(draft: Draft, aligned: ArtifactRef, causal: ArtifactRef, settings: TwinSettings) -> None:
+    # Imported where it is needed: a finished stage never gets here, and they take seconds.
+    from tasks.twin.animate import animate
+    from tasks.twin.summary import quality_metrics, summarise_twin
+
     tree = animate(draft.lake.open_tree(aligned), draft.lake.open_tree(causal), settings)
     draft.write_tree(tree, TWIN)
     draft.metrics.extend(quality_metrics(tree))
