@@ -1,5 +1,7 @@
 """Alignment: the common time axis, how each stream was brought onto it, and the result."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import xarray as xr
 from markupsafe import Markup
@@ -41,6 +43,13 @@ from tasks.report.streams import kind_mark
 
 TITLE, SLUG = "Alignment", "alignment"
 QUESTION = "Do all streams share one clock, and what had to be done to bring them there?"
+WAYS = {
+    "mean": "averaged over each bin",
+    "linear": "interpolated linearly",
+    "nearest": "nearest sample",
+    "previous": "last sample before",
+    "counts per bin": "spikes counted in each bin",
+}
 LABELS = ("resampling", "resampled", "method")
 
 
@@ -103,7 +112,11 @@ def _stream_table(streams: dict[str, xr.Dataset]) -> Markup:
 
 def tell_resampling(stream: xr.Dataset) -> str:
     """Return how a stream was resampled, as its attributes or its provenance tell."""
-    said = [str(stream.attrs[key]) for key in LABELS if stream.attrs.get(key)]
+    said = [
+        WAYS.get(str(stream.attrs[key]), str(stream.attrs[key]))
+        for key in LABELS
+        if stream.attrs.get(key)
+    ]
     operations = list_operations(stream)
     return "; ".join(said) or (operations[-1] if operations else "")
 
@@ -131,7 +144,8 @@ def _segments(clock: xr.Dataset) -> Markup:
 def draw_session(neural: xr.Dataset, behaviour: xr.Dataset, settings: ReportSettings) -> Chart:
     """Draw all neurons above all behaviour on one time axis that zooms as one."""
     units = neural.sizes["unit"]
-    channels = pick_channels(behaviour, settings.behaviours)
+    streams = [str(name) for name in behaviour["stream"].values]
+    channels = take_in_turn(streams, settings.behaviours)
     names = [label(behaviour["channel"].values[at]) for at in channels]
     top = [min(520, 120 + 4 * min(units, settings.max_rows))] if units else []
     figure = stack_rows([*top, *[58] * len(channels)], ["neurons"] * len(top) + names)
@@ -204,12 +218,11 @@ def order_similar(values_RB: NDArray[np.floating]) -> NDArray[np.intp]:
     return np.asarray(leaves_list(tree), np.intp)
 
 
-def pick_channels(behaviour: xr.Dataset, most: int) -> list[int]:
-    """Return at most `most` channels, from each stream in turn, in their own order."""
-    streams = [str(name) for name in behaviour["stream"].values]
-    queues = {name: [i for i, s in enumerate(streams) if s == name] for name in streams}
+def take_in_turn(groups: Sequence[str], most: int) -> list[int]:
+    """Return at most `most` positions, from each group in turn, in their own order."""
+    queues = {name: [i for i, g in enumerate(groups) if g == name] for name in groups}
     picked: list[int] = []
-    while len(picked) < min(most, len(streams)):
+    while len(picked) < min(most, len(groups)):
         for queue in queues.values():
             if queue and len(picked) < most:
                 picked.append(queue.pop(0))

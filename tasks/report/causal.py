@@ -14,10 +14,8 @@ from tasks.report.elements import (
     Cell,
     Chart,
     Section,
-    cards,
     details,
     facts,
-    format_number,
     heading,
     note,
     paragraph,
@@ -31,12 +29,18 @@ from tasks.report.figures import (
     RIDGE,
     SERIES,
     distinct_labels,
-    label,
     matrix,
     new_figure,
     spread,
 )
-from tasks.report.network import Edge, Node, draw_network
+from tasks.report.graph import (
+    draw_convergence,
+    draw_graph,
+    names_of,
+    tell_nodes,
+    write_drivers,
+)
+from tasks.report.network import Node
 
 TITLE, SLUG = "Causal graph", "causal"
 QUESTION = "Which neurons drive which, and which drive behaviour?"
@@ -62,7 +66,10 @@ def write_causal(evidence: Evidence, settings: ReportSettings) -> Section:
         _matrices(skill, nodes, edges, settings),
     ]
     if edges.sizes["edge"]:
-        blocks += [_network(nodes, edges, settings), _convergence(skill, edges, settings)]
+        blocks += [
+            draw_graph(nodes, edges, settings),
+            draw_convergence(skill, nodes, edges, settings),
+        ]
     else:
         blocks.append(note("No edge passed the criteria: no picture of the graph to draw."))
     blocks += [heading("What drives each behaviour"), write_drivers(nodes, edges, settings)]
@@ -93,14 +100,16 @@ def _facts(nodes: xr.Dataset, skill: xr.Dataset, edges: xr.Dataset) -> Markup:
             ("edges", edges.sizes["edge"]),
             ("edges onto behaviour", onto),
             ("library sizes", f"{sizes.min():,} – {sizes.max():,}" if sizes.size else ""),
-            ("median skill", float(np.nanmedian(skill["skill"])) if count > 1 else None),
+            (
+                "median skill of all pairs",
+                float(np.nanmedian(skill["skill"])) if count > 1 else None,
+            ),
         ]
     )
 
 
-def names_of(nodes: xr.Dataset, mask: NDArray[np.bool_]) -> list[str]:
-    """Return the names of some nodes."""
-    return [str(name) for name in nodes["node"].values[mask]]
+def _median(values: NDArray[np.floating]) -> float | None:
+    return float(np.nanmedian(values)) if np.isfinite(values).any() else None
 
 
 def _excluded(nodes: xr.Dataset) -> Markup:
@@ -191,115 +200,6 @@ def _mark_streams(figure: go.Figure, names: list[str], nodes: dict[str, Node]) -
         shape = {"type": "rect", "line": {"width": 0}, "fillcolor": colour}
         figure.add_shape(xref="paper", x0=-0.022, x1=-0.008, y0=along["0"], y1=along["1"], **shape)
         figure.add_shape(yref="paper", y0=-0.022, y1=-0.008, x0=along["0"], x1=along["1"], **shape)
-
-
-def pick_edges(nodes: xr.Dataset, edges: xr.Dataset, settings: ReportSettings) -> list[int]:
-    """Return the edges to draw: the strongest onto each behaviour, then the strongest of all."""
-    effects = [str(name) for name in edges["effect"].values]
-    behaviours = names_of(nodes, nodes["behaviour"].values.astype(bool))
-    onto = [
-        [i for i, effect in enumerate(effects) if effect == name][: settings.drivers]
-        for name in behaviours
-    ]
-    first = [at for group in onto for at in group]
-    picked = dict.fromkeys([*first, *range(len(effects))])
-    return sorted(list(picked)[: max(settings.network_edges, len(first))])
-
-
-def tell_nodes(nodes: xr.Dataset) -> dict[str, Node]:
-    """Return what a picture needs to know of each node."""
-    columns = (nodes[name].values for name in ("node", "kind", "stream", "behaviour"))
-    return {
-        str(node): Node(str(kind), str(stream), bool(behaviour))
-        for node, kind, stream, behaviour in zip(*columns, strict=True)
-    }
-
-
-def _network(nodes: xr.Dataset, edges: xr.Dataset, settings: ReportSettings) -> Chart:
-    picked = pick_edges(nodes, edges, settings)
-    rows = edges.isel(edge=picked)
-    drawn = [
-        Edge(
-            str(cause),
-            str(effect),
-            float(skill),
-            f"skill {skill:.2f}, gained {delta:+.2f} with library size, Kendall τ {tau:.2f}",
-        )
-        for cause, effect, skill, delta, tau in zip(
-            *(rows[name].values for name in ("cause", "effect", "skill", "delta_skill", "kendall")),
-            strict=True,
-        )
-    ]
-    total = edges.sizes["edge"]
-    caption = (
-        f"All {total:,} edges."
-        if len(picked) == total
-        else f"{len(picked):,} of {total:,} edges: the strongest onto each behaviour and overall."
-    )
-    return Chart(
-        "causal-network",
-        draw_network(drawn, tell_nodes(nodes)),
-        "The graph",
-        f"{caption} Diamonds are behaviour; a thick arrow is a high skill; hover over an arrow's "
-        "head for its figures; click on a stream in the legend to hide it.",
-    )
-
-
-def _convergence(skill: xr.Dataset, edges: xr.Dataset, settings: ReportSettings) -> Chart:
-    figure = new_figure(360, x="library size [embedding vectors]", y="skill")
-    sizes = skill["library_size"].values
-    curves = skill["convergence"]
-    for at in range(min(settings.convergence_edges, edges.sizes["edge"])):
-        cause, effect = str(edges["cause"].values[at]), str(edges["effect"].values[at])
-        figure.add_scatter(
-            x=sizes,
-            y=curves.sel(effect=effect, cause=cause).values,
-            mode="lines+markers",
-            line={"color": SERIES[at % len(SERIES)], "width": 1.6},
-            marker={"size": 5},
-            name=f"{label(cause)} → {label(effect)}",
-            hovertemplate="library %{x:,}<br>skill %{y:.3f}",
-        )
-    figure.update_layout(
-        showlegend=True,
-        legend={"orientation": "v", "x": 1.02, "xanchor": "left", "yref": "paper"},
-    )
-    figure.update_yaxes(rangemode="tozero")
-    return Chart(
-        "causal-convergence",
-        figure,
-        "Convergence of the strongest edges",
-        "Skill that grows with the library is the sign of a causal link; a flat curve is mere "
-        "correlation.",
-    )
-
-
-def write_drivers(nodes: xr.Dataset, edges: xr.Dataset, settings: ReportSettings) -> Markup:
-    """Return a card for each behaviour with its strongest causes."""
-    behaviours = names_of(
-        nodes, nodes["behaviour"].values.astype(bool) & ~nodes["excluded"].values.astype(bool)
-    )
-    if not behaviours:
-        return note("No behaviour channel is a node of the graph.")
-    found = [_driver_card(name, edges, settings.drivers) for name in behaviours]
-    driven = [card for card, count in found if count]
-    others = [name for name, (_, count) in zip(behaviours, found, strict=True) if not count]
-    rest = note(f"No cause was found for: {', '.join(others)}.") if others else Markup("")
-    return cards(driven) + rest
-
-
-def _driver_card(name: str, edges: xr.Dataset, most: int) -> tuple[Markup, int]:
-    onto = np.flatnonzero(edges["effect"].values == name)
-    rows: list[list[Cell]] = [
-        [
-            str(edges["cause"].values[at]),
-            *(format_number(float(edges[key].values[at])) for key in ("skill", "delta_skill")),
-        ]
-        for at in onto[:most]
-    ]
-    more = f"{len(onto)} causes" if len(onto) != 1 else "1 cause"
-    title = Markup("<h4>{} <small>{}</small></h4>").format(name, more)
-    return title + table(["cause", "skill", "Δ skill"], rows), len(onto)
 
 
 def draw_dimensions(nodes: xr.Dataset) -> go.Figure:

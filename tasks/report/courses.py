@@ -92,7 +92,7 @@ def draw_likeness(real: xr.DataArray, generated: xr.DataArray, channels: list[in
         _add_pair(figure, _spectra(time_T, real_T, runs_ST), (row, 1), named=row == 1)
         _add_pair(figure, _distributions(real_T, runs_ST), (row, 2), named=False)
         figure.update_yaxes(
-            type="log", title_text="power", exponentformat="power", nticks=5, row=row, col=1
+            type="log", title_text="power", exponentformat="power", dtick=1, row=row, col=1
         )
         figure.update_xaxes(title_text="frequency [Hz]", row=row, col=1)
         figure.update_yaxes(title_text="density", row=row, col=2)

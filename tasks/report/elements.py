@@ -123,6 +123,11 @@ def code(text: str, full: str = "") -> Markup:
     return Markup('<code title="{}">{}</code>').format(full or text, text)
 
 
+def keep_together(text: str) -> Markup | None:
+    """Return a short text that must not break over lines; nothing for no text."""
+    return Markup('<span class="together">{}</span>').format(text) if text else None
+
+
 def meter(share: float) -> Markup:
     """Return a share from 0 to 1 as a small bar with its percentage."""
     if share != share:

@@ -3,10 +3,12 @@
 import numpy as np
 import xarray as xr
 from markupsafe import Markup
+from numpy.typing import NDArray
 from plotly import graph_objects as go
 from plotly.subplots import make_subplots
 
 from schemas.settings.report import ReportSettings
+from tasks.report.alignment import take_in_turn
 from tasks.report.courses import Course, draw_courses, generated_courses
 from tasks.report.elements import (
     Block,
@@ -21,7 +23,6 @@ from tasks.report.elements import (
     paragraph,
     table,
 )
-from tasks.report.envelope import spread_rows
 from tasks.report.evidence import Evidence
 from tasks.report.figures import (
     BOTTOM,
@@ -41,6 +42,7 @@ TITLE, SLUG = "Large neural model", "large-neural-model"
 QUESTION = "Does one model over all streams beat simple baselines, and on what?"
 RIVALS = {"ridge": RIDGE, "persistence": PERSISTENCE, "mean": MEAN}
 LEADS = {"win": "#2a9d5f", "tie": "#8b95a1", "loss": "#d1495b"}
+METRICS = {"r2": "R²", "bits_per_spike": "bits per spike"}
 MOST_DOTS, MOST_HORIZON_CHARTS, MOST_FORECAST, MOST_GENERATED = 60, 6, 3, 6
 
 
@@ -53,6 +55,7 @@ def write_large_model(evidence: Evidence, settings: ReportSettings) -> Section:
     scores, training = groups["scores"], groups["training"]
     blocks: list[Block] = [
         _facts(scores, training),
+        summarise_tasks(scores),
         paragraph(str(scores.attrs.get("verdict_means", ""))),
         *draw_scores(scores),
         *draw_horizons(scores),
@@ -104,20 +107,44 @@ def score_table(scores: xr.Dataset) -> Markup:
     return table(columns, rows)
 
 
-def draw_scores(scores: xr.Dataset) -> list[Chart]:
-    """Draw the model's scores beside the baselines', a chart for each task and metric."""
+def summarise_tasks(scores: xr.Dataset) -> Markup:
+    """Return how the model does on each task as a whole: medians and counted verdicts."""
+    rows: list[list[Cell]] = []
     pairs = zip(scores["task"].values, scores["metric"].values, strict=True)
-    charts = []
-    for at, (task, metric) in enumerate(dict.fromkeys((str(t), str(m)) for t, m in pairs)):
+    for task, metric in dict.fromkeys((str(t), str(m)) for t, m in pairs):
         chosen = (scores["task"].values == task) & (scores["metric"].values == metric)
-        rows = scores.isel(score=np.flatnonzero(chosen))
-        shown = min(rows.sizes["score"], MOST_DOTS)
+        verdicts = [str(verdict) for verdict in scores["verdict"].values[chosen]]
+        medians = [_median(scores[name].values[chosen]) for name in ("model", *RIVALS)]
+        counts = [verdicts.count(verdict) for verdict in ("win", "tie", "loss")]
+        rows.append([task, metric.replace("_", " "), len(verdicts), *medians, *counts])
+    columns = ["task", "metric", "scores", "model", *RIVALS, "win", "tie", "loss"]
+    return table(columns, rows, caption="Medians over targets and horizons")
+
+
+def _median(values: NDArray[np.floating]) -> float:
+    finite = values[np.isfinite(values)]
+    return float(np.median(finite)) if finite.size else float("nan")
+
+
+def draw_scores(scores: xr.Dataset) -> list[Chart]:
+    """Draw the model's scores beside the baselines', a chart for each metric.
+
+    Of a task with horizons the nearest is shown; the others follow as curves.
+    """
+    nearest = np.ones(scores.sizes["score"], bool)
+    horizons = scores["horizon"].values
+    for task in dict.fromkeys(str(task) for task in scores["task"].values):
+        own = scores["task"].values == task
+        nearest[own] = horizons[own] == horizons[own].min()
+    charts = []
+    for at, metric in enumerate(dict.fromkeys(str(m) for m in scores["metric"].values)):
+        chosen = np.flatnonzero(nearest & (scores["metric"].values == metric))
+        rows = scores.isel(score=chosen[:MOST_DOTS])
         caption = "Right: how much better the model is than the best baseline, with 95 % intervals."
-        if shown < rows.sizes["score"]:
-            caption += f" {shown} of {rows.sizes['score']} scores."
-        figure = draw_dots(rows.isel(score=slice(shown)), metric)
-        title = f"{task}: model and baselines".replace("_", " ").capitalize()
-        charts.append(Chart(f"lnm-scores-{at}", figure, title, caption))
+        if len(chosen) > MOST_DOTS:
+            caption += f" The first {MOST_DOTS} of {len(chosen)} scores."
+        title = f"Model and baselines: {METRICS.get(metric, metric)}"
+        charts.append(Chart(f"lnm-scores-{at}", draw_dots(rows, metric), title, caption))
     return charts
 
 
@@ -132,7 +159,7 @@ def draw_dots(rows: xr.Dataset, metric: str) -> go.Figure:
             y=names,
             mode="markers",
             name=name,
-            marker={"symbol": "line-ns", "size": 13, "line": {"width": 2.6, "color": colour}},
+            marker={"symbol": "line-ns", "size": 17, "line": {"width": 2.6, "color": colour}},
             hovertemplate="%{y}<br>%{x:.4g}",
         )
     figure.add_scatter(
@@ -145,9 +172,9 @@ def draw_dots(rows: xr.Dataset, metric: str) -> go.Figure:
     )
     _add_lead(figure, rows, names)
     figure.update_layout(showlegend=True)
-    figure.update_xaxes(title_text=metric.replace("_", " "), col=1)
+    figure.update_xaxes(title_text=METRICS.get(metric, metric), col=1)
     figure.update_xaxes(title_text="model − best baseline", col=2)
-    figure.update_yaxes(type="category", autorange="reversed")
+    figure.update_yaxes(type="category", range=[len(names) - 0.4, -0.6])
     return figure
 
 
@@ -185,10 +212,11 @@ def _add_lead(figure: go.Figure, rows: xr.Dataset, names: list[str]) -> None:
 
 
 def name_rows(rows: xr.Dataset) -> list[str]:
-    """Return the target of each score, with the horizon where there is one."""
-    pairs = zip(rows["target"].values, rows["horizon"].values, strict=True)
+    """Return the task and the target of each score, with the horizon where there is one."""
+    columns = (rows[name].values for name in ("task", "target", "horizon"))
     return distinct_labels(
-        f"{target}, {horizon} ahead" if horizon >= 0 else str(target) for target, horizon in pairs
+        f"{task} {target}, {horizon} ahead" if horizon >= 0 else f"{task} {target}"
+        for task, target, horizon in zip(*columns, strict=True)
     )
 
 
@@ -212,7 +240,7 @@ def draw_horizons(scores: xr.Dataset) -> list[Block]:
 
 
 def _over_horizon(rows: xr.Dataset, metric: str) -> go.Figure:
-    figure = new_figure(300, x="samples ahead", y=metric.replace("_", " "))
+    figure = new_figure(300, x="samples ahead", y=METRICS.get(metric, metric))
     for name, colour in {**RIVALS, "model": MODEL}.items():
         figure.add_scatter(
             x=rows["horizon"].values,
@@ -225,6 +253,12 @@ def _over_horizon(rows: xr.Dataset, metric: str) -> go.Figure:
     return figure
 
 
+def pick_by_stream(names: NDArray[np.generic], most: int) -> list[int]:
+    """Return at most `most` columns, from each stream ("stream/column") in turn."""
+    streams = [str(name).split("/")[0] for name in names]
+    return take_in_turn(streams, most)
+
+
 def _compare(group: xr.Dataset) -> list[Course]:
     return [
         Course("real", group["real"], FAINT, ink=True),
@@ -234,7 +268,7 @@ def _compare(group: xr.Dataset) -> list[Course]:
 
 
 def _decoded(decoded: xr.Dataset, settings: ReportSettings) -> Chart:
-    channels = list(range(min(decoded.sizes["channel"], settings.behaviours)))
+    channels = pick_by_stream(decoded["channel"].values, settings.behaviours)
     return Chart(
         "lnm-decoded",
         draw_courses(_compare(decoded), channels, settings.max_points),
@@ -250,13 +284,13 @@ def _forecast(forecast: xr.Dataset, settings: ReportSettings) -> list[Block]:
         return []
     ahead = int(forecast["horizon"].values[-1])
     at = forecast.isel(horizon=-1, drop=True).rename(column="channel")
-    columns = spread_rows(at.sizes["channel"], MOST_FORECAST).tolist()
+    columns = pick_by_stream(at["channel"].values, MOST_FORECAST)
     return [
         Chart(
             "lnm-forecast",
             draw_courses(_compare(at), columns, settings.max_points),
             f"Forecast {ahead} samples ahead",
-            f"Test part; {len(columns)} of {at.sizes['channel']} columns, evenly picked. "
+            f"Test part; {len(columns)} of {at.sizes['channel']} columns. "
             f"Time is {forecast.attrs.get('time_is', 'that of the forecast sample')}.",
         )
     ]
@@ -264,14 +298,14 @@ def _forecast(forecast: xr.Dataset, settings: ReportSettings) -> list[Block]:
 
 def _generated(generated: xr.Dataset, settings: ReportSettings) -> Chart:
     courses = generated["value"].rename(column="channel")
-    columns = spread_rows(courses.sizes["channel"], MOST_GENERATED).tolist()
+    columns = pick_by_stream(courses["channel"].values, MOST_GENERATED)
     runs = min(settings.samples, courses.sizes["sample"])
     return Chart(
         "lnm-generated",
         draw_courses(generated_courses(None, courses, runs), columns, settings.max_points),
         "Activity and behaviour generated freely",
         f"{runs} of {courses.sizes['sample']} runs, {len(columns)} of {courses.sizes['channel']} "
-        "columns, evenly picked.",
+        "columns.",
     )
 
 

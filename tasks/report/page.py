@@ -138,7 +138,7 @@ def _stage_card(stage: str, endings: tuple[Ending, ...]) -> dict[str, Cell]:
     tone: Tone = TONES.get(ending.state.value.lower(), "info")
     took = format_seconds(ending.seconds) if ending.seconds is not None else ""
     if ending.earlier and ending.made is not None:
-        took += f" · reused from {ending.made:%Y-%m-%d}"
+        took += f", reused from {ending.made:%Y-%m-%d}"
     done = ending.state is RunState.COMPLETE
     return {
         "title": title,

@@ -16,6 +16,7 @@ from tasks.report.elements import (
     details,
     format_number,
     heading,
+    keep_together,
     note,
     paragraph,
     table,
@@ -83,15 +84,19 @@ def _row(facts: StreamFacts) -> list[Cell]:
     return [
         Markup("<strong>{}</strong>").format(facts.name),
         kind_mark(facts.kind),
-        f"{facts.columns:,} {facts.column_name}s" if facts.columns else "",
+        keep_together(_count(facts.columns, facts.column_name)),
         facts.samples,
-        rate,
-        f"{facts.start:,.1f} – {facts.stop:,.1f} s" if known else "",
+        keep_together(rate),
+        keep_together(f"{facts.start:,.1f} – {facts.stop:,.1f} s" if known else ""),
         facts.gaps if facts.kind not in TABLE_KINDS and facts.kind != "spikes" else None,
-        valid,
+        keep_together(valid),
         facts.units,
         Markup('<span class="path">{}</span>').format(facts.source),
     ]
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'s' if number != 1 else ''}" if number else ""
 
 
 def kind_mark(kind: str) -> Markup:

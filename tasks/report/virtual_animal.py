@@ -5,7 +5,6 @@ import xarray as xr
 from markupsafe import Markup
 
 from schemas.settings.report import ReportSettings
-from tasks.report.causal import tell_nodes
 from tasks.report.courses import draw_courses, draw_likeness, generated_courses
 from tasks.report.elements import (
     Block,
@@ -22,6 +21,7 @@ from tasks.report.elements import (
     table,
 )
 from tasks.report.evidence import Evidence
+from tasks.report.graph import tell_nodes
 from tasks.report.network import Edge, Node, draw_network
 
 TITLE, SLUG = "Virtual animal", "virtual-animal"

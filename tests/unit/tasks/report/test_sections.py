@@ -12,10 +12,11 @@ from schemas.entities import ArtifactRef, QCMetric, RunState
 from schemas.settings.report import ReportSettings
 from tasks.common.lineage import ArtifactStory, Lineage
 from tasks.report import stream_facts
-from tasks.report.causal import order_nodes, pick_edges, write_causal
+from tasks.report.causal import order_nodes, write_causal
 from tasks.report.courses import estimate_spectrum
 from tasks.report.elements import Section
 from tasks.report.evidence import Ending, Evidence
+from tasks.report.graph import pick_curves, pick_edges
 from tasks.report.page import write_sections
 from tasks.report.quality import judge_session, write_quality
 from tasks.report.stream_facts import describe_stream
@@ -165,15 +166,21 @@ def test_a_graph_without_edges_or_behaviour(trees: Trees) -> None:
     assert "causal-truth" not in [chart.key for chart in section.charts]
 
 
-def test_edges_onto_behaviour_are_always_drawn(trees: Trees) -> None:
-    nodes, edges = group(trees["causal"], "nodes"), group(trees["causal"], "edges")
-    settings = ReportSettings(network_edges=10, drivers=3)
-    picked = pick_edges(nodes, edges, settings)
-    behaviour = set(nodes["node"].values[nodes["behaviour"].values])
-    onto = [i for i, effect in enumerate(edges["effect"].values) if effect in behaviour]
-    first = {i for name in behaviour for i in [j for j in onto if edges["effect"][j] == name][:3]}
-    assert first <= set(picked)
-    assert len(picked) == max(10, len(first))
+def test_edges_onto_behaviour_and_among_neurons_come_first() -> None:
+    # b drives a nearly perfectly and the other way round, as two points of one body do.
+    nodes = xr.Dataset({"behaviour": ("node", [True, True, False, False])}, {"node": list("abxy")})
+    pairs = [("b", "a"), ("a", "b"), ("x", "a"), ("y", "a"), ("x", "y"), ("y", "x")]
+    edges = xr.Dataset(
+        {
+            "cause": ("edge", [cause for cause, _ in pairs]),
+            "effect": ("edge", [effect for _, effect in pairs]),
+        }
+    )
+    settings = ReportSettings.model_construct(network_edges=3, drivers=1)
+    assert pick_edges(nodes, edges, settings) == [0, 2, 4]
+    assert pick_edges(nodes, edges, ReportSettings()) == list(range(6))
+    assert pick_curves(nodes, edges, 2) == [2, 4]
+    assert pick_curves(nodes, edges.isel(edge=slice(2)), 2) == [0, 1]
 
 
 def test_large_matrices_keep_the_strongest_nodes(trees: Trees) -> None:

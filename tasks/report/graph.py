@@ -1,0 +1,181 @@
+"""The edges of a causal graph: which to show, as a picture, as curves, and by behaviour."""
+
+import numpy as np
+import xarray as xr
+from markupsafe import Markup
+from numpy.typing import NDArray
+
+from schemas.settings.report import ReportSettings
+from tasks.report.elements import Cell, Chart, cards, details, note, table
+from tasks.report.figures import SERIES, label, new_figure
+from tasks.report.network import Edge, Node, draw_network
+
+MOST_CARDS = 12
+Bools = NDArray[np.bool_]
+
+
+def names_of(nodes: xr.Dataset, mask: Bools) -> list[str]:
+    """Return the names of some nodes."""
+    return [str(name) for name in nodes["node"].values[mask]]
+
+
+def tell_nodes(nodes: xr.Dataset) -> dict[str, Node]:
+    """Return what a picture needs to know of each node."""
+    columns = (nodes[name].values for name in ("node", "kind", "stream", "behaviour"))
+    return {
+        str(node): Node(str(kind), str(stream), bool(behaviour))
+        for node, kind, stream, behaviour in zip(*columns, strict=True)
+    }
+
+
+def ends_in_behaviour(nodes: xr.Dataset, edges: xr.Dataset) -> tuple[Bools, Bools]:
+    """Return (edge,) whether the cause is behaviour, and whether the effect is."""
+    behaviour = set(names_of(nodes, nodes["behaviour"].values.astype(bool)))
+    causes, effects = (
+        np.array([str(name) in behaviour for name in edges[end].values], bool)
+        for end in ("cause", "effect")
+    )
+    return causes, effects
+
+
+def pick_edges(nodes: xr.Dataset, edges: xr.Dataset, settings: ReportSettings) -> list[int]:
+    """Return the edges to draw, strongest first within each group.
+
+    First what a reader looks for: for each behaviour its strongest neurons, then neurons that
+    drive neurons for half of the picture, then whatever is strongest. Channels of one body would
+    fill it otherwise, since they recover each other nearly perfectly.
+    """
+    from_behaviour, onto_behaviour = ends_in_behaviour(nodes, edges)
+    effects = edges["effect"].values
+    onto: list[int] = []
+    for name in dict.fromkeys(str(effect) for effect in effects[onto_behaviour]):
+        onto += np.flatnonzero(~from_behaviour & (effects == name))[: settings.drivers].tolist()
+    within = np.flatnonzero(~from_behaviour & ~onto_behaviour)[: settings.network_edges // 2]
+    order = dict.fromkeys([*onto, *within.tolist(), *range(len(effects))])
+    return sorted(list(order)[: settings.network_edges])
+
+
+def draw_graph(nodes: xr.Dataset, edges: xr.Dataset, settings: ReportSettings) -> Chart:
+    """Draw the graph, or the part of it that can be read."""
+    picked = pick_edges(nodes, edges, settings)
+    rows = edges.isel(edge=picked)
+    columns = ("cause", "effect", "skill", "delta_skill", "kendall")
+    drawn = [
+        Edge(
+            str(cause),
+            str(effect),
+            float(skill),
+            f"skill {skill:.2f}, gained {delta:+.2f} with library size, Kendall τ {tau:.2f}",
+        )
+        for cause, effect, skill, delta, tau in zip(
+            *(rows[name].values for name in columns), strict=True
+        )
+    ]
+    total = edges.sizes["edge"]
+    caption = (
+        f"All {total:,} edges."
+        if len(picked) == total
+        else f"{len(picked):,} of {total:,} edges: from neurons to each behaviour and among "
+        "neurons first, then the strongest."
+    )
+    return Chart(
+        "causal-network",
+        draw_network(drawn, tell_nodes(nodes)),
+        "The graph",
+        f"{caption} Diamonds are behaviour; a thick arrow is a high skill; hover over an arrow's "
+        "head for its figures; click on a stream in the legend to hide it.",
+    )
+
+
+def pick_curves(nodes: xr.Dataset, edges: xr.Dataset, most: int) -> list[int]:
+    """Return edges whose convergence is shown: half onto behaviour, half among neurons."""
+    from_behaviour, onto_behaviour = ends_in_behaviour(nodes, edges)
+    onto = np.flatnonzero(~from_behaviour & onto_behaviour)[: most // 2]
+    within = np.flatnonzero(~from_behaviour & ~onto_behaviour)[: most - len(onto)]
+    order = dict.fromkeys([*onto.tolist(), *within.tolist(), *range(len(onto_behaviour))])
+    return sorted(list(order)[:most])
+
+
+def draw_convergence(
+    skill: xr.Dataset, nodes: xr.Dataset, edges: xr.Dataset, settings: ReportSettings
+) -> Chart:
+    """Draw how the skill of some strong edges grows with the library."""
+    figure = new_figure(360, x="library size [embedding vectors]", y="skill")
+    curves = skill["convergence"]
+    for place, at in enumerate(pick_curves(nodes, edges, settings.convergence_edges)):
+        cause, effect = str(edges["cause"].values[at]), str(edges["effect"].values[at])
+        figure.add_scatter(
+            x=skill["library_size"].values,
+            y=curves.sel(effect=effect, cause=cause).values,
+            mode="lines+markers",
+            line={"color": SERIES[place % len(SERIES)], "width": 1.6},
+            marker={"size": 5},
+            name=f"{label(cause)} → {label(effect)}",
+            hovertemplate="library %{x:,}<br>skill %{y:.3f}",
+        )
+    figure.update_layout(
+        showlegend=True,
+        legend={"orientation": "v", "x": 1.02, "xanchor": "left", "yref": "paper"},
+    )
+    figure.update_yaxes(rangemode="tozero")
+    return Chart(
+        "causal-convergence",
+        figure,
+        "Convergence of strong edges",
+        "Neurons as causes first. Skill that grows with the library is the sign of a causal link; "
+        "a flat curve is mere correlation.",
+    )
+
+
+def write_drivers(nodes: xr.Dataset, edges: xr.Dataset, settings: ReportSettings) -> Markup:
+    """Return a card for each behaviour with its strongest causes, neurons before behaviour."""
+    used = ~nodes["excluded"].values.astype(bool)
+    behaviours = names_of(nodes, nodes["behaviour"].values.astype(bool) & used)
+    if not behaviours:
+        return note("No behaviour channel is a node of the graph.")
+    from_behaviour, _ = ends_in_behaviour(nodes, edges)
+    skills = edges["skill"].values
+    found: list[tuple[float, int, Markup]] = []
+    for place, name in enumerate(behaviours):
+        onto = np.flatnonzero(edges["effect"].values == name)
+        if len(onto):
+            neural = onto[~from_behaviour[onto]]
+            best = float(skills[neural].max(initial=-1.0))
+            card = _driver_card(name, edges, neural, onto[from_behaviour[onto]], settings.drivers)
+            found.append((-best, place, card))
+    others = sorted(set(behaviours) - {str(name) for name in edges["effect"].values})
+    shown = [card for _, _, card in sorted(found, key=lambda item: item[:2])]
+    blocks = cards(shown[:MOST_CARDS])
+    if len(shown) > MOST_CARDS:
+        rest = f"{len(shown) - MOST_CARDS} more behaviours, with weaker neural causes"
+        blocks += details(rest, cards(shown[MOST_CARDS:]))
+    return blocks + (
+        note(f"No cause was found for: {', '.join(others)}.") if others else Markup("")
+    )
+
+
+def _driver_card(
+    name: str,
+    edges: xr.Dataset,
+    neural: NDArray[np.intp],
+    behavioural: NDArray[np.intp],
+    most: int,
+) -> Markup:
+    columns = [edges[key].values for key in ("cause", "skill", "delta_skill")]
+
+    def rows(picked: NDArray[np.intp]) -> list[list[Cell]]:
+        return [
+            [str(columns[0][at]), *(f"{values[at]:.2f}" for values in columns[1:])]
+            for at in picked[:most]
+        ]
+
+    count = f"{len(neural)} neurons, {len(behavioural)} behaviours"
+    title = Markup("<h4>{} <small>driven by {}</small></h4>").format(name, count)
+    if not len(neural):
+        body = Markup('<p class="none">No neuron was found to drive it.</p>')
+    else:
+        body = table(["neuron", "skill", "Δ skill"], rows(neural))
+    if len(behavioural):
+        strongest = ", ".join(f"{cause} ({skill})" for cause, skill, _ in rows(behavioural)[:3])
+        body += Markup('<p class="also">Behaviour: {}</p>').format(strongest)
+    return title + body
