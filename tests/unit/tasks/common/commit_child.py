@@ -16,6 +16,8 @@ from typing import Any
 
 import dask.array  # noqa: F401 - children would each import it
 import numpy as np
+import psycopg  # noqa: F401 - likewise
+import sqlalchemy.dialects.postgresql.psycopg  # noqa: F401 - likewise
 import xarray as xr
 
 from schemas.contracts.contract import TreeContract
@@ -94,7 +96,7 @@ def fork(action: Callable[[], Any]) -> int:
     try:
         action()
     except BaseException as error:
-        print(f"child: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
+        os.write(2, f"child: {type(error).__name__}: {error}\n".encode())
         os._exit(1)
     os._exit(0)
 

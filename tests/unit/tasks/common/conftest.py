@@ -34,7 +34,7 @@ def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if not PROGRAMS:
         pytest.skip("no PostgreSQL server in /usr/lib/postgresql, and no TECTUM_TEST_POSTGRES")
     # Not below pytest's folder, which only its owner may enter.
-    folder = Path(f"/tmp/tectum-postgres-{uuid4().hex[:8]}")  # noqa: S108
+    folder = Path(f"/tmp/tectum-postgres-{uuid4().hex[:8]}")
     folder.mkdir(mode=0o755)
     as_user = _as_postgres(folder)
     bin_ = PROGRAMS[-1].parent
@@ -158,6 +158,8 @@ class Bench:
 @pytest.fixture
 def bench(tmp_path: Path, catalogue_url: str) -> Iterator[Bench]:
     """Return an empty lake with an empty catalogue."""
-    found = Bench(Workspace(WorkspaceSettings(lake=str(tmp_path / "lake"), catalogue=catalogue_url)))
+    found = Bench(
+        Workspace(WorkspaceSettings(lake=str(tmp_path / "lake"), catalogue=catalogue_url))
+    )
     yield found
     found.workspace.catalogue.close()

@@ -20,6 +20,7 @@ from schemas.settings.base import StageSettings
 from tasks.common.commit import check_folder
 from tasks.common.digest import digest_manifest
 from tasks.common.doctor import examine, repair_problems
+from tasks.common.fingerprint import code_fingerprint
 from tasks.common.workspace import Request, Workspace
 
 CHILD = Path(__file__).with_name("commit_child.py")
@@ -60,6 +61,8 @@ class Warm:
 def warm(bench) -> Iterator[Warm]:
     """Return the warm process on the bench's lake."""
     settings = bench.workspace.settings
+    # Both processes compute ids of the code as it is now.
+    code_fingerprint("align")
     found = Warm(settings.lake, settings.catalogue)
     with found.process:
         yield found
@@ -126,10 +129,10 @@ def assert_recovers(workspace: Workspace, warm: Warm, again: list[int]) -> None:
 
 
 def test_eight_processes_that_want_one_artifact_make_it_once(bench, warm: Warm) -> None:
-    for number in range(3):
+    for number in range(2):
         answer = warm("race", number, 8)
         assert answer["statuses"] == [0] * 8
         assert (answer["made"], answer["reused"]) == (1, 7)
-    assert len(check_lake(bench.workspace, set())) == 3
+    assert len(check_lake(bench.workspace, set())) == 2
     states = [bench.workspace.catalogue.runs_in(state) for state in RunState]
-    assert sum(map(len, states)) == 3, "one run each"
+    assert sum(map(len, states)) == 2, "one run each"

@@ -1,5 +1,6 @@
 """Artifacts are made once, found again, and never half there."""
 
+import contextlib
 import errno
 import os
 import subprocess
@@ -11,7 +12,7 @@ import pytest
 from schemas.entities import ArtifactRef, RunState
 from schemas.errors import LakeError, NotFoundError, NothingToDoError, RecordingTooShortError
 from schemas.settings.workspace import WorkspaceSettings
-from tasks.common import commit, locks
+from tasks.common import locks
 from tasks.common.commit import check_folder
 from tasks.common.doctor import examine
 from tasks.common.draft import Draft
@@ -131,13 +132,10 @@ def test_a_fact_that_is_no_json_fails_where_it_is_recorded(bench) -> None:
         bench.workspace.produce(bench.request(1), build)
 
 
-def test_a_file_that_a_stage_changes_behind_the_manifest_is_caught(bench, monkeypatch) -> None:
-    honest = commit.sync_folder
-
+def test_a_stage_that_writes_the_records_file_is_caught(bench) -> None:
     def build(draft: Draft) -> None:
         draft.write_json(RECORD_NAME, "taken")
 
-    assert honest
     with pytest.raises(LakeError, match="missing or not"):
         bench.workspace.produce(bench.request(1), build)
 
@@ -216,10 +214,10 @@ def test_a_disk_without_room_for_the_catalogue_is_one_error(small_disk: Path) ->
     bench = _small_bench(workspace)
     before = bench(1, 1000)
     filler = small_disk / "filler"
-    with filler.open("wb", buffering=0) as handle, pytest.raises(OSError, match="No space"):
-        while True:
-            handle.write(bytes(4096))
-    with pytest.raises(LakeError, match="full|No space left"):
+    with filler.open("wb", buffering=0) as handle, contextlib.suppress(OSError):
+        while handle.write(bytes(4096)):
+            pass
+    with pytest.raises(LakeError, match=r"full|No space left"):
         bench(2, 1000)
     assert workspace.catalogue.artifacts() == [before]
     filler.unlink()
@@ -306,5 +304,5 @@ def test_a_lake_knows_its_own_paths(tmp_path: Path) -> None:
         Lake("s3://bucket/lake")
     with pytest.raises(NotFoundError, match="no data of artifact"):
         lake.open_tree(ref)
-    with pytest.raises(NotFoundError, match="no file 'a.json'"):
+    with pytest.raises(NotFoundError, match=r"no file 'a\.json'"):
         lake.read_json(ref, "a.json")
