@@ -212,9 +212,13 @@ def format_number(value: float) -> str:
         return f"{value:g}"
     if abs(value) >= 1e6 or abs(value) < 1e-3:
         return f"{value:.2e}"
-    if abs(value) >= 1000:
-        return f"{value:,.0f}"
-    return f"{value:.4g}".replace("-", "−")
+    text = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+    return text.replace("-", "−")
+
+
+def count_of(number: int, noun: str) -> str:
+    """Return a number with its noun: 1 unit, 2,000 units."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def format_seconds(seconds: float) -> str:

@@ -6,7 +6,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from schemas.settings.report import ReportSettings
-from tasks.report.elements import Cell, Chart, cards, details, note, table
+from tasks.report.elements import Cell, Chart, cards, count_of, details, note, table
 from tasks.report.figures import SERIES, label, new_figure
 from tasks.report.network import Edge, Node, draw_network
 
@@ -59,17 +59,14 @@ def draw_graph(nodes: xr.Dataset, edges: xr.Dataset, settings: ReportSettings) -
     """Draw the graph, or the part of it that can be read."""
     picked = pick_edges(nodes, edges, settings)
     rows = edges.isel(edge=picked)
-    columns = ("cause", "effect", "skill", "delta_skill", "kendall")
     drawn = [
         Edge(
-            str(cause),
-            str(effect),
-            float(skill),
-            f"skill {skill:.2f}, gained {delta:+.2f} with library size, Kendall τ {tau:.2f}",
+            str(rows["cause"].values[at]),
+            str(rows["effect"].values[at]),
+            float(rows["skill"].values[at]),
+            tell_edge(rows, at),
         )
-        for cause, effect, skill, delta, tau in zip(
-            *(rows[name].values for name in columns), strict=True
-        )
+        for at in range(len(picked))
     ]
     total = edges.sizes["edge"]
     caption = (
@@ -85,6 +82,15 @@ def draw_graph(nodes: xr.Dataset, edges: xr.Dataset, settings: ReportSettings) -
         f"{caption} Diamonds are behaviour; a thick arrow is a high skill; hover over an arrow's "
         "head for its figures; click on a stream in the legend to hide it.",
     )
+
+
+def tell_edge(edges: xr.Dataset, at: int) -> str:
+    """Return the figures of one edge as a line."""
+    skill, delta, tau = (
+        float(edges[name].values[at]) for name in ("skill", "delta_skill", "kendall")
+    )
+    told = f"skill {skill:.2f}, gained {delta:+.2f} with library size, Kendall τ {tau:.2f}"
+    return told + (f", q {float(edges['q_value'].values[at]):.2g}" if "q_value" in edges else "")
 
 
 def pick_curves(nodes: xr.Dataset, edges: xr.Dataset, most: int) -> list[int]:
@@ -161,21 +167,23 @@ def _driver_card(
     behavioural: NDArray[np.intp],
     most: int,
 ) -> Markup:
-    columns = [edges[key].values for key in ("cause", "skill", "delta_skill")]
+    measures = {"skill": "skill", "delta_skill": "Δ skill"}
+    if "q_value" in edges:
+        measures["q_value"] = "q"
+    causes, columns = edges["cause"].values, [edges[key].values for key in measures]
 
     def rows(picked: NDArray[np.intp]) -> list[list[Cell]]:
         return [
-            [str(columns[0][at]), *(f"{values[at]:.2f}" for values in columns[1:])]
-            for at in picked[:most]
+            [str(causes[at]), *(f"{values[at]:.2f}" for values in columns)] for at in picked[:most]
         ]
 
-    count = f"{len(neural)} neurons, {len(behavioural)} behaviours"
-    title = Markup("<h4>{} <small>driven by {}</small></h4>").format(name, count)
+    count = f"{count_of(len(neural), 'neuron')}, {count_of(len(behavioural), 'behaviour')}"
+    title = Markup('<h4>{}</h4><p class="also">driven by {}</p>').format(name, count)
     if not len(neural):
         body = Markup('<p class="none">No neuron was found to drive it.</p>')
     else:
-        body = table(["neuron", "skill", "Δ skill"], rows(neural))
+        body = table(["neuron", *measures.values()], rows(neural))
     if len(behavioural):
-        strongest = ", ".join(f"{cause} ({skill})" for cause, skill, _ in rows(behavioural)[:3])
+        strongest = ", ".join(f"{cause} ({skill})" for cause, skill, *_ in rows(behavioural)[:3])
         body += Markup('<p class="also">Behaviour: {}</p>').format(strongest)
     return title + body

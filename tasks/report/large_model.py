@@ -18,7 +18,7 @@ from tasks.report.elements import (
     chip,
     details,
     facts,
-    format_number,
+    keep_together,
     note,
     paragraph,
     table,
@@ -91,7 +91,7 @@ def score_table(scores: xr.Dataset) -> Markup:
     for at in range(scores.sizes["score"]):
         row = scores.isel(score=at)
         horizon = int(row["horizon"])
-        values = [format_number(float(row[name])) for name in ("model", *RIVALS)]
+        values = [format_score(float(row[name])) for name in ("model", *RIVALS)]
         interval = f"{float(row['low']):+.3f} … {float(row['high']):+.3f}".replace("-", "−")
         rows.append(
             [
@@ -115,10 +115,16 @@ def summarise_tasks(scores: xr.Dataset) -> Markup:
         chosen = (scores["task"].values == task) & (scores["metric"].values == metric)
         verdicts = [str(verdict) for verdict in scores["verdict"].values[chosen]]
         medians = [_median(scores[name].values[chosen]) for name in ("model", *RIVALS)]
+        told = [keep_together(format_score(median)) for median in medians]
         counts = [verdicts.count(verdict) for verdict in ("win", "tie", "loss")]
-        rows.append([task, metric.replace("_", " "), len(verdicts), *medians, *counts])
+        rows.append([task, metric.replace("_", " "), len(verdicts), *told, *counts])
     columns = ["task", "metric", "scores", "model", *RIVALS, "win", "tie", "loss"]
     return table(columns, rows, caption="Medians over targets and horizons")
+
+
+def format_score(value: float) -> str:
+    """Return a score to three decimals, which is all that the intervals allow."""
+    return f"{value:.3f}".replace("-", "−") if np.isfinite(value) else "–"
 
 
 def _median(values: NDArray[np.floating]) -> float:

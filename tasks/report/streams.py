@@ -13,6 +13,7 @@ from tasks.report.elements import (
     Chart,
     Section,
     chip,
+    count_of,
     details,
     format_number,
     heading,
@@ -84,7 +85,7 @@ def _row(facts: StreamFacts) -> list[Cell]:
     return [
         Markup("<strong>{}</strong>").format(facts.name),
         kind_mark(facts.kind),
-        keep_together(_count(facts.columns, facts.column_name)),
+        keep_together(count_of(facts.columns, facts.column_name) if facts.columns else ""),
         facts.samples,
         keep_together(rate),
         keep_together(f"{facts.start:,.1f} – {facts.stop:,.1f} s" if known else ""),
@@ -93,10 +94,6 @@ def _row(facts: StreamFacts) -> list[Cell]:
         facts.units,
         Markup('<span class="path">{}</span>').format(facts.source),
     ]
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'s' if number != 1 else ''}" if number else ""
 
 
 def kind_mark(kind: str) -> Markup:

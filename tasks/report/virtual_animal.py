@@ -33,6 +33,8 @@ READING = (
     "between parts of its own recording, is the bar (real against real)."
 )
 MOST_LIKENESS = 4
+UNLIKE = 1.5
+"""A standard deviation this many times larger or smaller than in training is pointed out."""
 METRICS = {
     "ks": "distribution: Kolmogorov–Smirnov",
     "wasserstein_sd": "distribution: Wasserstein [SD]",
@@ -54,6 +56,7 @@ def write_virtual_animal(evidence: Evidence, settings: ReportSettings) -> Sectio
     blocks: list[Block] = [
         paragraph(READING),
         _facts(behaviour, network),
+        *_unlike_training(behaviour),
         _courses(behaviour, settings),
         _likeness(behaviour),
         heading("Realism"),
@@ -77,6 +80,20 @@ def _facts(behaviour: xr.Dataset, network: xr.Dataset) -> Markup:
             ("unseen part", f"{time_T[0]:,.1f} – {time_T[-1]:,.1f} s" if len(time_T) else ""),
         ]
     )
+
+
+def _unlike_training(behaviour: xr.Dataset) -> list[Markup]:
+    """Return a remark on channels that varied otherwise in the test part than in training."""
+    if "test_to_training_sd" not in behaviour:
+        return []
+    ratios = behaviour["test_to_training_sd"].values
+    told = [
+        f"{channel} ({ratio:.2g} times as much)"
+        for channel, ratio in zip(behaviour["channel"].values, ratios, strict=True)
+        if ratio < 1 / UNLIKE or ratio > UNLIKE
+    ]
+    text = "The animal itself varied otherwise in the test part than in training: "
+    return [note(f"{text}{', '.join(told)}. The twin cannot know that.", "warn")] if told else []
 
 
 def _courses(behaviour: xr.Dataset, settings: ReportSettings) -> Chart:

@@ -235,6 +235,7 @@ def twin_tree(names: list[str]) -> xr.DataTree:
             {
                 "real": (("time", "channel"), real),
                 "generated": (("sample", "time", "channel"), generated),
+                "test_to_training_sd": ("channel", [1.0, 0.2]),
             },
             {"time": ("time", time_T, {"units": "s"}), "channel": channels},
         ),

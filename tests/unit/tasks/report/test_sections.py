@@ -16,7 +16,7 @@ from tasks.report.causal import order_nodes, write_causal
 from tasks.report.courses import estimate_spectrum
 from tasks.report.elements import Section
 from tasks.report.evidence import Ending, Evidence
-from tasks.report.graph import pick_curves, pick_edges
+from tasks.report.graph import pick_curves, pick_edges, tell_edge
 from tasks.report.page import write_sections
 from tasks.report.quality import judge_session, write_quality
 from tasks.report.stream_facts import describe_stream
@@ -183,6 +183,12 @@ def test_edges_onto_behaviour_and_among_neurons_come_first() -> None:
     assert pick_curves(nodes, edges.isel(edge=slice(2)), 2) == [0, 1]
 
 
+def test_the_false_discovery_rate_is_told_where_it_is_known(trees: Trees) -> None:
+    edges = group(trees["causal"], "edges")
+    assert ", q " not in tell_edge(edges, 0)
+    assert tell_edge(edges.assign(q_value=edges["skill"] * 0 + 0.012), 0).endswith(", q 0.012")
+
+
 def test_large_matrices_keep_the_strongest_nodes(trees: Trees) -> None:
     skill, nodes = group(trees["causal"], "skill"), group(trees["causal"], "nodes")
     order = order_nodes(skill, nodes, 5)
@@ -199,6 +205,12 @@ def test_a_twin_of_missing_values_only(trees: Trees) -> None:
     tree = xr.DataTree.from_dict({"/": xr.Dataset(attrs=trees["twin"].attrs), **groups})
     section = write_virtual_animal(Evidence(trees={"twin": tree}), SETTINGS)
     assert "not measured" in section.html
+
+
+def test_a_test_part_unlike_training_is_pointed_out(trees: Trees) -> None:
+    html = write_virtual_animal(Evidence(trees=trees), SETTINGS).html
+    assert "(0.2 times as much)" in html
+    assert "(1 times as much)" not in html
 
 
 def test_a_spectrum_peaks_where_it_should() -> None:
