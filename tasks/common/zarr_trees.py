@@ -1,13 +1,15 @@
 """Writing and opening Zarr trees the way the lake keeps them."""
 
 import warnings
-from collections.abc import Generator
+from collections.abc import Generator, Hashable
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xarray as xr
 import zarr
+from numpy.typing import NDArray
 
 CHUNK_SAMPLES = 6_000
 CHUNK_COLUMNS = 50
@@ -24,11 +26,19 @@ def quiet_zarr() -> Generator[None]:
 
 
 def write_tree(tree: xr.DataTree, path: Path) -> None:
-    """Write a tree as Zarr v3, dask arrays in parallel, metadata consolidated once at the end."""
+    """Write a tree as Zarr v3, dask arrays in parallel, metadata consolidated once at the end.
+
+    Raises
+    ------
+    ValueError
+        A variable that its encoding keeps as integers holds NaN, which would become a number.
+    """
     prepared = xr.DataTree.from_dict(
         {node.path: _prepare(node.to_dataset(inherit=False)) for node in tree.subtree}
     )
     with quiet_zarr():
+        # What it warns of cannot happen: _require_finite.
+        warnings.filterwarnings("ignore", message=r".*without any _FillValue to use for NaNs")
         prepared.to_zarr(path, mode="w", zarr_format=3, consolidated=False)
         zarr.consolidate_metadata(path, zarr_format=3)
 
@@ -50,13 +60,39 @@ def _prepare(dataset: xr.Dataset) -> xr.Dataset:
             chunks = default_chunks(variable.shape)
         if variable.chunks is not None and variable.ndim:
             variable = variable.chunk(dict(zip(variable.dims, chunks, strict=True)))
-            prepared[name] = variable
+        if _loses_nan(variable, encoding):
+            variable = xr.apply_ufunc(
+                _require_finite,
+                variable,
+                dask="parallelized",
+                keep_attrs=True,
+                output_dtypes=[variable.dtype],
+            )
+        prepared[name] = variable
         prepared[name].encoding = {**encoding, "chunks": chunks} if variable.ndim else {}
     return prepared
 
 
+def _loses_nan(variable: xr.DataArray, encoding: dict[Hashable, Any]) -> bool:
+    """Whether NaN would become some number: floats kept as integers without a fill value."""
+    kept_as_integer = "dtype" in encoding and np.dtype(encoding["dtype"]).kind in "iu"
+    return kept_as_integer and variable.dtype.kind == "f" and "_FillValue" not in encoding
+
+
+def _require_finite(values: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Return `values`; they are finite or this fails while the tree is written."""
+    if not np.isfinite(values).all():
+        raise ValueError(
+            "NaN or infinity in a variable that is stored as integers: give its encoding a "
+            "_FillValue, or drop the encoding"
+        )
+    return values
+
+
 def default_chunks(shape: tuple[int, ...]) -> tuple[int, ...]:
     """Return the lake's chunks for an array: about 6,000 samples x 50 columns, 1 to 8 MB."""
+    if not shape:
+        return ()
     if len(shape) == 1:
         return (min(max(shape[0], 1), CHUNK_SAMPLES * CHUNK_COLUMNS),)
     columns = [min(max(size, 1), CHUNK_COLUMNS) for size in shape[1:]]

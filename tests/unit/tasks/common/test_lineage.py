@@ -52,7 +52,7 @@ def test_the_graph_holds_all_ancestors_and_their_stories(bench, family) -> None:
     assert {ref.kind for ref in lineage.graph} == {
         "recording", "streams", "aligned", "causal", "report",
     }  # fmt: skip
-    assert [story.ref.kind for story in lineage.stories()][0] == "recording"
+    assert lineage.stories()[0].ref.kind == "recording"
     story = lineage.story(family["aligned"])
     assert story.session.startswith("fly80")
     assert story.settings == {"number": 2}
