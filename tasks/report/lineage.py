@@ -71,15 +71,7 @@ def _raw_files(recording: Mapping[str, Any]) -> list[Markup]:
         },
         *recording.get("sidecars", ()),
     ]
-    # The name only: the folder tells about one machine and nothing about the recording.
-    rows: list[list[Cell]] = [
-        [
-            PurePosixPath(str(f["path"])).name,
-            format_bytes(float(f["bytes"])),
-            code(str(f["sha256"])[:16], str(f["sha256"])),
-        ]
-        for f in files
-    ]
+    rows = [_file_row(file) for file in files]
     logical = str(recording.get("logical_sha256", ""))
     return [
         heading("Raw files"),
@@ -91,6 +83,16 @@ def _raw_files(recording: Mapping[str, Any]) -> list[Markup]:
             ]
         ),
     ]
+
+
+def _file_row(file: Mapping[str, Any]) -> list[Cell]:
+    """Return a file's name, size and hash; one that was absent has neither."""
+    # The name only: the folder tells about one machine and nothing about the recording.
+    name = PurePosixPath(str(file["path"])).name
+    size, sha256 = file.get("bytes"), file.get("sha256")
+    if size is None or not sha256:
+        return [name, None, "was not there"]
+    return [name, format_bytes(float(size)), code(str(sha256)[:16], str(sha256))]
 
 
 def show_picture(lineage: Lineage) -> Markup:

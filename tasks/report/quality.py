@@ -22,7 +22,7 @@ from tasks.report.evidence import Evidence
 
 TITLE, SLUG = "Quality", "quality"
 ORDER = {"fail": 0, "warn": 1, "info": 2, "pass": 3}
-SEVERITY = {"error": 0, "warning": 1, "info": 2}
+SEVERITY = {"error": 0, "warning": 1}
 
 
 def write_quality(evidence: Evidence) -> Section:
@@ -118,8 +118,17 @@ def _metric_table(metrics: list[tuple[str, QCMetric]]) -> Markup:
 def _findings(findings: Sequence[Mapping[str, Any]], read: bool) -> Markup:
     if not findings:
         return paragraph("None." if read else "The recording's own record is not at hand.")
+    told = [f for f in findings if f["severity"] == "info"]
+    grave = sorted(
+        (f for f in findings if f["severity"] != "info"), key=lambda f: SEVERITY[f["severity"]]
+    )
+    shown = _finding_table(grave) if grave else paragraph("No error and no warning.")
+    noted = details(f"Notes: {len(told)}", _finding_table(told)) if told else Markup("")
+    return shown + noted
+
+
+def _finding_table(findings: Sequence[Mapping[str, Any]]) -> Markup:
     rows: list[list[Cell]] = [
-        [chip(f["severity"]), f["what"], f["where"], f.get("remedy", "")]
-        for f in sorted(findings, key=lambda f: SEVERITY.get(f["severity"], 3))
+        [chip(f["severity"]), f["what"], f["where"], f.get("remedy", "")] for f in findings
     ]
     return table(["severity", "what", "where", "remedy"], rows)

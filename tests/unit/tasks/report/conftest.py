@@ -326,7 +326,10 @@ RECORDING: dict[str, Any] = {
     "logical_sha256": "cd" * 32,
     "bytes": 1_234_567,
     "nwb_version": "2.8.0",
-    "sidecars": [{"path": "camera.mp4", "sha256": "ef" * 32, "bytes": 99}],
+    "sidecars": [
+        {"path": "camera.mp4", "sha256": "ef" * 32, "bytes": 99},
+        {"path": "lost.mp4", "sha256": None, "bytes": None},
+    ],
     "session": {"lab": "Lab", "experimenter": ["A", "B"]},
     "findings": [
         {

@@ -55,6 +55,7 @@ def test_it_tells_the_way_back_to_the_raw_bytes(page: str) -> None:
     assert "ab" * 32 in page
     assert "animal.nwb" in page
     assert "/somewhere" not in page
+    assert page.count("was not there") == 1
 
 
 def test_seconds_and_reuse_of_this_run_do_not_matter(full_lake: Any, page: str) -> None:
