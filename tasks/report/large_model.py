@@ -4,46 +4,31 @@ import numpy as np
 import xarray as xr
 from markupsafe import Markup
 from numpy.typing import NDArray
-from plotly import graph_objects as go
-from plotly.subplots import make_subplots
 
 from schemas.settings.report import ReportSettings
 from tasks.report.alignment import take_in_turn
 from tasks.report.courses import Course, draw_courses, generated_courses
 from tasks.report.elements import (
     Block,
-    Cell,
     Chart,
     Section,
-    chip,
     details,
     facts,
-    keep_together,
     note,
     paragraph,
-    table,
 )
 from tasks.report.evidence import Evidence
 from tasks.report.figures import (
-    BOTTOM,
     FAINT,
-    MEAN,
     MODEL,
-    PERSISTENCE,
     RIDGE,
-    TOP,
-    bar_height,
-    distinct_labels,
-    lay_out,
     new_figure,
 )
+from tasks.report.model_scores import draw_horizons, draw_scores, score_table, summarise_tasks
 
 TITLE, SLUG = "Large neural model", "large-neural-model"
 QUESTION = "Does one model over all streams beat simple baselines, and on what?"
-RIVALS = {"ridge": RIDGE, "persistence": PERSISTENCE, "mean": MEAN}
-LEADS = {"win": "#2a9d5f", "tie": "#8b95a1", "loss": "#d1495b"}
-METRICS = {"r2": "R²", "bits_per_spike": "bits per spike"}
-MOST_DOTS, MOST_HORIZON_CHARTS, MOST_FORECAST, MOST_GENERATED = 60, 6, 3, 6
+MOST_FORECAST, MOST_GENERATED, MARKED_STEPS = 3, 6, 60
 
 
 def write_large_model(evidence: Evidence, settings: ReportSettings) -> Section:
@@ -83,180 +68,6 @@ def _facts(scores: xr.Dataset, training: xr.Dataset) -> Markup:
             ("training ended", str(training.attrs.get("stopped", ""))),
         ]
     )
-
-
-def score_table(scores: xr.Dataset) -> Markup:
-    """Return every score with its baselines, interval and verdict."""
-    rows: list[list[Cell]] = []
-    for at in range(scores.sizes["score"]):
-        row = scores.isel(score=at)
-        horizon = int(row["horizon"])
-        values = [format_score(float(row[name])) for name in ("model", *RIVALS)]
-        interval = f"{float(row['low']):+.3f} … {float(row['high']):+.3f}".replace("-", "−")
-        rows.append(
-            [
-                *(str(row[name].values).replace("_", " ") for name in ("task", "target", "metric")),
-                horizon if horizon >= 0 else None,
-                Markup("<strong>{}</strong>").format(values[0]),
-                *values[1:],
-                interval,
-                chip(str(row["verdict"].values)),
-            ]
-        )
-    columns = ["task", "target", "metric", "horizon", "model", *RIVALS, "model − best", "verdict"]
-    return table(columns, rows)
-
-
-def summarise_tasks(scores: xr.Dataset) -> Markup:
-    """Return how the model does on each task as a whole: medians and counted verdicts."""
-    rows: list[list[Cell]] = []
-    pairs = zip(scores["task"].values, scores["metric"].values, strict=True)
-    for task, metric in dict.fromkeys((str(t), str(m)) for t, m in pairs):
-        chosen = (scores["task"].values == task) & (scores["metric"].values == metric)
-        verdicts = [str(verdict) for verdict in scores["verdict"].values[chosen]]
-        medians = [_median(scores[name].values[chosen]) for name in ("model", *RIVALS)]
-        told = [keep_together(format_score(median)) for median in medians]
-        counts = [verdicts.count(verdict) for verdict in ("win", "tie", "loss")]
-        rows.append([task, metric.replace("_", " "), len(verdicts), *told, *counts])
-    columns = ["task", "metric", "scores", "model", *RIVALS, "win", "tie", "loss"]
-    return table(columns, rows, caption="Medians over targets and horizons")
-
-
-def format_score(value: float) -> str:
-    """Return a score to three decimals, which is all that the intervals allow."""
-    return f"{value:.3f}".replace("-", "−") if np.isfinite(value) else "–"
-
-
-def _median(values: NDArray[np.floating]) -> float:
-    finite = values[np.isfinite(values)]
-    return float(np.median(finite)) if finite.size else float("nan")
-
-
-def draw_scores(scores: xr.Dataset) -> list[Chart]:
-    """Draw the model's scores beside the baselines', a chart for each metric.
-
-    Of a task with horizons the nearest is shown; the others follow as curves.
-    """
-    nearest = np.ones(scores.sizes["score"], bool)
-    horizons = scores["horizon"].values
-    for task in dict.fromkeys(str(task) for task in scores["task"].values):
-        own = scores["task"].values == task
-        nearest[own] = horizons[own] == horizons[own].min()
-    charts = []
-    for at, metric in enumerate(dict.fromkeys(str(m) for m in scores["metric"].values)):
-        chosen = np.flatnonzero(nearest & (scores["metric"].values == metric))
-        rows = scores.isel(score=chosen[:MOST_DOTS])
-        caption = "Right: how much better the model is than the best baseline, with 95 % intervals."
-        if len(chosen) > MOST_DOTS:
-            caption += f" The first {MOST_DOTS} of {len(chosen)} scores."
-        title = f"Model and baselines: {METRICS.get(metric, metric)}"
-        charts.append(Chart(f"lnm-scores-{at}", draw_dots(rows, metric), title, caption))
-    return charts
-
-
-def draw_dots(rows: xr.Dataset, metric: str) -> go.Figure:
-    """Draw one line a target: scores on the left, the lead over the best baseline on the right."""
-    names = name_rows(rows)
-    figure = make_subplots(cols=2, shared_yaxes=True, column_widths=[0.62, 0.38])
-    lay_out(figure, bar_height(len(names), each=26, extra=TOP + BOTTOM), top=TOP)
-    for name, colour in RIVALS.items():
-        figure.add_scatter(
-            x=rows[name].values,
-            y=names,
-            mode="markers",
-            name=name,
-            marker={"symbol": "line-ns", "size": 17, "line": {"width": 2.6, "color": colour}},
-            hovertemplate="%{y}<br>%{x:.4g}",
-        )
-    figure.add_scatter(
-        x=rows["model"].values,
-        y=names,
-        mode="markers",
-        name="model",
-        marker={"size": 11, "color": MODEL},
-        hovertemplate="%{y}<br>%{x:.4g}",
-    )
-    _add_lead(figure, rows, names)
-    figure.update_layout(showlegend=True)
-    figure.update_xaxes(title_text=METRICS.get(metric, metric), col=1)
-    figure.update_xaxes(title_text="model − best baseline", col=2)
-    figure.update_yaxes(type="category", range=[len(names) - 0.4, -0.6])
-    return figure
-
-
-def _add_lead(figure: go.Figure, rows: xr.Dataset, names: list[str]) -> None:
-    """Add the interval of the model's lead, in the colour of its verdict, and the line of a tie."""
-    best = rows[list(RIVALS)].to_array().max("variable").values
-    lead = rows["model"].values - best
-    colours = [LEADS.get(str(verdict), FAINT) for verdict in rows["verdict"].values]
-    for at, name in enumerate(names):
-        low, high = float(rows["low"].values[at]), float(rows["high"].values[at])
-        figure.add_scatter(
-            x=[low, high],
-            y=[name, name],
-            mode="lines",
-            line={"color": colours[at], "width": 3},
-            showlegend=False,
-            hoverinfo="skip",
-            row=1,
-            col=2,
-        )
-    figure.add_scatter(
-        x=lead,
-        y=names,
-        mode="markers",
-        marker={"size": 9, "color": colours},
-        customdata=np.stack([rows["low"].values, rows["high"].values], axis=-1),
-        text=[str(verdict) for verdict in rows["verdict"].values],
-        hovertemplate="%{y}: %{text}<br>%{x:.4f} (%{customdata[0]:.4f} to %{customdata[1]:.4f})"
-        "<extra></extra>",
-        showlegend=False,
-        row=1,
-        col=2,
-    )
-    figure.add_vline(x=0, line={"width": 1, "dash": "dot", "color": FAINT}, row=1, col=2)
-
-
-def name_rows(rows: xr.Dataset) -> list[str]:
-    """Return the task and the target of each score, with the horizon where there is one."""
-    columns = (rows[name].values for name in ("task", "target", "horizon"))
-    return distinct_labels(
-        f"{task} {target}, {horizon} ahead" if horizon >= 0 else f"{task} {target}"
-        for task, target, horizon in zip(*columns, strict=True)
-    )
-
-
-def draw_horizons(scores: xr.Dataset) -> list[Block]:
-    """Draw how scores change with the horizon, for each target with at least two horizons."""
-    charts: list[Chart] = []
-    keys = zip(*(scores[name].values for name in ("task", "target", "metric")), strict=True)
-    for task, target, metric in dict.fromkeys(tuple(map(str, key)) for key in keys):
-        same = (
-            (scores["task"].values == task)
-            & (scores["target"].values == target)
-            & (scores["metric"].values == metric)
-            & (scores["horizon"].values >= 0)
-        )
-        rows = scores.isel(score=np.flatnonzero(same)).sortby("horizon")
-        if rows.sizes["score"] < 2 or len(charts) >= MOST_HORIZON_CHARTS:
-            continue
-        title = f"{task.capitalize()} of {target} by horizon".replace("_", " ")
-        charts.append(Chart(f"lnm-horizon-{len(charts)}", _over_horizon(rows, metric), title))
-    return [tuple(charts[at : at + 2]) for at in range(0, len(charts), 2)]
-
-
-def _over_horizon(rows: xr.Dataset, metric: str) -> go.Figure:
-    figure = new_figure(300, x="samples ahead", y=METRICS.get(metric, metric))
-    for name, colour in {**RIVALS, "model": MODEL}.items():
-        figure.add_scatter(
-            x=rows["horizon"].values,
-            y=rows[name].values,
-            mode="lines+markers",
-            name=name,
-            line={"color": colour, "width": 2.4 if name == "model" else 1.4},
-        )
-    figure.update_layout(showlegend=True)
-    return figure
 
 
 def pick_by_stream(names: NDArray[np.generic], most: int) -> list[int]:
@@ -322,7 +133,7 @@ def _training(training: xr.Dataset) -> Chart:
         figure.add_scatter(
             x=training["step"].values[known],
             y=training[name].values[known],
-            mode="lines" if known.sum() > MOST_DOTS else "lines+markers",
+            mode="lines" if known.sum() > MARKED_STEPS else "lines+markers",
             name=name.replace("_loss", ""),
             line={"width": 1.8, "color": colour},
         )
