@@ -16,6 +16,8 @@ from tasks.lnm.windows import TWO_SIDED, Cut, Material, Mixing, TaskWeights
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 LEAST_SPREAD = 0.03
 LEAST_GAIN = 0.02
+CAUTION = 0.5
+"""Standard errors that a gain on validation must exceed; 1 cost real gains, 0 invented some."""
 
 
 @dataclass(frozen=True)
@@ -23,11 +25,13 @@ class GatedCut:
     """Validation windows of one task, each asked value numbered by what shares its gate.
 
     group_BLV : target * horizons + horizon (targets as in Columns.targets), -1 if not asked
+    stretches : how many windows fit side by side into the validation part
     """
 
     mode: Mode
     cut: Cut
     group_BLV: Ints
+    stretches: float
 
 
 @dataclass
@@ -40,7 +44,12 @@ class Choice:
 
 
 def group_asked(
-    mode: Mode, cut: Cut, known_B: Ints, columns: Columns, horizons: tuple[int, ...]
+    mode: Mode,
+    cut: Cut,
+    known_B: Ints,
+    columns: Columns,
+    horizons: tuple[int, ...],
+    stretches: float,
 ) -> GatedCut:
     """Number the asked values by target and, for forecasts, by the horizon they are nearest to."""
     order = {target: i for i, target in enumerate(dict.fromkeys(columns.targets))}
@@ -50,38 +59,52 @@ def group_asked(
     nearest_BL = np.searchsorted(horizons, np.maximum(step_BL, 1))
     bucket_BL = np.minimum(nearest_BL, len(horizons) - 1) if mode == "forecast" else 0 * step_BL
     group_BLV = target_V * len(horizons) + bucket_BL[..., None]
-    return GatedCut(mode, cut, np.where(asked_BLV, group_BLV, -1))
+    return GatedCut(mode, cut, np.where(asked_BLV, group_BLV, -1), stretches)
 
 
 @torch.no_grad()
 def choose_shares(
     network: LargeNeuralModel, gated: GatedCut, heads: Heads, shares: tuple[float, ...] = SHARES
 ) -> Choice:
-    """Find for each group the share of the network's output that costs least."""
+    """Find for each group the share of the network's output that costs least.
+
+    A share counts only if it gains on ridge alone more than half a standard error and two per
+    cent: less is noise, and ridge the safer answer.
+    """
     network.eval()
     cut = gated.cut
     located = network(cut.inputs)
     base = cut.inputs.base_BLV
-    group = gated.group_BLV.ravel()
-    groups = np.unique(group[group >= 0])
+    groups = np.unique(gated.group_BLV[gated.group_BLV >= 0])
     costs, misses = [], []
     for share in shares:
         mixed = Prediction(base + share * (located.location_BLV - base), located.scale_BLV)
         error_BLV, _ = losses(mixed, cut.z_BLV, heads)
-        costs.append(_mean_by_group(error_BLV * cut.weight_BLV, group, groups))
+        costs.append(_mean_by_group(error_BLV * cut.weight_BLV, gated.group_BLV, groups))
         missed_BLV = ((cut.z_BLV - mixed.location_BLV) / mixed.scale_BLV) ** 2
-        misses.append(_mean_by_group(missed_BLV, group, groups))
-    cost_AG = np.array(costs)
-    # Less than this is noise on validation: then ridge alone is the safer answer.
-    cost_AG[np.array(shares) == 0.0] *= 1 - LEAST_GAIN
-    best_G = cost_AG.argmin(0)
+        misses.append(np.nanmean(_mean_by_group(missed_BLV, gated.group_BLV, groups), axis=1))
+    best_G = least_cost(np.array(costs), gated.stretches)
     every = np.arange(len(groups))
     numbers = [int(g) for g in groups]
+    loss_G = np.nanmean(np.array(costs)[best_G, every], axis=1)
     return Choice(
         dict(zip(numbers, np.array(shares)[best_G].tolist(), strict=True)),
         dict(zip(numbers, np.sqrt(np.array(misses)[best_G, every]).tolist(), strict=True)),
-        float(cost_AG[best_G, every].mean()) if numbers else 0.0,
+        float(loss_G.mean()) if numbers else 0.0,
     )
+
+
+def least_cost(cost_AGB: NDArray[np.float64], stretches: float) -> Ints:
+    """Return for each group the share whose gain on the first is greatest, 0 if none is sure.
+
+    stretches : windows that fit side by side into the validation part; those in `cost_AGB`
+        overlap, so that their number says nothing of how sure a gain is
+    """
+    gain_AGB = cost_AGB[0] - cost_AGB
+    error_AG = np.nanstd(gain_AGB, axis=2) / np.sqrt(max(stretches - 1, 0.5))
+    sure_AG = np.nanmean(gain_AGB, axis=2)
+    needed_AG = np.maximum(CAUTION * error_AG, LEAST_GAIN * np.nanmean(cost_AGB[0], axis=1))
+    return np.where(sure_AG > needed_AG, sure_AG, 0.0).argmax(0)
 
 
 def apply_choices(
@@ -133,9 +156,14 @@ def _spread(left_over_TV: Floats, counts_V: Bools) -> Floats:
     return np.where(counts_V, 1.0, spread_V).astype(np.float32)
 
 
-def _mean_by_group(error_BLV: torch.Tensor, group: Ints, groups: Ints) -> NDArray[np.float64]:
-    asked = group >= 0
-    error = error_BLV.numpy().ravel()[asked]
-    total = np.bincount(group[asked], error, minlength=int(groups.max(initial=0)) + 1)
-    count = np.bincount(group[asked], minlength=int(groups.max(initial=0)) + 1)
-    return np.asarray(total[groups] / count[groups])
+def _mean_by_group(error_BLV: torch.Tensor, group_BLV: Ints, groups: Ints) -> NDArray[np.float64]:
+    """Return (group, window) mean errors; NaN where a window has none of a group."""
+    batch = len(group_BLV)
+    asked_BLV = group_BLV >= 0
+    window_BLV = np.broadcast_to(np.arange(batch)[:, None, None], group_BLV.shape)
+    cell = np.searchsorted(groups, group_BLV[asked_BLV]) * batch + window_BLV[asked_BLV]
+    cells = len(groups) * batch
+    total = np.bincount(cell, error_BLV.numpy()[asked_BLV], minlength=cells)
+    count = np.bincount(cell, minlength=cells).astype(float)
+    count[count == 0] = np.nan
+    return np.asarray((total / count).reshape(len(groups), batch))

@@ -22,13 +22,7 @@ from tasks.lnm.gating import (
 )
 from tasks.lnm.linear import Runs
 from tasks.lnm.masks import Mode, draw_masks, draw_modes, possible_modes, thin_columns
-from tasks.lnm.model import (
-    Heads,
-    LargeNeuralModel,
-    ModelConfig,
-    losses,
-    visibility_groups,
-)
+from tasks.lnm.model import Heads, LargeNeuralModel, ModelConfig, losses, visibility_groups
 from tasks.lnm.recording import (
     Floats,
     Ints,
@@ -256,7 +250,8 @@ def validation_cuts(session: Session, settings: LnmSettings) -> list[GatedCut]:
     """Cut the same validation windows for each task that the session can be asked."""
     rng = np.random.default_rng(settings.seed + 1)
     columns, skip = session.recording.columns, session.material.skip
-    windows = cut_windows(session.runs(1), session.window, max(1, session.window // 4))
+    windows = cut_windows(session.runs(1), session.window, 1)
+    stretches = max(1.0, (session.part_T == 1).sum() / session.window)
     keep = np.linspace(0, len(windows) - 1, min(len(windows), VALIDATION_WINDOWS)).astype(int)
     start_B, length_B = windows[np.unique(keep)].T
     gated = []
@@ -273,7 +268,7 @@ def validation_cuts(session: Session, settings: LnmSettings) -> list[GatedCut]:
             Mixing(session.spread, session.spread),
             linear_skip=settings.linear_skip,
         )
-        gated.append(group_asked(mode, cut, masks.known_B, columns, skip.horizons))
+        gated.append(group_asked(mode, cut, masks.known_B, columns, skip.horizons, stretches))
     return gated
 
 
