@@ -33,6 +33,8 @@ SKILL = DatasetContract(
         "delta_skill": Variable(_PAIR, "f"),
         "kendall": Variable(_PAIR, "f"),
         "correlation": Variable(_PAIR, "f"),
+        "p_value": Variable(_PAIR, "f", optional=True),
+        "q_value": Variable(_PAIR, "f", optional=True),
     },
     {**_NAMES, "library_size": Variable(("library_size",), "iu")},
 )
@@ -44,6 +46,8 @@ EDGES = DatasetContract(
         "skill": Variable(("edge",), "f"),
         "delta_skill": Variable(("edge",), "f"),
         "kendall": Variable(("edge",), "f"),
+        "p_value": Variable(("edge",), "f", optional=True),
+        "q_value": Variable(("edge",), "f", optional=True),
     },
 )
 TRUTH_SCORE = DatasetContract(

@@ -35,7 +35,12 @@ class CausalSettings(StageSettings):
         ge=20,
         description="Nodes with fewer embedding vectors are left out, by name and with the reason.",
     )
-    tau: int = Field(default=1, ge=1, description="Samples between two embedding coordinates.")
+    tau_s: float = Field(
+        default=0.3,
+        ge=0,
+        description="Seconds between two embedding coordinates, rounded to samples and at least "
+        "one: about as long as a signal needs to become different. 0 takes every sample.",
+    )
     tp: int = Field(
         default=0,
         description="Samples between an effect's present and the cause that is recovered; "
@@ -70,6 +75,25 @@ class CausalSettings(StageSettings):
         default=10, ge=1, description="Random libraries of each size; their mean is kept."
     )
     seed: int = Field(default=20120920, ge=0, description="Seed of the random libraries.")
+    surrogates: int = Field(
+        default=99,
+        ge=0,
+        description="Surrogates of each cause that its skill is compared with; 0 tests nothing, "
+        "and edges then rest on skill and convergence alone.",
+    )
+    surrogate: Literal["shift", "phase"] = Field(
+        default="shift",
+        description="'shift' turns a cause round in time; 'phase' gives its Fourier components "
+        "random phases (Ebisuzaki).",
+    )
+    max_false_discovery: float = Field(
+        default=0.05, gt=0, le=1, description="Share of false edges that is accepted (q-value)."
+    )
+    fdr_method: Literal["bh", "by"] = Field(
+        default="bh",
+        description="Control of false discoveries over all pairs: Benjamini-Hochberg, or "
+        "Benjamini-Yekutieli for any dependence between tests.",
+    )
     min_skill: float = Field(
         default=0.1, ge=-1, le=1, description="An edge's least skill with the full library."
     )

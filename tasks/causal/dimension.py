@@ -32,7 +32,7 @@ def embedding_dimensions(nodes: xr.Dataset, settings: CausalSettings) -> xr.Data
     fixed = settings.dimension
     tried = [fixed] if fixed else list(range(1, settings.max_dimension + 1))
     series_NT = np.ascontiguousarray(nodes["value"].to_numpy().T)
-    rule = CrossMapRule(settings.tau, 1, theiler_samples(nodes, settings))
+    rule = CrossMapRule(tau_samples(nodes, settings), 1, theiler_samples(nodes, settings))
     highest_N = np.full(len(series_NT), tried[-1])
     problem = CrossMapProblem(
         series_NT, series_NT[:0], nodes["segment"].to_numpy(), highest_N, rule
@@ -62,6 +62,11 @@ def best_dimension(skill_NE: NDArray[np.floating]) -> NDArray[np.intp]:
     """
     defined_NE = np.where(np.isfinite(skill_NE), skill_NE, -np.inf)
     return (defined_NE >= defined_NE.max(axis=1, keepdims=True) - _EQUAL).argmax(axis=1)
+
+
+def tau_samples(nodes: xr.Dataset, settings: CausalSettings) -> int:
+    """Return the step between embedding coordinates in samples, at least one."""
+    return max(1, round(settings.tau_s * float(nodes.attrs["rate_hz"])))
 
 
 def theiler_samples(nodes: xr.Dataset, settings: CausalSettings) -> int:

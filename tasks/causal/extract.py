@@ -7,6 +7,7 @@ from schemas.settings.causal import CausalSettings
 from tasks.causal.dimension import embedding_dimensions
 from tasks.causal.graph import causal_tree, correlate_nodes
 from tasks.causal.nodes import gather_nodes
+from tasks.causal.significance import cross_map_significance
 from tasks.causal.skill import cross_map_convergence
 
 
@@ -37,8 +38,12 @@ def extract_graph(
     nodes = gather_nodes(aligned, settings)
     usable = nodes.isel(node=np.flatnonzero(~nodes["excluded"].to_numpy()))
     dimensions = embedding_dimensions(usable, settings)
-    skill = cross_map_convergence(usable, dimensions["embedding_dimension"].to_numpy(), settings)
+    dimension_N = dimensions["embedding_dimension"].to_numpy()
+    skill = cross_map_convergence(usable, dimension_N, settings)
     skill["correlation"] = correlate_nodes(usable)
+    if settings.surrogates:
+        tested = cross_map_significance(usable, dimension_N, skill["skill"], settings)
+        skill = skill.merge(tested)
     return causal_tree(nodes, dimensions, skill, settings, aligned.attrs, truth)
 
 

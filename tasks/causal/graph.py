@@ -10,7 +10,7 @@ from schemas.contracts.causal import CAUSAL
 from schemas.settings.causal import CausalSettings
 from tasks.causal.scoring import common_nodes, score_edges
 
-EDGE_VARIABLES = ("skill", "delta_skill", "kendall")
+EDGE_VARIABLES = ("skill", "delta_skill", "kendall", "p_value", "q_value")
 
 
 def correlate_nodes(nodes: xr.Dataset) -> xr.DataArray:
@@ -33,7 +33,7 @@ def correlate_nodes(nodes: xr.Dataset) -> xr.DataArray:
 
 
 def select_edges(skill: xr.Dataset, settings: CausalSettings) -> xr.Dataset:
-    """Keep the pairs whose skill is high, rises with the library, and rises steadily.
+    """Keep the pairs whose skill is high, converges, and is more than surrogates reach.
 
     Returns
     -------
@@ -43,8 +43,10 @@ def select_edges(skill: xr.Dataset, settings: CausalSettings) -> xr.Dataset:
         (skill["skill"] >= settings.min_skill)
         & (skill["delta_skill"] >= settings.min_delta_skill)
         & (skill["kendall"] >= settings.min_kendall)
-    ).to_numpy()
-    effect, cause = np.nonzero(kept)
+    )
+    if "q_value" in skill:
+        kept &= skill["q_value"] <= settings.max_false_discovery
+    effect, cause = np.nonzero(kept.to_numpy())
     strength = skill["skill"].to_numpy()[effect, cause]
     order = np.argsort(-strength, kind="stable")
     effect, cause = effect[order], cause[order]
@@ -52,6 +54,7 @@ def select_edges(skill: xr.Dataset, settings: CausalSettings) -> xr.Dataset:
     measured = {
         name: ("edge", skill[name].to_numpy()[effect, cause].astype(np.float32))
         for name in EDGE_VARIABLES
+        if name in skill
     }
     return xr.Dataset(
         {"cause": ("edge", names[cause]), "effect": ("edge", names[effect]), **measured}

@@ -41,7 +41,8 @@ def gather_nodes(aligned: xr.DataTree, settings: CausalSettings) -> xr.Dataset:
     )
     values_TN[:, spikes_N] = smooth_TN
     values_TN[segment_T < 0] = np.nan
-    reasons = why_excluded(values_TN, segment_T, settings)
+    tau = max(1, round(settings.tau_s * rate_hz))
+    reasons = why_excluded(values_TN, segment_T, tau, settings)
     nodes = columns.assign(
         value=(("time", "node"), standardise(values_TN)),
         excluded=("node", np.array([bool(reason) for reason in reasons])),
@@ -86,10 +87,13 @@ def smooth_within_segments(
 
 
 def why_excluded(
-    values_TN: NDArray[np.float64], segment_T: NDArray[np.integer], settings: CausalSettings
+    values_TN: NDArray[np.float64],
+    segment_T: NDArray[np.integer],
+    tau: int,
+    settings: CausalSettings,
 ) -> list[str]:
     """Return for each column why it cannot be a node; empty where it can."""
-    vectors_N = count_vectors(values_TN, segment_T, settings)
+    vectors_N = count_vectors(values_TN, segment_T, tau, settings)
     return [
         _reason(values_TN[:, n], int(vectors_N[n]), settings) for n in range(values_TN.shape[1])
     ]
@@ -111,10 +115,13 @@ def _reason(values_T: NDArray[np.float64], vectors: int, settings: CausalSetting
 
 
 def count_vectors(
-    values_TN: NDArray[np.float64], segment_T: NDArray[np.integer], settings: CausalSettings
+    values_TN: NDArray[np.float64],
+    segment_T: NDArray[np.integer],
+    tau: int,
+    settings: CausalSettings,
 ) -> NDArray[np.int64]:
     """Return how many embedding vectors of the highest dimension each column holds."""
-    rule = CrossMapRule(settings.tau, settings.tp)
+    rule = CrossMapRule(tau, settings.tp)
     longest = settings.dimension or settings.max_dimension
     axis = pad_axis(segment_T, rule, longest, 1)
     finite_NP = np.isfinite(axis.spread(values_TN.T))

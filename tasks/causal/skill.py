@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from schemas.errors import RecordingTooShortError
 from schemas.settings.causal import CausalSettings
 from tasks.causal.convergence import kendall_trend, mean_of_draws
-from tasks.causal.dimension import theiler_samples
+from tasks.causal.dimension import tau_samples, theiler_samples
 from tasks.causal.engine import Engine, open_engine
 from tasks.causal.problem import NO_DRAWS, CrossMapProblem, LibraryDraws
 from tasks.causal.rule import CrossMapRule, neighbour_count
@@ -30,7 +30,7 @@ def cross_map_problem(
 ) -> CrossMapProblem:
     """Return the problem of mapping every node with every node."""
     series_NT = np.ascontiguousarray(nodes["value"].to_numpy().T)
-    rule = CrossMapRule(settings.tau, settings.tp, theiler_samples(nodes, settings))
+    rule = CrossMapRule(tau_samples(nodes, settings), settings.tp, theiler_samples(nodes, settings))
     by_target = dimension_N if settings.dimension_by == "target" else None
     return CrossMapProblem(
         series_NT, series_NT, nodes["segment"].to_numpy(), dimension_N, rule, by_target

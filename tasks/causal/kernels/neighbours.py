@@ -24,6 +24,7 @@ from tasks.causal.kernels.vectors import (
     compiled,
     fill,
     float_of_bits,
+    inner,
     load,
     lowest_bit,
     mask_at_most,
@@ -56,14 +57,14 @@ class Library(NamedTuple):
     tau: int
 
 
-@compiled
+@inner
 def _key(squared, here, there):  # type: ignore[no-untyped-def]
     """Return the key of a neighbour at unpadded position `there`, seen from `here`."""
     side = np.uint64(there > here)
     return (bits_of_float(squared) << np.uint64(32)) | (np.uint64(abs(there - here)) << 1) | side
 
 
-@compiled
+@inner
 def _write(keys_K, filled, position, row_of_position_T, row_K, distance_K):  # type: ignore[no-untyped-def]
     """Translate keys into padded rows and squared distances; -1 where there are no more."""
     for k in range(len(row_K)):
@@ -76,7 +77,7 @@ def _write(keys_K, filled, position, row_of_position_T, row_K, distance_K):  # t
         distance_K[k] = float_of_bits(keys_K[k] >> np.uint64(32))
 
 
-@compiled
+@inner
 def _insert(key, keys_K, filled):  # type: ignore[no-untyped-def]
     """Put a key in its place in a sorted list; return how many it holds then."""
     j = filled
@@ -91,7 +92,7 @@ def _insert(key, keys_K, filled):  # type: ignore[no-untyped-def]
     return min(filled + 1, len(keys_K))
 
 
-@compiled
+@inner
 def _measure(first, end, stride, query_E, from_e, to_e, series_T, tau, squared_T, least_J):  # type: ignore[no-untyped-def]
     """Add terms from_e..to_e-1 to the squared distances of 64 rows at a time; keep lane minima."""
     least = load(least_J, 0)
@@ -105,7 +106,7 @@ def _measure(first, end, stride, query_E, from_e, to_e, series_T, tau, squared_T
     store(least_J, 0, least)
 
 
-@compiled
+@inner
 def _collect(first, end, stride, bound, here, squared_T, position_T, keys_K, filled):  # type: ignore[no-untyped-def]
     """Insert every row within `bound`; return how many keys the list holds then."""
     limit = bound
@@ -120,7 +121,7 @@ def _collect(first, end, stride, bound, here, squared_T, position_T, keys_K, fil
     return filled
 
 
-@compiled
+@inner
 def _bound(least_J, rank, sorted_J):  # type: ignore[no-untyped-def]
     """Return the lane minimum of the given rank (from 1): so many rows at least lie within it."""
     filled = 0
@@ -130,7 +131,7 @@ def _bound(least_J, rank, sorted_J):  # type: ignore[no-untyped-def]
     return float_of_bits(sorted_J[rank - 1])
 
 
-@compiled
+@inner
 def _rank(count):  # type: ignore[no-untyped-def]
     """Return which lane minimum to take as the bound for so many neighbours.
 
@@ -142,7 +143,7 @@ def _rank(count):  # type: ignore[no-untyped-def]
     return min(LANES, int(LANES * (1 - np.exp(-1.3 * count / LANES))) + 1)
 
 
-@compiled
+@inner
 def _exists(row, series_T, penalty_T, tau, dimension):  # type: ignore[no-untyped-def]
     total = penalty_T[row]
     for e in range(dimension):
@@ -206,7 +207,7 @@ def nearest_rows(library, dimension_S, count_S, row_R, row_SRK, distance_SRK):  
             _write(keys, filled, here, row_of_position_T, row_SRK[s, t], distance_SRK[s, t])
 
 
-@compiled
+@inner
 def _measure_members(library, row, dimension, bits_T, draw_bit, keys_K):  # type: ignore[no-untyped-def]
     """Fill `keys_K` from all members of one draw; return how many there are."""
     series_T, penalty_T, left_T, right_T, position_T, _, tau = library

@@ -46,6 +46,12 @@ def compiled[F: Callable[..., object]](function: F) -> F:
     return fast
 
 
+def inner[F: Callable[..., object]](function: F) -> F:
+    """Compile a function that only compiled functions call: part of them, and of their cache."""
+    fast: F = njit(nogil=True)(function)
+    return fast
+
+
 def _address(context, builder, array_type, array, index):  # type: ignore[no-untyped-def]
     data = context.make_array(array_type)(context, builder, array).data
     return builder.bitcast(builder.gep(data, [index]), _VECTOR.as_pointer())

@@ -8,7 +8,7 @@ from schemas.settings.causal import CausalSettings
 from schemas.settings.split import SplitSettings
 from tasks.causal.nodes import gather_nodes, smooth_within_segments, standardise
 
-ALL = CausalSettings(use="all", min_samples=50)
+ALL = CausalSettings(use="all", min_samples=50, tau_s=0)
 
 
 def test_standardise_survives_an_offset_and_gaps():

@@ -17,7 +17,7 @@ from schemas.settings.workspace import WorkspaceSettings
 from tasks.causal.task import extract_causal_graph
 from tasks.common.workspace import Request, Workspace
 
-SETTINGS = CausalSettings(use="all", theiler_s=0, max_dimension=3, library_samples=3)
+SETTINGS = CausalSettings(use="all", tau_s=0, theiler_s=0, max_dimension=3, library_samples=3)
 Store = Callable[[xr.DataTree, str], ArtifactRef]
 
 

@@ -1,0 +1,175 @@
+"""Is a skill more than two unrelated series of this kind would show? And among so many pairs?"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+from scipy import stats
+
+from schemas.settings.causal import CausalSettings
+from tasks.causal.dimension import tau_samples, theiler_samples
+from tasks.causal.engine import open_engine
+from tasks.causal.problem import CrossMapProblem
+from tasks.causal.rule import CrossMapRule
+from tasks.causal.surrogates import make_surrogates
+from tasks.common.progress import track
+
+_PANEL_BYTES = 2**27
+_LEAST_SURROGATES = 4
+
+
+def cross_map_significance(
+    nodes: xr.Dataset,
+    dimension_N: NDArray[np.integer],
+    skill: xr.DataArray,
+    settings: CausalSettings,
+) -> xr.Dataset:
+    """Compare every skill with those of surrogates of its cause.
+
+    The null hypothesis is that effect and cause have nothing to do with each other. Surrogates
+    stand in for the cause, so an effect's neighbours are the same for all.
+
+    Returns
+    -------
+    Dataset (effect, cause) with `p_value` and `q_value`, the lowest false discovery rate at which
+    the pair would still be accepted; NaN where the skill is undefined.
+    """
+    score_NM = np.full(skill.shape, np.nan)
+    pool = ScorePool()
+    for causes, null_NMS in _null_skills(nodes, dimension_N, settings):
+        score_NM[:, causes] = standard_score(skill.to_numpy()[:, causes], null_NMS)
+        # A series and its own surrogates are no unrelated pair.
+        null_NMS[causes, range(len(causes))] = np.nan
+        pool.add(left_out_scores(null_NMS))
+    p_NM = pool.p_values(score_NM)
+    dims = ("effect", "cause")
+    q_NM = false_discovery_rate(p_NM, settings.fdr_method)
+    return xr.Dataset({"p_value": (dims, p_NM), "q_value": (dims, q_NM)}, dict(skill.coords))
+
+
+def standard_score(
+    skill_NM: NDArray[np.floating], null_NMS: NDArray[np.floating]
+) -> NDArray[np.float64]:
+    """Return how many spreads of its surrogates' skills a skill lies above their mean.
+
+    All in Fisher's z, with the spread of a prediction, sqrt(1 + 1/S) wider. NaN where the skill
+    is undefined, or fewer than four of the S surrogates' skills are defined.
+
+    skill_NM : (effect, cause); null_NMS : (effect, cause, surrogate)
+    """
+    z_NMS = _fisher_z(null_NMS)
+    count, mean, square = _moments(z_NMS)
+    return _score(_fisher_z(skill_NM), count, mean, square)
+
+
+def left_out_scores(null_NMS: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return each surrogate's standard score against the other surrogates of its pair."""
+    z_NMS = _fisher_z(null_NMS)
+    count, mean, square = _moments(z_NMS)
+    count, mean, square = count[..., None], mean[..., None], square[..., None]
+    others = np.maximum(count - 1, 1)
+    mean_without = (count * mean - z_NMS) / others
+    square_without = square - (z_NMS - mean) ** 2 * count / others
+    return _score(z_NMS, count - 1, mean_without, square_without)
+
+
+class ScorePool:
+    """Standard scores under the null, of all pairs together.
+
+    Counting one pair's S surrogates resolves no p-value below 1/(S+1), far above what tests of
+    all pairs need, and a normal tail is too thin where autocorrelation is strong. Once each pair
+    has its own mean and spread the shape is much the same, so all pairs' scores are counted
+    together, in narrow bins.
+    """
+
+    _EDGES = np.linspace(-20, 60, 16_001)
+
+    def __init__(self) -> None:
+        self._counts = np.zeros(len(self._EDGES) + 1, np.int64)
+
+    def add(self, score: NDArray[np.float64]) -> None:
+        """Count scores of surrogates; NaN does not count."""
+        bins = np.searchsorted(self._EDGES, score[np.isfinite(score)], side="right")
+        self._counts += np.bincount(bins, minlength=len(self._counts))
+
+    def p_values(self, score: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the share of the null that is at least as high, never 0; NaN stays NaN."""
+        at_least = np.cumsum(self._counts[::-1])[::-1]
+        bins = np.searchsorted(self._EDGES, np.nan_to_num(score), side="right")
+        p = (1 + at_least[bins]) / (1 + at_least[0])
+        return np.where(np.isfinite(score), p, np.nan)
+
+
+def _fisher_z(skill: NDArray[np.floating]) -> NDArray[np.float64]:
+    return np.arctanh(np.clip(skill.astype(np.float64), -0.999999, 0.999999))
+
+
+def _moments(
+    z_NMS: NDArray[np.float64],
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
+    """Return count, mean and sum of squared deviations of the defined values."""
+    defined = np.isfinite(z_NMS)
+    count = defined.sum(-1)
+    mean = np.where(defined, z_NMS, 0).sum(-1) / np.maximum(count, 1)
+    return count, mean, np.where(defined, (z_NMS - mean[..., None]) ** 2, 0).sum(-1)
+
+
+def _score(
+    z: NDArray[np.float64],
+    count: NDArray[np.int64],
+    mean: NDArray[np.float64],
+    square: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    enough = (count >= _LEAST_SURROGATES - 1) & np.isfinite(z)
+    safe = np.where(enough, count, 2)
+    spread = np.sqrt(np.maximum(square / (safe - 1), 1e-12) * (1 + 1 / safe))
+    return np.where(enough, (z - mean) / spread, np.nan)
+
+
+def false_discovery_rate(p_NM: NDArray[np.float64], method: str = "bh") -> NDArray[np.float64]:
+    """Return q-values by Benjamini and Hochberg ('bh') or, for any dependence, Yekutieli ('by').
+
+    Undefined p-values (NaN) are no tests and stay NaN.
+
+    References
+    ----------
+    Benjamini & Hochberg 1995, doi:10.1111/j.2517-6161.1995.tb02031.x;
+    Benjamini & Yekutieli 2001, doi:10.1214/aos/1013699998
+    """
+    q_NM = np.full(p_NM.shape, np.nan)
+    tested = np.isfinite(p_NM)
+    if tested.any():
+        q_NM[tested] = stats.false_discovery_control(p_NM[tested], method=method)
+    return q_NM
+
+
+def _null_skills(
+    nodes: xr.Dataset, dimension_N: NDArray[np.integer], settings: CausalSettings
+) -> Iterator[tuple[range, NDArray[np.floating]]]:
+    """Yield a few causes and the skills (effect, cause, surrogate) of their surrogates."""
+    series_NT = np.ascontiguousarray(nodes["value"].to_numpy().T)
+    theiler = theiler_samples(nodes, settings)
+    rule = CrossMapRule(tau_samples(nodes, settings), settings.tp, theiler)
+    count, made = len(series_NT), settings.surrogates
+    # Not longer: under the null a long shift is no better than a short one, and leaving short
+    # ones out would favour the unshifted cause wherever signals are slow.
+    margin = max(theiler, 1)
+    causes_at_once = max(1, _PANEL_BYTES // (4 * made * series_NT.shape[1]))
+    starts = range(0, count, causes_at_once)
+    for start in track(starts, "surrogates", len(starts)):
+        causes = range(start, min(start + causes_at_once, count))
+        panel = [
+            make_surrogates(
+                series_NT[n], settings.surrogate, made, margin,
+                np.random.default_rng(np.random.SeedSequence(settings.seed, spawn_key=(1, n))),
+            )
+            for n in causes
+        ]  # fmt: skip
+        by_target = dimension_N[causes].repeat(made) if settings.dimension_by == "target" else None
+        problem = CrossMapProblem(
+            series_NT, np.concatenate(panel), nodes["segment"].to_numpy(), dimension_N, rule,
+            by_target,
+        )  # fmt: skip
+        skill_NM = open_engine(problem, settings.backend, settings.threads).skills(range(count))[0]
+        yield causes, skill_NM.reshape(count, len(causes), made)

@@ -1,0 +1,118 @@
+"""Surrogates keep what they promise; p-values of unrelated series are uniform."""
+
+import numpy as np
+import pytest
+import xarray as xr
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from schemas.settings.causal import CausalSettings
+from tasks.causal.nodes import standardise
+from tasks.causal.significance import (
+    ScorePool,
+    cross_map_significance,
+    false_discovery_rate,
+    left_out_scores,
+    standard_score,
+)
+from tasks.causal.skill import cross_map_skill
+from tasks.causal.surrogates import make_surrogates, randomize_phases, shift_round
+
+
+@given(st.integers(8, 61), st.integers(0, 2**32 - 1))
+@settings(max_examples=30, deadline=None)
+def test_phases_change_and_amplitudes_do_not(length, seed):
+    rng = np.random.default_rng(seed)
+    series = rng.standard_normal(length) + 3
+    made = randomize_phases(series, 4, 0, rng)
+    assert made.shape == (4, length)
+    expected = np.abs(np.fft.rfft(series))
+    np.testing.assert_allclose(
+        np.abs(np.fft.rfft(made, axis=1)), expected[None].repeat(4, 0), atol=1e-9
+    )
+
+
+def test_shifts_keep_values_order_and_margin():
+    rng = np.random.default_rng(0)
+    series = np.arange(50.0)
+    made = shift_round(series, 30, 5, rng)
+    assert (np.sort(made, axis=1) == series).all()
+    assert ((np.diff(made, axis=1) == 1).sum(1) == 48).all()
+    assert len(np.unique(made[:, 0])) == 30
+    assert made[:, 0].min() >= 5
+    assert made[:, 0].max() < 45
+
+
+def test_gaps_stay_where_they_are():
+    series = np.random.default_rng(1).standard_normal(60)
+    series[[3, 4, 30]] = np.nan
+    for kind in ("shift", "phase"):
+        made = make_surrogates(series, kind, 5, 2, np.random.default_rng(2))
+        np.testing.assert_array_equal(np.isnan(made), np.isnan(series)[None].repeat(5, 0))
+
+
+def test_left_out_scores_are_standard_scores_without_the_surrogate():
+    null = np.tanh(np.random.default_rng(3).normal(0.1, 0.2, (2, 3, 9)))
+    null[0, 1, 4] = np.nan
+    scores = left_out_scores(null)
+    for s in range(9):
+        others = np.delete(null, s, axis=2)
+        np.testing.assert_allclose(scores[..., s], standard_score(null[..., s], others), atol=1e-9)
+
+
+def test_pool_counts_the_share_at_least_as_high():
+    pool = ScorePool()
+    pool.add(np.array([[0.0, 1.0], [2.0, np.nan]]))
+    p = pool.p_values(np.array([-5.0, 0.5, 5.0, np.nan]))
+    np.testing.assert_allclose(p[:3], [1.0, 0.75, 0.25])
+    assert np.isnan(p[3])
+
+
+def test_untested_pairs_do_not_count_among_the_tests():
+    p = np.array([[np.nan, 0.01], [0.04, np.nan]])
+    np.testing.assert_allclose(false_discovery_rate(p), [[np.nan, 0.02], [0.04, np.nan]])
+    assert np.nanmin(false_discovery_rate(p, "by")) == pytest.approx(0.03)
+
+
+def autoregressive(phi: float, nodes: int, length: int, seed: int) -> NDArray[np.float64]:
+    rng = np.random.default_rng(seed)
+    noise = rng.standard_normal((length + 300, nodes))
+    series = np.zeros_like(noise)
+    for t in range(1, len(series)):
+        series[t] = phi * series[t - 1] + noise[t]
+    return series[300:]
+
+
+def p_values_of(series_TN: NDArray[np.float64], chosen: CausalSettings) -> xr.Dataset:
+    names = [f"n{i}" for i in range(series_TN.shape[1])]
+    nodes = xr.Dataset(
+        {
+            "value": (("time", "node"), standardise(series_TN)),
+            "segment": ("time", np.zeros(len(series_TN), int)),
+        },
+        {"node": names},
+        {"rate_hz": 10.0},
+    )
+    dimension_N = np.full(len(names), 3)
+    skill = cross_map_skill(nodes, dimension_N, chosen)
+    return cross_map_significance(nodes, dimension_N, skill, chosen)
+
+
+@pytest.mark.parametrize(("phi", "surrogate"), [(0.5, "shift"), (0.9, "shift"), (0.98, "phase")])
+def test_unrelated_series_are_called_related_at_the_nominal_rate(phi, surrogate):
+    # 101 series make 10,100 pairs.
+    tested = p_values_of(
+        autoregressive(phi, 101, 500, 1), CausalSettings(surrogate=surrogate, tau_s=0)
+    )
+    p = tested["p_value"].to_numpy()[~np.eye(101, dtype=bool)]
+    assert 0.035 <= (p < 0.05).mean() <= 0.065
+    assert (tested["q_value"] < 0.05).sum() <= 3
+
+
+def test_coupled_maps_stand_out(logistic_network):
+    tested = p_values_of(logistic_network[:400], CausalSettings(tau_s=0, theiler_s=0))
+    q = tested["q_value"].to_numpy()
+    for cause, effect in ((0, 1), (1, 2), (3, 4), (3, 5)):
+        assert q[effect, cause] < 0.05
+    assert np.isnan(np.diag(q)).all()
