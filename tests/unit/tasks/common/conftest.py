@@ -1,9 +1,13 @@
 """Catalogues for the tests of the foundation: each test runs on SQLite and on PostgreSQL."""
 
+import contextlib
 import os
+import pwd
 import shutil
+import signal
 import socket
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,29 +40,42 @@ def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     # Not below pytest's folder, which only its owner may enter.
     folder = Path(f"/tmp/tectum-postgres-{uuid4().hex[:8]}")
     folder.mkdir(mode=0o755)
-    as_user = _as_postgres(folder)
-    bin_ = PROGRAMS[-1].parent
-    data = folder / "data"
-    port = _free_port()
-    initdb = [str(bin_ / "initdb"), "-D", str(data), "-A", "trust", "-U", "tectum", "--no-sync"]
-    settings = f"-p {port} -k {folder} -h 127.0.0.1 -F"
-    start = [str(bin_ / "pg_ctl"), "-D", str(data), "-w", "-o", settings, "-l", f"{folder}/log"]
-    stop = [str(bin_ / "pg_ctl"), "-D", str(data), "-m", "immediate", "stop"]
+    port, data, programs = _free_port(), str(folder / "data"), PROGRAMS[-1].parent
+    url = f"postgresql://tectum@127.0.0.1:{port}/postgres"
+    initdb = [str(programs / "initdb"), "-D", data, "-A", "trust", "-U", "tectum", "--no-sync"]
+    # -F: no fsync; these servers are not pulled from the wall.
+    serve = [str(programs / "postgres"), "-D", data, "-p", str(port), "-k", str(folder), "-F"]
     try:
-        subprocess.run([*as_user, *initdb], check=True, capture_output=True, cwd=folder)
-        subprocess.run([*as_user, *start, "start"], check=True, capture_output=True, cwd=folder)
-        yield f"postgresql://tectum@127.0.0.1:{port}/postgres"
-        subprocess.run([*as_user, *stop], check=True, capture_output=True, cwd=folder)
+        subprocess.run([*_as_postgres(folder), *initdb], check=True, capture_output=True)
+        with (folder / "log").open("wb") as log:
+            server = subprocess.Popen([*_as_postgres(folder), *serve], stdout=log, stderr=log)
+        with server:
+            _wait_for(url)
+            yield url
+            server.send_signal(signal.SIGQUIT)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def _as_postgres(folder: Path) -> list[str]:
-    """Return the start of a command that runs as another user: root may not run a server."""
+    """Return the start of a command that ends with this process, as a user who is not root."""
+    ends_with_us = ["setpriv", "--pdeathsig", "QUIT"]
     if os.geteuid() != 0:
-        return []
+        return [*ends_with_us, "--"]
+    # The server refuses to run as root.
     shutil.chown(folder, "postgres", "postgres")
-    return ["runuser", "-u", "postgres", "--"]
+    user = pwd.getpwnam("postgres")
+    who = ["--reuid", str(user.pw_uid), "--regid", str(user.pw_gid), "--clear-groups"]
+    return [*ends_with_us, *who, "--"]
+
+
+def _wait_for(url: str) -> None:
+    """Wait until a server answers; fails after half a minute."""
+    for _ in range(300):
+        with contextlib.suppress(psycopg.OperationalError), psycopg.connect(url):
+            return
+        time.sleep(0.1)
+    pytest.fail(f"no PostgreSQL server answers at {url}")
 
 
 def _free_port() -> int:
