@@ -41,11 +41,12 @@ class LnmSettings(StageSettings):
         description="Add the network to a ridge regression fitted in closed form, so that it "
         "learns only what ridge leaves over. Off: the network learns everything.",
     )
-    steps: int = Field(
-        default=1200,
+    steps: int | None = Field(
+        default=None,
         ge=0,
-        description="Optimiser steps at most (about a minute on two CPU cores for the nano preset "
-        "and some hundred units). Steps, not seconds, so that a run can be repeated exactly.",
+        description="Optimiser steps at most; empty means about a minute on two CPU cores with the "
+        "nano preset: 1,200 for up to 150 columns, in proportion fewer beyond, at least 200. "
+        "Steps, not seconds, so that a run can be repeated exactly.",
     )
     patience: int = Field(
         default=8,

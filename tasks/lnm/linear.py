@@ -19,6 +19,7 @@ Doubles = NDArray[np.float64]
 
 PENALTIES = (1e-4, 1e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0, 10.0)
 """Ridge penalties for one training sample, for features of unit variance."""
+MOST_PATTERNS = 8
 MOST_INPUTS = 128
 """More input columns than this are reduced to as many principal components first."""
 
@@ -148,12 +149,7 @@ def fit_ridge(features_TF: Floats, target_TO: Floats, fold_T: Ints, validation: 
     weights = np.zeros((folds + 1, features_TF.shape[1], outputs), np.float32)
     bias = np.zeros((folds + 1, outputs), np.float32)
     penalty, error = np.full(outputs, np.inf, np.float32), np.full(outputs, np.inf, np.float32)
-    patterns, which = np.unique(np.isfinite(target_TO), axis=1, return_inverse=True)
-    if patterns.shape[1] > 8:
-        # Units masked one by one: one system for all, their gaps taken as the mean.
-        patterns, which = patterns.any(1, keepdims=True), np.zeros(outputs, int)
-    for number, rows in enumerate(patterns.T):
-        columns = np.flatnonzero(which == number)
+    for columns, rows in _missing_patterns(np.isfinite(target_TO)):
         train, chosen = rows & (fold_T >= 0), rows & validation
         if train.sum() > 1:
             fitted = _fit_rows(
@@ -162,6 +158,17 @@ def fit_ridge(features_TF: Floats, target_TO: Floats, fold_T: Ints, validation: 
             weights[:, :, columns], bias[:, columns] = fitted.weights_KFO, fitted.bias_KO
             penalty[columns], error[columns] = fitted.penalty_O, fitted.error_O
     return Ridge(weights, bias, penalty, error)
+
+
+def _missing_patterns(finite_TO: Bools) -> list[tuple[Ints, Bools]]:
+    """Return the outputs that share a pattern of valid rows, and those rows."""
+    outputs_of: dict[bytes, list[int]] = {}
+    for output, packed in enumerate(np.packbits(finite_TO, axis=0).T):
+        outputs_of.setdefault(packed.tobytes(), []).append(output)
+    if len(outputs_of) > MOST_PATTERNS:
+        # Units masked one by one: one system for all, their gaps taken as the mean.
+        return [(np.arange(finite_TO.shape[1]), finite_TO.any(1))]
+    return [(np.array(own), finite_TO[:, own[0]]) for own in outputs_of.values()]
 
 
 def _fit_rows(

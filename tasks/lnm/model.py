@@ -229,12 +229,14 @@ def losses(prediction: Prediction, z_BLV: Tensor, heads: "Heads") -> tuple[Tenso
     """
     location, scale = prediction
     squared = (z_BLV - location) ** 2
+    spread = 0.5 * squared.detach() / scale**2 + scale.log()
+    if not bool(heads.counts_V.any()):
+        return squared, spread
     count = (z_BLV * heads.sd_V + heads.mean_V).clamp_min(0)
     # Continuous columns pass through both branches: a mean of 1 keeps theirs, unused, finite.
     log_rate = torch.where(heads.counts_V, location + heads.log_mean_V, 0.0)
     deviance = 2 * (torch.xlogy(count, count) - count * log_rate - count + log_rate.exp())
     error = torch.where(heads.counts_V, deviance / heads.deviance_V, squared)
-    spread = 0.5 * squared.detach() / scale**2 + scale.log()
     return error, torch.where(heads.counts_V, 0.0, spread)
 
 

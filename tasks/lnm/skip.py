@@ -213,6 +213,8 @@ def as_location(z: Floats, scaler: Scaler, counts_V: Bools) -> Floats:
     the linear prediction itself, or an exponential below a tenth of the mean, so that it stays
     positive. NaN (not predicted) becomes 0: the mean.
     """
+    if not counts_V.any():
+        return np.nan_to_num(z).astype(np.float32, copy=False)
     mean_V = np.maximum(scaler.mean_V, 1e-6)
     share = (z * scaler.sd_V + scaler.mean_V) / mean_V
     floored = np.clip(share / LINK_KNEE, -LOWEST_LOG, 1.0) - 1.0 + np.log(LINK_KNEE)

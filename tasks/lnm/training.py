@@ -33,13 +33,13 @@ from tasks.lnm.recording import (
     fit_scaler,
     part_of_each_sample,
 )
+from tasks.lnm.schedule import count_steps, make_optimiser, schedule
 from tasks.lnm.skip import fit_linear_skip
 from tasks.lnm.trained import TrainedModel, copy_state, make_heads
 from tasks.lnm.windows import Cut, Material, Mixing, TaskWeights, cut_batch, prepare_material
 
 VALIDATE_EVERY = 50
 VALIDATION_WINDOWS = 32
-WARM_UP = 0.05
 EMA_DECAY = 0.99
 CLIP_NORM = 1.0
 SCALE_WEIGHT = 0.1
@@ -134,7 +134,7 @@ def _optimise(
 ) -> tuple[Curves, dict[Mode, Choice]]:
     rng = np.random.default_rng(settings.seed)
     windows = cut_windows(session.runs(0), session.window, 1)
-    optimiser = _make_optimiser(network, settings)
+    optimiser = make_optimiser(network, settings)
     average = copy_state(network)
     held_out = validation_cuts(session, settings)
     curves = Curves()
@@ -142,11 +142,12 @@ def _optimise(
     best_loss, choices = _validate(network, held_out, heads, linear_skip=settings.linear_skip)
     _record(curves, 0, math.nan, best_loss, 0.0)
     recent: list[float] = []
-    for step in range(1, settings.steps + 1):
-        rate = settings.learning_rate * schedule(step / settings.steps)
+    steps = count_steps(settings, len(session.recording.columns.names))
+    for step in range(1, steps + 1):
+        rate = settings.learning_rate * schedule(step / steps)
         for group in optimiser.param_groups:
             group["lr"] = rate
-        cut = _draw_batch(session, windows, settings, rng, step / settings.steps)
+        cut = _draw_batch(session, windows, settings, rng, step / steps)
         loss = _take_step(network, optimiser, cut, heads)
         recent.append(loss)
         if not loss < DIVERGED * 10:
@@ -156,7 +157,7 @@ def _optimise(
             decay = min(EMA_DECAY, step / (step + 10))
             for name, tensor in network.state_dict().items():
                 average[name].lerp_(tensor, 1 - decay)
-        if step % VALIDATE_EVERY and step != settings.steps:
+        if step % VALIDATE_EVERY and step != steps:
             continue
         current = copy_state(network)
         network.load_state_dict(average)
@@ -170,30 +171,12 @@ def _optimise(
             best = {name: tensor.clone() for name, tensor in average.items()}
             best_loss, choices, curves.best_step = held_out_loss, chosen, step
         note = f"loss {curves.train_loss[-1]:.3f}, validation {held_out_loss:.3f}"
-        report_progress("train the model", step, settings.steps, note)
+        report_progress("train the model", step, steps, note)
         if step - curves.best_step >= settings.patience * VALIDATE_EVERY:
             curves.stopped = f"no gain on validation since step {curves.best_step}"
             break
     network.load_state_dict(best)
     return curves, choices
-
-
-def schedule(progress: float) -> float:
-    """Return the share of the peak learning rate: linear warm-up, then cosine down to 5 %."""
-    if progress < WARM_UP:
-        return progress / WARM_UP
-    along = (progress - WARM_UP) / (1 - WARM_UP)
-    return 0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * along))
-
-
-def _make_optimiser(network: LargeNeuralModel, settings: LnmSettings) -> torch.optim.AdamW:
-    matrices = [p for p in network.parameters() if p.ndim >= 2]
-    vectors = [p for p in network.parameters() if p.ndim < 2]
-    groups = [
-        {"params": matrices, "weight_decay": settings.weight_decay},
-        {"params": vectors, "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, 0.95))
 
 
 def _take_step(

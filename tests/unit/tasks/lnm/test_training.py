@@ -10,12 +10,14 @@ import xarray as xr
 from schemas.contracts.lnm import LNM
 from schemas.contracts.streams import ROOT_ATTRS
 from schemas.errors import LakeError, NotFoundError, SettingsError
+from schemas.settings.lnm import LnmSettings
 from schemas.settings.split import SplitSettings
 from tasks.common.progress import progress_to
 from tasks.lnm.infer import predict_future, predict_hidden
 from tasks.lnm.query import decode, encode, forecast, generate, impute, query
 from tasks.lnm.recording import Columns, find_runs
 from tasks.lnm.results import describe_scores, result_tree, train_and_examine
+from tasks.lnm.schedule import count_steps, schedule
 from tasks.lnm.trained import load_model, save_model
 from tasks.lnm.windows import Mixing, TaskWeights
 
@@ -237,3 +239,16 @@ def test_runs_of_a_part_never_touch_another(product_result):
         for start, stop in session.runs(part):
             assert (session.part_T[start:stop] == part).all()
     assert find_runs(session.recording.segment_T, session.part_T)
+
+
+@pytest.mark.parametrize(("columns", "steps"), [(10, 1200), (150, 1200), (500, 360), (9000, 200)])
+def test_larger_sessions_take_fewer_steps(columns, steps):
+    assert count_steps(LnmSettings(), columns) == steps
+    assert count_steps(LnmSettings(steps=7), columns) == 7
+
+
+def test_learning_rate_warms_up_and_cools_down():
+    rates = [schedule(step / 100) for step in range(1, 101)]
+    assert max(rates) == pytest.approx(1.0)
+    assert rates[0] < 0.3
+    assert rates[-1] == pytest.approx(0.05)
