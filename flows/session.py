@@ -1,11 +1,14 @@
 """Flows over one session: the whole chain, or one analysis of it."""
 
+from contextlib import suppress
+
 from prefect import flow
 from prefect.client.schemas.objects import State
 
 from flows.chain import Chain, call_as_task, process_recording, report_session
 from flows.presentation import PrefectProgress, final_state, show_outcomes
 from schemas.entities import RunState, StageOutcome
+from schemas.errors import NotFoundError
 from schemas.settings.causal import CausalSettings
 from schemas.settings.lnm import LnmSettings
 from schemas.settings.pipeline import PipelineSettings
@@ -91,10 +94,9 @@ def write_session_report(session: str, settings: PipelineSettings = DEFAULTS) ->
         settings: Only the report's part is used.
     """
     chain = _chain()
-    chain.outcomes.extend(
-        _made(session, kind)
-        for kind in ("streams", "preprocessed", "aligned", "causal", "twin", "lnm")
-    )
+    for kind in ("streams", "preprocessed", "aligned", "causal", "twin", "lnm"):
+        with suppress(NotFoundError):
+            chain.outcomes.append(_made(session, kind))
     report_session(chain, settings)
     return _finish(chain)
 

@@ -53,6 +53,12 @@ class LnmSettings(StageSettings):
         ge=1,
         description="Validations without a gain after which training stops early.",
     )
+    threads: int = Field(
+        default=1,
+        ge=0,
+        description="Threads of the arithmetic; 0 takes what the libraries take. One is best for "
+        "the nano preset, whose matrices are too small to share.",
+    )
     batch_size: int = Field(default=32, ge=1, description="Windows in one optimiser step.")
     learning_rate: float = Field(
         default=2e-3, gt=0, description="Peak of the warm-up and cosine schedule of AdamW."

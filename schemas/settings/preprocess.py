@@ -1,4 +1,4 @@
-"""Settings of the preprocess stage: one small model a kind of stream, each default with its source."""
+"""Settings of the preprocess stage: a small model a kind of stream, each default sourced."""
 
 from pydantic import BaseModel, ConfigDict, Field
 

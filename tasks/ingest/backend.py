@@ -17,7 +17,6 @@ from xarray.backends import BackendEntrypoint
 
 from schemas.errors import NotFoundError, RecordingError
 from schemas.settings.ingest import IngestSettings
-from tasks.ingest.opening import read_recording
 
 
 class NwbBackend(BackendEntrypoint):
@@ -93,6 +92,9 @@ class NwbBackend(BackendEntrypoint):
     ) -> dict[str, xr.Dataset]:
         """Open all streams as datasets by path, the root's attributes at "/"."""
         dropped = {drop_variables} if isinstance(drop_variables, str) else set(drop_variables or ())
+        # Imported where it is needed: xarray imports every backend whenever it opens a file.
+        from tasks.ingest.opening import read_recording
+
         with read_recording(_as_path(filename_or_obj), settings) as recording:
             streams = {
                 f"/{name}": node.to_dataset(inherit=False).drop_vars(dropped, errors="ignore")

@@ -4,8 +4,6 @@ import re
 from pathlib import Path
 from typing import Any
 
-import av
-
 from tasks.common.digest import hash_file
 
 Described = dict[str, Any]
@@ -38,6 +36,8 @@ def expected_path(written: str, folder: Path | None) -> str:
 
 def count_frames(path: Path) -> int:
     """Return the number of frames a video's header states, 0 if it states none or is damaged."""
+    import av  # here, since most recordings have no video
+
     try:
         with av.open(str(path)) as container:
             return int(container.streams.video[0].frames) if container.streams.video else 0

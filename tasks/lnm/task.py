@@ -1,6 +1,7 @@
 """The lnm stage: aligned streams in; a trained model, verdicts and generated courses out."""
 
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 from prefect import task
@@ -13,9 +14,9 @@ from schemas.settings.lnm import LnmSettings
 from schemas.settings.workspace import WorkspaceSettings
 from tasks.common.draft import Draft
 from tasks.common.stage import Request, run_stage
-from tasks.lnm.recording import read_recording
-from tasks.lnm.results import Result, describe_scores, result_tree, train_and_examine
-from tasks.lnm.trained import save_model
+
+if TYPE_CHECKING:
+    from tasks.lnm.results import Result
 
 
 @task(name="lnm", cache_policy=NO_CACHE, persist_result=False)
@@ -28,15 +29,23 @@ def train_lnm(
 
 
 def _build(draft: Draft, aligned: ArtifactRef, settings: LnmSettings) -> None:
+    # Imported where it is needed: torch takes seconds, and a finished stage never gets here.
+    from tasks.lnm.recording import read_recording
+    from tasks.lnm.results import describe_scores, result_tree, train_and_examine
+    from tasks.lnm.threads import limit_threads
+    from tasks.lnm.trained import save_model
+
     streams = draft.lake.open_tree(aligned)
-    result = train_and_examine(read_recording(streams), settings)
+    with limit_threads(settings.threads):
+        result = train_and_examine(read_recording(streams), settings)
     tree = result_tree(result, {name: streams.attrs[name] for name in ROOT_ATTRS})
     draft.write_tree(tree, LNM)
     save_model(result.model, draft.path)
     _record(draft, result, settings)
+    draft.key_figure = describe_scores(result.exam.scores)
 
 
-def _record(draft: Draft, result: Result, settings: LnmSettings) -> None:
+def _record(draft: Draft, result: "Result", settings: LnmSettings) -> None:
     draft.fact("seed", settings.seed)
     draft.fact("split", result.session.split.ranges(result.session.recording.time_T))
     draft.fact("window_samples", result.session.window)
@@ -58,4 +67,3 @@ def _record(draft: Draft, result: Result, settings: LnmSettings) -> None:
         "info",
         "in units of what the linear prediction costs; the bar is the untrained network's",
     )
-    draft.key_figure = describe_scores(result.exam.scores)

@@ -12,7 +12,6 @@ from tasks.common.draft import Draft
 from tasks.common.stage import Request, settle_artifact
 from tasks.common.workspace import Workspace
 from tasks.report.evidence import describe_identity, gather_evidence
-from tasks.report.page import render_page, write_sections
 
 PAGE_NAME = "report.html"
 
@@ -44,6 +43,9 @@ def _build(
     outcomes: tuple[StageOutcome, ...],
     settings: ReportSettings,
 ) -> None:
+    # Imported where it is needed: plotly takes a second, and a finished page never gets here.
+    from tasks.report.page import render_page, write_sections
+
     evidence = gather_evidence(draft.lake, workspace.catalogue, draft.ref, parents, outcomes)
     sections = write_sections(evidence, settings)
     page = render_page(evidence, sections)

@@ -81,7 +81,7 @@ def test_a_file_seen_before_is_not_read_again(workspace, new_file, save, monkeyp
     def refuse(*_, **__):
         raise AssertionError("the file was opened")
 
-    monkeypatch.setattr("tasks.ingest.task.read_recording", refuse)
+    monkeypatch.setattr("tasks.ingest.opening.read_recording", refuse)
     again = ingest(workspace, moved)
     assert (again.ref, again.reused) == (first.ref, True)
 
