@@ -109,12 +109,14 @@ def test_a_session_is_processed_from_the_page(service: Service, tmp_path: Path) 
     assert list(service.lake.glob("artifacts/report/*/report.html"))
 
 
-QUICK: dict[str, str] = {}
+QUICK = {"Patience (Optional)": "1", "Batch Size (Optional)": "4"}
 """Fields of the form that make the run short, by their label."""
 
 
 def _small_recording(folder: Path) -> Path:
-    settings = SimulateSettings()
+    settings = SimulateSettings(
+        duration_s=120, calcium_units=12, spike_units=4, independent_units=2, feedback_units=2
+    )
     animal = simulate_animal(settings, np.random.default_rng(0))
     return write_session(animal, folder)
 

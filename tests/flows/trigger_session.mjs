@@ -27,10 +27,11 @@ await page.goto(`${base}/deployments/deployment/${deployment}/run`);
 const form = page.locator("form");
 await form.getByRole("button", { name: "Submit" }).waitFor();
 for (const [label, value] of Object.entries(JSON.parse(parameters))) {
+  // Boxes nest, so a field is found as the first input after the text of its own label.
   const field = form
-    .locator(".p-label", { has: page.getByText(label, { exact: true }) })
-    .locator("textarea, input[type=text], input[type=number]")
-    .first();
+    .getByText(label, { exact: true })
+    .first()
+    .locator("xpath=following::*[self::textarea or self::input[not(@type='checkbox')]][1]");
   await field.fill(String(value));
 }
 await page.screenshot({ path: `${pictures}/form.png`, fullPage: true });
