@@ -106,20 +106,31 @@ Curves = tuple[Floats, Floats, Floats]
 
 
 def _spectra(time_T: NDArray[np.float64], real_T: Floats, runs_ST: Floats) -> Curves:
-    real = estimate_spectrum(time_T, real_T)
-    runs = [estimate_spectrum(time_T, run_T)[1] for run_T in runs_ST]
-    same = [run for run in runs if len(run) == len(real[1])]
-    return real[0], real[1], np.array(same).reshape(len(same), len(real[1]))
+    # One window for all: the real course may have gaps where the generated ones have none.
+    window = min(_spectrum_window(time_T, values_T) for values_T in (real_T, *runs_ST))
+    real = estimate_spectrum(time_T, real_T, window)
+    runs = [estimate_spectrum(time_T, run_T, window)[1] for run_T in runs_ST]
+    return real[0], real[1], np.array(runs).reshape(len(runs), len(real[1]))
 
 
-def estimate_spectrum(time_T: NDArray[np.float64], values_T: Floats) -> tuple[Floats, Floats]:
+def _spectrum_window(time_T: NDArray[np.float64], values_T: Floats) -> int:
+    """Return 256 samples, or half of the longest gapless stretch where that is shorter."""
+    longest = max((run.stop - run.start for run in _stretches(time_T, values_T)), default=0)
+    return min(LONGEST_SPECTRUM, max(longest // 2, min(longest, 32)))
+
+
+def _stretches(time_T: NDArray[np.float64], values_T: Floats) -> list[slice]:
+    return true_runs(np.isfinite(values_T), find_gaps(time_T, GAP_PERIODS))
+
+
+def estimate_spectrum(
+    time_T: NDArray[np.float64], values_T: Floats, window: int
+) -> tuple[Floats, Floats]:
     """Return frequencies in Hz and Welch's power density over the gapless stretches.
 
-    Empty where no stretch is as long as the window: 256 samples, or half of the longest stretch.
+    Empty where the window has fewer than 8 samples.
     """
-    runs = true_runs(np.isfinite(values_T), find_gaps(time_T, GAP_PERIODS))
-    longest = max((run.stop - run.start for run in runs), default=0)
-    window = min(LONGEST_SPECTRUM, max(longest // 2, min(longest, 32)))
+    runs = _stretches(time_T, values_T)
     if window < 8:
         return np.empty(0), np.empty(0)
     spectra, weights = [], []

@@ -217,9 +217,9 @@ def test_a_spectrum_peaks_where_it_should() -> None:
     time_T = np.arange(2000) / 20
     values = np.sin(2 * np.pi * 3 * time_T)
     values[900:950] = np.nan
-    frequency, power = estimate_spectrum(time_T, values)
+    frequency, power = estimate_spectrum(time_T, values, 256)
     assert frequency[power.argmax()] == pytest.approx(3, abs=0.1)
-    assert estimate_spectrum(time_T[:5], values[:5])[0].size == 0
+    assert estimate_spectrum(time_T[:5], values[:5], 2)[0].size == 0
 
 
 def test_the_truth_is_shown_with_both_areas(trees: Trees) -> None:
