@@ -113,6 +113,12 @@ class PoseCleaning(_Part):
         le=1,
         description="Points tracked with less confidence are masked (0.6, DeepLabCut's pcutoff).",
     )
+    stuck_s: float = Field(
+        default=60.0,
+        ge=0,
+        description="A point that does not move by the smallest step for longer than this is lost: "
+        "no tracker is as still as that. 0 keeps such points.",
+    )
     fill_s: float = Field(
         default=0.2, ge=0, description="Masked stretches up to this long are filled linearly."
     )

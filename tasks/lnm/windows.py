@@ -19,6 +19,9 @@ from tasks.lnm.skip import (
     interpolate_horizons,
 )
 
+SMALLEST_SPREAD = 1e-2
+"""In standard deviations of the training part."""
+
 TWO_SIDED: tuple[Mode, ...] = ("decode", "encode", "impute")
 
 
@@ -161,7 +164,8 @@ def cut_batch(
         torch.from_numpy(time_BL),
         torch.from_numpy(inside_BL),
     )
-    weight_BLV = torch.from_numpy(1 / spread_BLV**2)
+    # The floor: a column that does not move in training is predicted without any error.
+    weight_BLV = torch.from_numpy(1 / np.maximum(spread_BLV, SMALLEST_SPREAD) ** 2)
     return Cut(inputs, z_filled_BLV, torch.from_numpy(asked_BLV), weight_BLV)
 
 

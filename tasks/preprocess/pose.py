@@ -8,7 +8,12 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from schemas.settings.preprocess import PoseCleaning, PreprocessSettings
-from tasks.preprocess.repair import differentiate, fill_short_gaps, smooth_savgol
+from tasks.preprocess.repair import (
+    differentiate,
+    fill_short_gaps,
+    find_stuck,
+    smooth_savgol,
+)
 from tasks.preprocess.stream import Clock, is_finite, note_operation, over_time, replace_primary
 
 FRONT = (r"snout", r"nose", r"head", r"neck", r"ear")
@@ -34,7 +39,8 @@ def clean_pose(name: str, stream: xr.Dataset, settings: PreprocessSettings) -> x
         filled, _ = fill_short_gaps(rows, clock.time, clock.segment, longest)
         return smooth_savgol(filled, clock.segment, window)
 
-    masked = _mask_unsure(stream, chosen.min_confidence)
+    sure = _mask_unsure(stream, chosen.min_confidence)
+    masked = _mask_stuck(sure, clock, clock.frames(chosen.stuck_s))
     position = over_time(clean, masked)
     valid = is_finite(position).all("space")
     measured = is_finite(masked).all("space")
@@ -47,6 +53,7 @@ def clean_pose(name: str, stream: xr.Dataset, settings: PreprocessSettings) -> x
         heading=_heading(position, velocity, front, back),
     )
     cleaned = note_operation(cleaned, "filter_by_confidence", threshold=chosen.min_confidence)
+    cleaned = note_operation(cleaned, "mask_stuck", longer_than_s=chosen.stuck_s)
     cleaned = note_operation(cleaned, "interpolate_over_time", longest_frames=longest)
     cleaned = note_operation(cleaned, "savgol_filter", window_frames=window, order=2)
     return note_operation(cleaned, "derive_speed_and_heading", front=front, back=back)
@@ -65,6 +72,14 @@ def _mask_unsure(stream: xr.Dataset, threshold: float) -> xr.DataArray:
     if "confidence" in stream:
         seen &= stream["confidence"] >= threshold
     return position.where(seen).transpose(*position.dims)
+
+
+def _mask_stuck(position: xr.DataArray, clock: Clock, frames: int) -> xr.DataArray:
+    """Return positions with NaN where every coordinate of a point stands still for too long."""
+    if not frames:
+        return position
+    stuck = over_time(lambda rows: find_stuck(rows, clock.segment, frames), position, bool)
+    return position.where(~stuck.all("space"))
 
 
 def find_axis(keypoints: Sequence[str], chosen: PoseCleaning) -> tuple[str, str]:

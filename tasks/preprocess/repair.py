@@ -27,6 +27,17 @@ def find_outliers(values_NT: Rows, limit_z: float) -> Mask:
     return np.abs(distance) > limit_z * spread
 
 
+def find_stuck(values_NT: Rows, segment_T: Segments, frames: int) -> Mask:
+    """Return where a row repeats one and the same value for more than `frames` samples."""
+    stuck_NT = np.zeros(values_NT.shape, bool)
+    for row_T, stuck_T in zip(values_NT, stuck_NT, strict=True):
+        # Runs of equal values: a NaN equals nothing, itself included.
+        moved_T = np.r_[True, (row_T[1:] != row_T[:-1]) | (segment_T[1:] != segment_T[:-1])]
+        for run in split_runs(np.cumsum(moved_T)):
+            stuck_T[run] = run.stop - run.start > frames
+    return stuck_NT
+
+
 def dilate(mask_NT: Mask, frames: int, segment_T: Segments) -> Mask:
     """Spread true values by `frames` samples to both sides, within each segment."""
     wide = mask_NT.copy()

@@ -10,6 +10,7 @@ from tasks.preprocess.repair import (
     dilate,
     fill_short_gaps,
     find_outliers,
+    find_stuck,
     lowpass,
     smooth_savgol,
 )
@@ -84,3 +85,12 @@ def test_dilation_widens_by_frames() -> None:
     mask = np.zeros((1, 9), bool)
     mask[0, 4] = True
     assert np.flatnonzero(dilate(mask, 2, np.zeros(9, int))).tolist() == [2, 3, 4, 5, 6]
+
+
+def test_a_value_repeated_for_too_long_is_stuck() -> None:
+    rows_NT = np.array([[1.0, 2, 2, 2, 2, 3, 3, np.nan, np.nan, np.nan, np.nan, 4]])
+    segment_T = np.zeros(12, np.int32)
+    assert np.flatnonzero(find_stuck(rows_NT, segment_T, 3)[0]).tolist() == [1, 2, 3, 4]
+    assert not find_stuck(rows_NT, segment_T, 4).any()
+    segment_T[3:] = 1  # two before the gap and two after it
+    assert not find_stuck(rows_NT, segment_T, 3).any()
