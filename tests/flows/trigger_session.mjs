@@ -35,12 +35,11 @@ for (const [label, value] of Object.entries(JSON.parse(parameters))) {
   await field.fill(String(value));
 }
 await page.screenshot({ path: `${pictures}/form.png`, fullPage: true });
+const created = page.waitForResponse((response) => response.url().includes("/create_flow_run"));
 await form.getByRole("button", { name: "Submit" }).click();
-
-// The form leads back to the deployment, whose list begins with the new run.
-await page.waitForURL((url) => !url.pathname.endsWith("/run"));
-await page.locator('a[href*="/runs/flow-run/"]').first().click();
-await page.waitForURL(/\/runs\/flow-run\//);
+const answer = await created;
+if (!answer.ok()) throw new Error(`the form was refused: ${await answer.text()}`);
+await page.goto(`${base}/runs/flow-run/${(await answer.json()).id}`);
 const ENDED = /Completed|Failed|Crashed|PartialFailure|Cancelled/;
 await page.waitForFunction((pattern) => {
   const shown = document.querySelector(".page-heading")?.parentElement?.innerText ?? "";
