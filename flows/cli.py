@@ -205,6 +205,3 @@ def main() -> None:
     except TectumError as error:
         console.err.print(f"[bold red]Error:[/] {console.plain(str(error))}", soft_wrap=True)
         sys.exit(1)
-
-
-__all__ = ["app", "main"]

@@ -11,6 +11,7 @@ from flows.session import DEFAULTS
 from schemas.entities import StageOutcome
 from schemas.settings.ingest import IngestSettings
 from schemas.settings.pipeline import PipelineSettings
+from schemas.settings.workspace import WorkspaceSettings
 from tasks.common.environment import workspace_from_environment
 from tasks.common.lake import Lake
 from tasks.common.progress import progress_to
@@ -28,7 +29,7 @@ def ingest_recordings(folder: str = "", settings: IngestSettings = DEFAULTS.inge
         settings: Settings of reading and checking.
     """
     chain = Chain(workspace_from_environment(), call_as_task)
-    for path in find_recordings(_folder(chain, folder)):
+    for path in find_recordings(_folder(chain.workspace, folder)):
         chain.run(f"ingest {path.name}", ingest_recording, {}, str(path), settings)
     show_outcomes(chain.workspace, chain.outcomes, key="ingest")
     return final_state(chain.outcomes)
@@ -44,7 +45,7 @@ def nightly(folder: str = "", settings: PipelineSettings = DEFAULTS) -> State:
     """
     workspace = workspace_from_environment()
     every: list[StageOutcome] = []
-    paths = find_recordings(_folder(Chain(workspace), folder))
+    paths = find_recordings(_folder(workspace, folder))
     get_run_logger().info("%d recording(s) in the folder", len(paths))
     with progress_to(PrefectProgress()):
         for path in paths:
@@ -63,7 +64,7 @@ def find_recordings(folder: Path) -> list[Path]:
     return sorted(found, key=lambda path: (path.stat().st_mtime_ns, path.name))
 
 
-def _folder(chain: Chain, folder: str) -> Path:
-    landing = Lake(chain.workspace.lake).landing
+def _folder(workspace: WorkspaceSettings, folder: str) -> Path:
+    landing = Lake(workspace.lake).landing
     landing.mkdir(parents=True, exist_ok=True)
     return Path(folder) if folder else landing

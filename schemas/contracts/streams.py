@@ -11,12 +11,6 @@ ROOT_ATTRS = ("session_key", "session_name", "subject_id", "session_start_time")
 TIME = {"time": Variable(("time",), "f", units=True)}
 
 
-def _sampled(name: str, primary: Variable | None, **more: Variable) -> DatasetContract:
-    """Return the contract of a stream with a time axis."""
-    variables = dict(more) if primary is None else {name: primary, **more}
-    return DatasetContract(name, variables, TIME, GROUP_ATTRS)
-
-
 SPIKES = DatasetContract(
     "spikes",
     {
@@ -60,7 +54,7 @@ POSE = DatasetContract(
     },
     GROUP_ATTRS,
 )
-VIDEO = _sampled("frame_index", Variable(("time",), "iu"))
+VIDEO = DatasetContract("video", {"frame_index": Variable(("time",), "iu")}, TIME, GROUP_ATTRS)
 EVENTS = DatasetContract(
     "events", {"event_time": Variable(("event",), "f", units=True)}, {}, GROUP_ATTRS
 )
