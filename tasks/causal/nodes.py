@@ -3,13 +3,13 @@
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter1d
 
 from schemas.errors import NothingToDoError
 from schemas.settings.causal import CausalSettings
 from tasks.causal.padding import pad_axis
 from tasks.causal.rule import CrossMapRule
 from tasks.common.matrices import behaviour_matrix, neural_matrix
+from tasks.common.smoothing import smooth_within_runs
 from tasks.common.splits import split_by_time
 
 
@@ -36,7 +36,7 @@ def gather_nodes(aligned: xr.DataTree, settings: CausalSettings) -> xr.Dataset:
     values_TN = columns["value"].to_numpy().astype(np.float64)
     segment_T = columns["segment"].to_numpy()
     spikes_N = columns["kind"].to_numpy() == "spikes"
-    smooth_TN = smooth_within_segments(
+    smooth_TN = smooth_within_runs(
         values_TN[:, spikes_N], segment_T, settings.smoothing_s * rate_hz
     )
     values_TN[:, spikes_N] = smooth_TN
@@ -64,26 +64,6 @@ def standardise(values_TN: NDArray[np.float64]) -> NDArray[np.float32]:
     deviation = np.sqrt((centred**2).sum(0) / count)
     scaled = centred / np.where(deviation > 0, deviation, 1)
     return np.where(finite, scaled, np.nan).astype(np.float32)
-
-
-def smooth_within_segments(
-    counts_TN: NDArray[np.float64], segment_T: NDArray[np.integer], sigma: float
-) -> NDArray[np.float64]:
-    """Smooth with a Gaussian of `sigma` samples; nothing passes a border or an invalid sample.
-
-    Near a border or a gap the Gaussian is cut off and its weight made up for.
-    """
-    if sigma <= 0 or counts_TN.shape[1] == 0:
-        return counts_TN
-    smooth_TN = np.full_like(counts_TN, np.nan)
-    borders = np.flatnonzero(np.diff(segment_T)) + 1
-    for rows in np.split(np.arange(len(segment_T)), borders):
-        part = counts_TN[rows]
-        valid = np.isfinite(part)
-        weight = gaussian_filter1d(valid.astype(np.float64), sigma, axis=0, mode="constant")
-        total = gaussian_filter1d(np.where(valid, part, 0), sigma, axis=0, mode="constant")
-        smooth_TN[rows] = np.where(valid, total / np.where(valid, weight, 1), np.nan)
-    return smooth_TN
 
 
 def why_excluded(

@@ -5,12 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter1d
 
 from schemas.errors import NotFoundError
 from schemas.settings.split import SplitSettings
 from tasks.common.matrices import behaviour_matrix, neural_matrix
-from tasks.common.segments import true_runs
+from tasks.common.smoothing import smooth_within_runs
 from tasks.common.splits import TimeSplit, split_by_time
 from tasks.twin.library import Floats
 
@@ -59,7 +58,7 @@ def read_nodes(
         for column in part.T:
             values_T = column.values.astype(np.float64)
             if column["kind"] == "spikes":
-                values_T = smooth_counts(values_T, border_T, smoothing_s * axis.rate_hz)
+                values_T = smooth_within_runs(values_T, border_T, smoothing_s * axis.rate_hz)
             found[str(column["node"].values)] = values_T
     if missing := [name for name in names if name not in found]:
         raise NotFoundError(
@@ -67,13 +66,3 @@ def read_nodes(
             remedy="Make the causal graph again from this aligned artifact.",
         )
     return np.column_stack([found[name] for name in names])
-
-
-def smooth_counts(counts_T: Floats, border_T: NDArray[np.integer], sigma: float) -> Floats:
-    """Smooth with a Gaussian of `sigma` samples inside each run of valid samples of one border."""
-    if sigma <= 0:
-        return counts_T
-    smooth_T = np.full(len(counts_T), np.nan)
-    for run in true_runs(np.isfinite(counts_T) & (border_T >= 0), border_T):
-        smooth_T[run] = gaussian_filter1d(counts_T[run], sigma, mode="nearest")
-    return smooth_T

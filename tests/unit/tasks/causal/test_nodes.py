@@ -6,7 +6,8 @@ import pytest
 from schemas.errors import NothingToDoError, RecordingTooShortError
 from schemas.settings.causal import CausalSettings
 from schemas.settings.split import SplitSettings
-from tasks.causal.nodes import gather_nodes, smooth_within_segments, standardise
+from tasks.causal.nodes import gather_nodes, standardise
+from tasks.common.smoothing import smooth_within_runs
 
 ALL = CausalSettings(use="all", min_samples=50, tau_s=0)
 
@@ -26,10 +27,10 @@ def test_smoothing_stops_at_borders_and_gaps():
     counts[9] = 1.0
     counts[4] = np.nan
     segments = np.repeat([0, 1], 10)
-    smooth = smooth_within_segments(counts, segments, 2.0)
+    smooth = smooth_within_runs(counts, segments, 2.0)
     assert (smooth[10:] == 0).all()
     assert np.isnan(smooth[4, 0])
-    constant = smooth_within_segments(np.where(np.isnan(counts), np.nan, 3.0), segments, 2.0)
+    constant = smooth_within_runs(np.where(np.isnan(counts), np.nan, 3.0), segments, 2.0)
     np.testing.assert_allclose(constant[np.isfinite(counts)], 3.0)
 
 

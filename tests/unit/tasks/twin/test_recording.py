@@ -5,7 +5,8 @@ import pytest
 import xarray as xr
 
 from schemas.settings.split import SplitSettings
-from tasks.twin.recording import read_axis, read_nodes, smooth_counts
+from tasks.common.smoothing import smooth_within_runs
+from tasks.twin.recording import read_axis, read_nodes
 
 
 def test_smoothing_keeps_counts_and_stays_inside_its_stretch():
@@ -13,12 +14,12 @@ def test_smoothing_keeps_counts_and_stays_inside_its_stretch():
     counts[[10, 29, 45]] = 1
     counts[50] = np.nan
     border = np.repeat([0, 1], 30)
-    smooth = smooth_counts(counts, border, 2.0)
+    smooth = smooth_within_runs(counts, border, 2.0)
     assert smooth[:20].sum() == pytest.approx(1, abs=1e-3)
     assert smooth[30:37].max() == 0
     assert np.isnan(smooth[50])
     assert np.isfinite(np.delete(smooth, 50)).all()
-    np.testing.assert_array_equal(smooth_counts(counts, border, 0.0), counts)
+    np.testing.assert_array_equal(smooth_within_runs(counts, border, 0.0), counts)
 
 
 def _with_spikes(make_aligned, counts_T):
