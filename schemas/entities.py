@@ -15,6 +15,8 @@ StreamKind = Literal[
 ]  # fmt: skip
 """What a stream holds. `signal` is a continuous series whose meaning the file does not tell."""
 
+Severity = Literal["info", "warning", "error"]
+
 NEURAL_KINDS: frozenset[StreamKind] = frozenset({"spikes", "calcium", "lfp"})
 BEHAVIOUR_KINDS: frozenset[StreamKind] = frozenset({"eye", "pose", "video", "audio", "motion"})
 TABLE_KINDS: frozenset[StreamKind] = frozenset({"events", "intervals"})
@@ -112,10 +114,18 @@ class Finding(Entity):
     """Something noticed about a recording: what, where, how bad, what to do."""
 
     code: str = Field(pattern=r"^[a-z][a-z_]*$")
-    severity: Literal["info", "warning", "error"]
+    severity: Severity
     what: str
-    where: str = Field(description="object path in the file, and sample if there is one")
-    remedy: str = ""
+    where: str = Field(description="object path in the file, several parted by commas")
+    remedy: str = Field(default="", description="what the reader can do about it")
+    sample: int | None = Field(default=None, description="row of the first sample concerned")
+    time_s: float | None = Field(
+        default=None, allow_inf_nan=False, description="when that sample was, if it has a time"
+    )
+    value: str = Field(default="", description="the value that is odd, as text")
+    repair: str = Field(
+        default="", description="what ingest does about it in the lake; the raw file stays as it is"
+    )
 
 
 class Artifact(Entity):
