@@ -37,7 +37,18 @@ def _rebuild(kind: type[TectumError], state: dict[str, object]) -> TectumError:
 
 
 class RecordingError(TectumError):
-    """A recording cannot be read or is not valid; it goes to quarantine."""
+    """A recording cannot be read or is not valid; it goes to quarantine.
+
+    Parameters
+    ----------
+    problem : a word for the kind of problem, by which a user may accept it on release
+    """
+
+    def __init__(
+        self, what: str, *, where: str = "", remedy: str = "", problem: str = "unreadable"
+    ) -> None:
+        self.problem = problem
+        super().__init__(what, where=where, remedy=remedy)
 
 
 class SettingsError(TectumError):

@@ -1,0 +1,79 @@
+"""What a file is, told by its first bytes and root attributes; imports h5py and nothing heavier."""
+
+from pathlib import Path
+
+import h5py
+
+from schemas.errors import RecordingError
+
+CONVERT = "Convert it to NWB 2, for instance with NeuroConv."
+
+
+def identify(path: Path) -> str:
+    """Return the NWB version of a file, told by its root attributes alone.
+
+    Raises
+    ------
+    RecordingError
+        Not there, empty, not HDF5, damaged, not NWB, or NWB 1.
+    """
+    where = str(path)
+    if not path.is_file():
+        raise RecordingError("there is no such file.", where=where, problem="no_file")
+    if path.stat().st_size == 0:
+        raise RecordingError(
+            "the file is empty.", where=where, remedy="Copy it again.", problem="empty"
+        )
+    try:
+        with h5py.File(path, "r") as file:
+            version = file.attrs.get("nwb_version")
+            is_v1 = "nwb_version" in file and version is None
+            has_root = "session_description" in file
+    except (OSError, RuntimeError, ValueError) as error:
+        damaged = has_signature(path)
+        reason = "is cut short or damaged" if damaged else "is not HDF5"
+        raise RecordingError(
+            f"the file {reason} ({first_line(error)}).",
+            where=where,
+            remedy="Copy it again.",
+            problem="damaged" if damaged else "not_hdf5",
+        ) from error
+    if is_v1:
+        raise RecordingError(
+            "the file is NWB 1, which is not supported.",
+            where=where,
+            remedy=CONVERT,
+            problem="nwb_1",
+        )
+    if version is None or not has_root:
+        raise RecordingError(
+            "the file is HDF5, but not NWB: it lacks the NWB root.",
+            where=where,
+            remedy="Give the NWB file itself, or convert this one with NeuroConv.",
+            problem="not_nwb",
+        )
+    text = _text(version)
+    if text.lstrip("v").startswith(("0", "1")):
+        raise RecordingError(
+            f"the file is NWB {text}, which is not supported.",
+            where=where,
+            remedy=CONVERT,
+            problem="nwb_1",
+        )
+    return text
+
+
+def has_signature(path: Path) -> bool:
+    """Tell whether a file starts as HDF5 files do."""
+    with path.open("rb") as handle:
+        return handle.read(8) == b"\x89HDF\r\n\x1a\n"
+
+
+def first_line(error: BaseException) -> str:
+    """Return what an error says, cut to one line of at most 500 characters."""
+    text = str(error).strip()
+    return text.splitlines()[0][:500] if text else type(error).__name__
+
+
+def _text(version: object) -> str:
+    return version.decode(errors="replace") if isinstance(version, bytes) else str(version)
