@@ -1,14 +1,12 @@
 """The stages of one session in order: what each needs, and what happens when one cannot run.
 
-The same chain runs inside a Prefect flow, where every stage is a task run, and from the command
-line without any server: only the way in which a task is called differs.
+The same chain runs inside a Prefect flow, where every stage is a task run (flows/prefect_tasks.py),
+and from the command line without any server: only the way in which a stage is called differs.
 """
 
 import logging
 from collections.abc import Callable
-from typing import Any, Protocol
-
-from prefect import Task
+from typing import Any
 
 from schemas.entities import ArtifactRef, RunState, StageOutcome
 from schemas.errors import TectumError
@@ -25,23 +23,12 @@ from tasks.twin.task import animate_twin
 
 log = logging.getLogger("tectum")
 
-StageTask = Task[Any, StageOutcome]
+Task = Callable[..., StageOutcome]
+"""The function of a stage's task.py: a workspace, what the stage needs, its settings."""
 
 
-class Call(Protocol):
-    """How a stage's task is called."""
-
-    def __call__(self, task: StageTask, *args: Any) -> StageOutcome:
-        """Call `task` and return its outcome."""
-
-
-def call_directly(task: StageTask, *args: Any) -> StageOutcome:
-    """Call the function behind a task: no server, no Prefect run."""
-    return task.fn(*args)
-
-
-def call_as_task(task: StageTask, *args: Any) -> StageOutcome:
-    """Call a task as a run of the surrounding Prefect flow."""
+def call_directly(task: Task, *args: Any) -> StageOutcome:
+    """Call the function itself: no server, no Prefect run."""
     return task(*args)
 
 
@@ -56,7 +43,7 @@ class Chain:
     def __init__(
         self,
         workspace: WorkspaceSettings,
-        call: Call = call_directly,
+        call: Callable[..., StageOutcome] = call_directly,
         announce: Callable[[str], None] = log.info,
     ) -> None:
         self.workspace = workspace
@@ -65,7 +52,7 @@ class Chain:
         self._announce = announce
 
     def run(
-        self, stage: str, task: StageTask, needs: dict[str, StageOutcome], *args: Any
+        self, stage: str, task: Task, needs: dict[str, StageOutcome], *args: Any
     ) -> StageOutcome:
         """Run one stage on what others made; `needs` comes first in the task's arguments."""
         missing = [name for name, outcome in needs.items() if outcome.ref is None]
@@ -79,7 +66,7 @@ class Chain:
         self.outcomes.append(outcome)
         return outcome
 
-    def _attempt(self, stage: str, task: StageTask, *args: Any) -> StageOutcome:
+    def _attempt(self, stage: str, task: Task, *args: Any) -> StageOutcome:
         """Call a task; a failure ends this stage, not the session."""
         try:
             return self._call(task, self.workspace, *args)

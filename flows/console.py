@@ -4,9 +4,9 @@ import json
 import logging
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import Any
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 from rich.console import Console
 from rich.logging import RichHandler
 from rich.progress import (
@@ -21,6 +21,9 @@ from rich.table import Table
 
 from schemas.entities import RunState, StageOutcome
 from tasks.common.progress import progress_to
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 out = Console()
 err = Console(stderr=True)
@@ -98,7 +101,7 @@ def print_outcomes(title: str, outcomes: list[StageOutcome]) -> None:
     out.print(table)
 
 
-def print_frame(frame: pd.DataFrame, *, as_json: bool, empty: str) -> None:
+def print_frame(frame: "pd.DataFrame", *, as_json: bool, empty: str) -> None:
     """Print a table of the catalogue."""
     if as_json:
         out.print_json(frame.to_json(orient="records", date_format="iso"))
@@ -112,7 +115,7 @@ def print_frame(frame: pd.DataFrame, *, as_json: bool, empty: str) -> None:
 
 
 def _cell(value: object) -> str:
-    return f"{value:%Y-%m-%d %H:%M}" if isinstance(value, pd.Timestamp) else str(value)
+    return f"{value:%Y-%m-%d %H:%M}" if isinstance(value, datetime) else str(value)
 
 
 def plain(text: str) -> str:

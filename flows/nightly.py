@@ -5,7 +5,8 @@ from pathlib import Path
 from prefect import flow, get_run_logger
 from prefect.client.schemas.objects import State
 
-from flows.chain import Chain, call_as_task, process_streams
+from flows.chain import Chain, process_streams
+from flows.prefect_tasks import call_as_task
 from flows.presentation import PrefectProgress, final_state, show_outcomes
 from flows.session import DEFAULTS
 from schemas.entities import StageOutcome

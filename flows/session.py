@@ -5,7 +5,8 @@ from contextlib import suppress
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from flows.chain import Chain, call_as_task, process_recording, report_session
+from flows.chain import Chain, process_recording, report_session
+from flows.prefect_tasks import call_as_task
 from flows.presentation import PrefectProgress, final_state, show_outcomes
 from schemas.entities import RunState, StageOutcome
 from schemas.errors import NotFoundError

@@ -2,20 +2,14 @@
 
 from functools import partial
 
-from prefect import task
-from prefect.cache_policies import NO_CACHE
-
-from schemas.contracts.aligned import ALIGNED
 from schemas.entities import ArtifactRef, StageOutcome
 from schemas.settings.align import AlignSettings
 from schemas.settings.workspace import WorkspaceSettings
 from tasks.common.draft import Draft
 from tasks.common.lake import TREE_NAME
 from tasks.common.stage import Request, run_stage
-from tasks.common.zarr_trees import open_tree
 
 
-@task(name="align", cache_policy=NO_CACHE, persist_result=False)
 def align_session(
     workspace: WorkspaceSettings, preprocessed: ArtifactRef, settings: AlignSettings
 ) -> StageOutcome:
@@ -27,8 +21,10 @@ def align_session(
 
 def _build(draft: Draft, preprocessed: ArtifactRef, settings: AlignSettings) -> None:
     # Imported where it is needed: a finished stage never gets here, and they take a second.
+    from schemas.contracts.aligned import ALIGNED
     from tasks.align.quality import measure_alignment, summarise_alignment
     from tasks.align.streams import align_streams
+    from tasks.common.zarr_trees import open_tree
 
     draft.write_tree(align_streams(draft.lake.open_tree(preprocessed), settings), ALIGNED)
     # Read back: what was written is cheaper to measure than what would be computed again.

@@ -1,11 +1,7 @@
-"""The causal stage as a Prefect task: read, extract the graph, write."""
+"""The causal stage at its edge: read, extract the graph, write."""
 
 from functools import partial
 
-from prefect import task
-from prefect.cache_policies import NO_CACHE
-
-from schemas.contracts.causal import CAUSAL
 from schemas.entities import ArtifactRef, StageOutcome
 from schemas.settings.causal import CausalSettings
 from schemas.settings.workspace import WorkspaceSettings
@@ -13,7 +9,6 @@ from tasks.common.draft import Draft
 from tasks.common.stage import Request, run_stage
 
 
-@task(name="causal", cache_policy=NO_CACHE, persist_result=False)
 def extract_causal_graph(
     workspace: WorkspaceSettings,
     aligned: ArtifactRef,
@@ -32,6 +27,7 @@ def _build(
     draft: Draft, aligned: ArtifactRef, settings: CausalSettings, truth: ArtifactRef | None
 ) -> None:
     # Imported where it is needed: numba takes seconds, and a finished stage never gets here.
+    from schemas.contracts.causal import CAUSAL
     from tasks.causal.extract import extract_graph, summarize_graph
 
     known = None if truth is None else draft.lake.open_tree(truth)
@@ -40,6 +36,7 @@ def _build(
     draft.fact("split", settings.split.model_dump())
     draft.fact("samples_used", settings.use)
     draft.fact("seed", settings.seed)
+    draft.fact("smoothing_s", settings.smoothing_s)
     draft.metric("excluded_nodes", int(tree["nodes"]["excluded"].sum()))
     draft.metric("edges", tree["edges"].sizes.get("edge", 0))
     if known is not None:

@@ -1,6 +1,7 @@
 """The catalogue: which sessions, artifacts, runs and quality figures there are."""
 
-import pandas as pd
+from typing import TYPE_CHECKING
+
 from sqlalchemy import select
 
 from tasks.common.artifact_rows import ArtifactRows
@@ -9,13 +10,16 @@ from tasks.common.run_rows import RunRows
 from tasks.common.session_rows import SessionRows
 from tasks.common.tables import ArtifactRow, SessionRow
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 
 class Catalogue(SessionRows, ArtifactRows, RunRows, RecordingRows):
     """Reads and writes the catalogue behind a database URL."""
 
     def search(
         self, session: str | None = None, kind: str | None = None, subject: str | None = None
-    ) -> pd.DataFrame:
+    ) -> "pd.DataFrame":
         """Return one row an artifact, newest first: session, kind, id, figure, bytes, created.
 
         Parameters

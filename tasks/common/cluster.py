@@ -4,8 +4,6 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import dask
-
 from schemas.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -22,6 +20,8 @@ def dask_client(where: str) -> Generator["Client | None"]:
         a scheduler such as 'tcp://10.0.0.5:8786'
     """
     if where == "threads":
+        import dask
+
         with dask.config.set(scheduler="threads"):
             yield None
         return

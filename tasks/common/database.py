@@ -7,9 +7,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from alembic import command
-from alembic.config import Config
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
 
@@ -110,7 +107,7 @@ def _begin_sqlite(connection: Connection) -> None:
 
 def _bring_up_to_date(engine: Engine) -> None:
     """Run the migrations that this database still lacks, one process at a time."""
-    head = _script().get_current_head()
+    head = max(known_revisions())
     if engine.dialect.name == "sqlite":
         database = Path(str(engine.url.database).removeprefix("file:"))
         if not database.exists():
@@ -130,8 +127,7 @@ def _revision(engine: Engine) -> str | None:
         if not inspect(connection).has_table("alembic_version"):
             return None
         found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
-    known = {script.revision for script in _script().walk_revisions()}
-    if found is not None and found not in known:
+    if found is not None and found not in known_revisions():
         raise LakeError(
             f"the catalogue has revision '{found}', which this Tectum does not know.",
             where=engine.url.render_as_string(hide_password=True),
@@ -141,11 +137,16 @@ def _revision(engine: Engine) -> str | None:
 
 
 @cache
-def _script() -> ScriptDirectory:
-    return ScriptDirectory(str(MIGRATIONS))
+def known_revisions() -> frozenset[str]:
+    """Return the numbers of all migrations: each file is called after its revision."""
+    return frozenset(path.name.split("_")[0] for path in (MIGRATIONS / "versions").glob("0*.py"))
 
 
 def _upgrade(engine: Engine) -> None:
+    # Imported where it is needed: only a new or an old catalogue is migrated.
+    from alembic import command
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     with engine.connect().execution_options(writes=True) as connection:

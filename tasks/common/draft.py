@@ -2,14 +2,15 @@
 
 import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import xarray as xr
-
-from schemas.contracts.contract import TreeContract
 from schemas.entities import ArtifactRef, QCMetric
 from tasks.common.lake import TREE_NAME, Lake
-from tasks.common.zarr_trees import write_tree
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from schemas.contracts.contract import TreeContract
 
 
 class Draft:
@@ -30,8 +31,10 @@ class Draft:
         self.metrics: list[QCMetric] = []
         self.facts: dict[str, Any] = {}
 
-    def write_tree(self, tree: xr.DataTree, contract: TreeContract) -> None:
+    def write_tree(self, tree: "xr.DataTree", contract: "TreeContract") -> None:
         """Check `tree` against `contract` and write it as the artifact's Zarr tree."""
+        from tasks.common.zarr_trees import write_tree
+
         contract.check(tree)
         write_tree(tree, self.path / TREE_NAME)
 

@@ -2,13 +2,13 @@
 
 import json
 from pathlib import Path
-from typing import Any
-
-import xarray as xr
+from typing import TYPE_CHECKING, Any
 
 from schemas.entities import ArtifactRef
 from schemas.errors import LakeError, NotFoundError
-from tasks.common.zarr_trees import open_tree
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 TREE_NAME = "data.zarr"
 RECORD_NAME = "artifact.json"
@@ -68,15 +68,18 @@ class Lake:
         """Return the folder of an artifact, whether or not it exists."""
         return self.artifacts / ref.kind / ref.id
 
-    def open_tree(self, ref: ArtifactRef) -> xr.DataTree:
-        """Open an artifact's tree lazily.
+    def open_tree(self, ref: ArtifactRef, *, indexes: bool = True) -> "xr.DataTree":
+        """Open an artifact's tree lazily; without indexes the times are lazy as well.
 
         Raises
         ------
         NotFoundError
             The artifact has no tree in this lake.
         """
-        return open_tree(self.tree_path(ref))
+        # Imported where it is needed: a finished stage opens nothing, and Zarr takes a second.
+        from tasks.common.zarr_trees import open_tree
+
+        return open_tree(self.tree_path(ref), indexes=indexes)
 
     def tree_path(self, ref: ArtifactRef) -> Path:
         """Return the Zarr store of an artifact; NotFoundError if it has none."""

@@ -1,13 +1,15 @@
 """The catalogue's raw files: which were ingested as what, which are in quarantine and why."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 from sqlalchemy import delete, select
 
 from schemas.entities import now
 from tasks.common.tables import QuarantineRow, RecordingFileRow
 from tasks.common.transactions import Transactions
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class RecordingRows(Transactions):
@@ -44,7 +46,7 @@ class RecordingRows(Transactions):
         with self._writing() as db:
             self._upsert(db, row)
 
-    def recording_files(self) -> pd.DataFrame:
+    def recording_files(self) -> "pd.DataFrame":
         """Return the raw files that were ingested: path, size, mtime_ns, hash, recording."""
         return self._frame(
             select(
@@ -67,7 +69,7 @@ class RecordingRows(Transactions):
         with self._writing() as db:
             db.execute(delete(QuarantineRow).where(QuarantineRow.byte_sha256 == byte_sha256))
 
-    def quarantined(self) -> pd.DataFrame:
+    def quarantined(self) -> "pd.DataFrame":
         """Return the files in quarantine, newest first."""
         return self._frame(
             select(

@@ -1,12 +1,16 @@
 """The catalogue's subjects and sessions."""
 
-import pandas as pd
+from typing import TYPE_CHECKING
+
 from sqlalchemy import BigInteger, cast, func, select
 
 from schemas.entities import Session, Subject
 from schemas.errors import NotFoundError
 from tasks.common.tables import ArtifactRow, SessionRow, SubjectRow
 from tasks.common.transactions import Transactions
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class SessionRows(Transactions):
@@ -70,7 +74,7 @@ class SessionRows(Transactions):
         problem = "several sessions fit" if fitting else "no session is called"
         raise NotFoundError(f"{problem} '{text}'.", remedy=f"Sessions: {names}.")
 
-    def sessions(self) -> pd.DataFrame:
+    def sessions(self) -> "pd.DataFrame":
         """Return one row a session: name, subject, species, start, number of artifacts."""
         query = (
             select(

@@ -4,6 +4,7 @@ from schemas.entities import ArtifactRef, RunState, StageOutcome
 from schemas.errors import NothingToDoError
 from schemas.settings.workspace import WorkspaceSettings
 from tasks.common.cluster import dask_client
+from tasks.common.draft import Draft
 from tasks.common.workspace import Build, Request, Workspace
 
 __all__ = ["Request", "run_stage", "settle_artifact"]
@@ -19,9 +20,13 @@ def run_stage(settings: WorkspaceSettings, request: Request, build: Build) -> St
 
 def settle_artifact(workspace: Workspace, request: Request, build: Build) -> StageOutcome:
     """Do the work of `run_stage` in a workspace that is open already."""
-    try:
+
+    def build_on_dask(draft: Draft) -> None:
         with dask_client(workspace.settings.dask):
-            product = workspace.produce(request, build)
+            build(draft)
+
+    try:
+        product = workspace.produce(request, build_on_dask)
     except NothingToDoError as error:
         return StageOutcome(stage=request.stage, state=RunState.EMPTY, reason=str(error))
     return StageOutcome(

@@ -2,18 +2,19 @@
 
 from collections.abc import Generator
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 from sqlalchemy import Select
-from sqlalchemy.dialects.postgresql import Insert as PostgresqlInsert
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import Insert as SqliteInsert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session as DatabaseSession
 
 from tasks.common.database import connect, database_errors
 from tasks.common.tables import Table
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from sqlalchemy.dialects.postgresql import Insert as PostgresqlInsert
 
 
 class Transactions:
@@ -48,7 +49,10 @@ class Transactions:
     def _writing(self) -> AbstractContextManager[DatabaseSession]:
         return self._transaction(writes=True)
 
-    def _frame(self, query: Select[Any]) -> pd.DataFrame:
+    def _frame(self, query: Select[Any]) -> "pd.DataFrame":
+        # Imported where it is needed: a stage that looks up its artifact needs no table.
+        import pandas as pd
+
         with self._reading() as db:
             result = db.execute(query)
             return pd.DataFrame(result.all(), columns=list(result.keys()))
@@ -63,10 +67,12 @@ class Transactions:
         values = {key: value for key, value in _columns(row).items() if key not in keys}
         db.execute(self._insert(row).on_conflict_do_update(index_elements=keys, set_=values))
 
-    def _insert(self, row: Table) -> SqliteInsert | PostgresqlInsert:
+    def _insert(self, row: Table) -> "SqliteInsert | PostgresqlInsert":
         # The same two methods on both, but no common base class has them.
         if self._engine.dialect.name == "sqlite":
             return sqlite_insert(type(row)).values(_columns(row))
+        from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+
         return postgresql_insert(type(row)).values(_columns(row))
 
 

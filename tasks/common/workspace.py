@@ -5,10 +5,8 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from uuid import uuid4
-
-import pandas as pd
-import xarray as xr
 
 from schemas.entities import Artifact, ArtifactRef, ProcessRun, RunState, now
 from schemas.errors import LakeError, NotFoundError, NothingToDoError
@@ -29,6 +27,10 @@ from tasks.common.fingerprint import code_fingerprint
 from tasks.common.lake import Lake
 from tasks.common.locks import hold_lock
 from tasks.common.storage import storage_errors
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
 
 log = logging.getLogger("tectum")
 
@@ -119,16 +121,18 @@ class Workspace:
         log.info("%s: %s exists; nothing to compute", request.stage, ref)
         return Product(found, True, time.perf_counter() - start)
 
-    def open(self, session: str, kind: str = "aligned") -> xr.DataTree:
+    def open(self, session: str, kind: str = "aligned") -> "xr.DataTree":
         """Open the newest artifact of a kind of one session, lazily."""
         key = self.catalogue.find_session(session)
         return self.lake.open_tree(self.catalogue.latest(key, kind).ref)
 
-    def open_many(self, sessions: list[str], kind: str = "aligned") -> xr.DataTree:
+    def open_many(self, sessions: list[str], kind: str = "aligned") -> "xr.DataTree":
         """Open one lazy tree with a branch for each session."""
+        import xarray as xr
+
         return xr.DataTree.from_dict({name: self.open(name, kind) for name in sessions})
 
-    def search(self, **terms: str | None) -> pd.DataFrame:
+    def search(self, **terms: str | None) -> "pd.DataFrame":
         """Search the catalogue's artifacts; see Catalogue.search."""
         return self.catalogue.search(**terms)
 

@@ -1,14 +1,10 @@
-"""The ingest stage as a Prefect task: a recording identified, checked, and its streams written."""
+"""The ingest stage at its edge: a recording identified, checked, and its streams written."""
 
 import time
 import warnings
 from functools import partial
 from pathlib import Path
 
-from prefect import task
-from prefect.cache_policies import NO_CACHE
-
-from schemas.contracts.streams import STREAMS
 from schemas.entities import ArtifactRef, RunState, StageOutcome
 from schemas.errors import NothingToDoError, RecordingError
 from schemas.settings.ingest import IngestSettings
@@ -23,7 +19,6 @@ from tasks.ingest.sidecars import Described, sidecars_changed
 RECORD = "recording.json"
 
 
-@task(name="ingest", cache_policy=NO_CACHE, persist_result=False)
 def ingest_recording(
     workspace: WorkspaceSettings, path: str, settings: IngestSettings
 ) -> StageOutcome:
@@ -116,6 +111,7 @@ def _remember(space: Workspace, file: Path, byte_sha256: str, ref: ArtifactRef) 
 def _write_streams(
     draft: Draft, file: Path, recording: ArtifactRef, settings: IngestSettings
 ) -> None:
+    from schemas.contracts.streams import STREAMS
     from tasks.ingest.opening import read_recording
     from tasks.ingest.recording import key_figure
     from tasks.ingest.repair import repair_streams

@@ -3,12 +3,6 @@
 from functools import partial
 from typing import TYPE_CHECKING
 
-import numpy as np
-from prefect import task
-from prefect.cache_policies import NO_CACHE
-
-from schemas.contracts.lnm import LNM
-from schemas.contracts.streams import ROOT_ATTRS
 from schemas.entities import ArtifactRef, StageOutcome
 from schemas.settings.lnm import LnmSettings
 from schemas.settings.workspace import WorkspaceSettings
@@ -19,7 +13,6 @@ if TYPE_CHECKING:
     from tasks.lnm.results import Result
 
 
-@task(name="lnm", cache_policy=NO_CACHE, persist_result=False)
 def train_lnm(
     workspace: WorkspaceSettings, aligned: ArtifactRef, settings: LnmSettings
 ) -> StageOutcome:
@@ -30,6 +23,8 @@ def train_lnm(
 
 def _build(draft: Draft, aligned: ArtifactRef, settings: LnmSettings) -> None:
     # Imported where it is needed: torch takes seconds, and a finished stage never gets here.
+    from schemas.contracts.lnm import LNM
+    from schemas.contracts.streams import ROOT_ATTRS
     from tasks.lnm.recording import read_recording
     from tasks.lnm.results import describe_scores, result_tree, train_and_examine
     from tasks.lnm.threads import limit_threads
@@ -62,7 +57,7 @@ def _record(draft: Draft, result: "Result", settings: LnmSettings) -> None:
     )
     draft.metric(
         "best_validation_loss",
-        float(np.min(result.curves.validation_loss)),
+        float(min(result.curves.validation_loss)),
         result.curves.validation_loss[0],
         "info",
         "in units of what the linear prediction costs; the bar is the untrained network's",

@@ -2,20 +2,14 @@
 
 from functools import partial
 
-from prefect import task
-from prefect.cache_policies import NO_CACHE
-
-from schemas.contracts.preprocessed import PREPROCESSED
 from schemas.entities import ArtifactRef, StageOutcome
 from schemas.settings.preprocess import PreprocessSettings
 from schemas.settings.workspace import WorkspaceSettings
 from tasks.common.draft import Draft
 from tasks.common.lake import TREE_NAME
 from tasks.common.stage import Request, run_stage
-from tasks.common.zarr_trees import open_tree
 
 
-@task(name="preprocess", cache_policy=NO_CACHE, persist_result=False)
 def preprocess_session(
     workspace: WorkspaceSettings, streams: ArtifactRef, settings: PreprocessSettings
 ) -> StageOutcome:
@@ -28,6 +22,8 @@ def preprocess_session(
 
 def _build(draft: Draft, streams: ArtifactRef, settings: PreprocessSettings) -> None:
     # Imported where it is needed: a finished stage never gets here, and they take a second.
+    from schemas.contracts.preprocessed import PREPROCESSED
+    from tasks.common.zarr_trees import open_tree
     from tasks.preprocess.quality import measure_quality, summarise_preprocessing
     from tasks.preprocess.streams import preprocess_streams
 

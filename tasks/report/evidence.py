@@ -169,12 +169,3 @@ def start_of_sitting(stories: tuple[ArtifactStory, ...]) -> datetime | None:
             break
         start = started if start is None else min(start, started)
     return start
-
-
-def describe_identity(outcomes: tuple[StageOutcome, ...]) -> str:
-    """Return what of the outcomes the page depends on: which stages made nothing, and why."""
-    return "\x1f".join(
-        f"{o.stage}\x1e{o.state.value}\x1e{o.reason}"
-        for o in outcomes
-        if o.ref is None and o.stage != "report"
-    )

@@ -2,21 +2,16 @@
 
 from functools import partial
 
-from prefect import task
-from prefect.cache_policies import NO_CACHE
-
 from schemas.entities import ArtifactRef, StageOutcome
 from schemas.settings.report import ReportSettings
 from schemas.settings.workspace import WorkspaceSettings
 from tasks.common.draft import Draft
 from tasks.common.stage import Request, settle_artifact
 from tasks.common.workspace import Workspace
-from tasks.report.evidence import describe_identity, gather_evidence
 
 PAGE_NAME = "report.html"
 
 
-@task(name="report", cache_policy=NO_CACHE, persist_result=False)
 def write_report(
     workspace: WorkspaceSettings,
     parents: tuple[ArtifactRef, ...],
@@ -30,10 +25,19 @@ def write_report(
         stage="report",
         settings=settings,
         parents=parents,
-        identity=describe_identity(outcomes),
+        identity=_describe_identity(outcomes),
     )
     build = partial(_build, workspace=opened, parents=parents, outcomes=outcomes, settings=settings)
     return settle_artifact(opened, request, build)
+
+
+def _describe_identity(outcomes: tuple[StageOutcome, ...]) -> str:
+    """Return what of the outcomes the page depends on: which stages made nothing, and why."""
+    return "\x1f".join(
+        f"{o.stage}\x1e{o.state.value}\x1e{o.reason}"
+        for o in outcomes
+        if o.ref is None and o.stage != "report"
+    )
 
 
 def _build(
@@ -43,7 +47,8 @@ def _build(
     outcomes: tuple[StageOutcome, ...],
     settings: ReportSettings,
 ) -> None:
-    # Imported where it is needed: plotly takes a second, and a finished page never gets here.
+    # Imported where it is needed: they take seconds, and a finished page never gets here.
+    from tasks.report.evidence import gather_evidence
     from tasks.report.page import render_page, write_sections
 
     evidence = gather_evidence(draft.lake, workspace.catalogue, draft.ref, parents, outcomes)

@@ -1,12 +1,7 @@
-"""The simulate stage as a Prefect task: an animal drawn, recorded, and written with its truth."""
+"""The simulate stage at its edge: an animal drawn, recorded, and written with its truth."""
 
 from functools import partial
 
-import numpy as np
-from prefect import task
-from prefect.cache_policies import NO_CACHE
-
-from schemas.contracts.truth import TRUTH
 from schemas.entities import StageOutcome
 from schemas.settings.simulate import SimulateSettings
 from schemas.settings.workspace import WorkspaceSettings
@@ -14,7 +9,6 @@ from tasks.common.draft import Draft
 from tasks.common.stage import Request, run_stage
 
 
-@task(name="simulate", cache_policy=NO_CACHE, persist_result=False)
 def simulate_session(workspace: WorkspaceSettings, settings: SimulateSettings) -> StageOutcome:
     """Simulate an animal with a known causal graph: session.nwb, camera.mp4 and the truth."""
     request = Request(kind="simulation", stage="simulate", settings=settings, parents=())
@@ -23,6 +17,9 @@ def simulate_session(workspace: WorkspaceSettings, settings: SimulateSettings) -
 
 def _build(draft: Draft, settings: SimulateSettings) -> None:
     # Imported where it is needed: pynwb takes seconds, and a finished stage never gets here.
+    import numpy as np
+
+    from schemas.contracts.truth import TRUTH
     from tasks.simulate.animal import simulate_animal
     from tasks.simulate.nwb_session import write_session
     from tasks.simulate.truth import describe_truth

@@ -3,10 +3,6 @@
 import json
 from functools import partial
 
-from prefect import task
-from prefect.cache_policies import NO_CACHE
-
-from schemas.contracts.twin import TWIN
 from schemas.entities import ArtifactRef, StageOutcome
 from schemas.settings.twin import TwinSettings
 from schemas.settings.workspace import WorkspaceSettings
@@ -14,7 +10,6 @@ from tasks.common.draft import Draft
 from tasks.common.stage import Request, run_stage
 
 
-@task(name="twin", cache_policy=NO_CACHE, persist_result=False)
 def animate_twin(
     workspace: WorkspaceSettings, aligned: ArtifactRef, causal: ArtifactRef, settings: TwinSettings
 ) -> StageOutcome:
@@ -26,6 +21,7 @@ def animate_twin(
 
 def _build(draft: Draft, aligned: ArtifactRef, causal: ArtifactRef, settings: TwinSettings) -> None:
     # Imported where it is needed: a finished stage never gets here, and they take seconds.
+    from schemas.contracts.twin import TWIN
     from tasks.twin.animate import animate
     from tasks.twin.summary import quality_metrics, summarise_twin
 

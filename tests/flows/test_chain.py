@@ -1,12 +1,14 @@
 """The chain goes on where a stage fails or cannot be fed, and says why."""
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-from prefect import task
 
-from flows.chain import Chain, call_directly
+from flows.chain import Chain
+from flows.prefect_tasks import as_prefect_task
 from schemas.entities import ArtifactRef, RunState, StageOutcome
 from schemas.errors import RecordingError
 from schemas.settings.workspace import WorkspaceSettings
@@ -14,22 +16,18 @@ from schemas.settings.workspace import WorkspaceSettings
 REF = ArtifactRef(kind="streams", id="a" * 32)
 
 
-@task
 def make_streams(workspace: WorkspaceSettings, *parents: ArtifactRef) -> StageOutcome:
     return StageOutcome(stage="ingest", state=RunState.COMPLETE, ref=REF, key_figure="1 stream")
 
 
-@task
 def find_nothing(workspace: WorkspaceSettings, *parents: ArtifactRef) -> StageOutcome:
     return StageOutcome(stage="causal", state=RunState.EMPTY, reason="there are no neurons.")
 
 
-@task
 def refuse(workspace: WorkspaceSettings, *parents: ArtifactRef) -> StageOutcome:
     raise RecordingError("is no NWB file.", where="a.nwb", remedy="Convert it.")
 
 
-@task
 def break_down(workspace: WorkspaceSettings, *parents: ArtifactRef) -> StageOutcome:
     raise ZeroDivisionError("a bug")
 
@@ -68,6 +66,23 @@ def test_what_needs_an_empty_stage_says_so(chain: Chain) -> None:
     assert "the causal graph, which ended Empty (causal: there are no neurons)" in after.reason
 
 
-def test_calling_directly_needs_no_prefect_run(tmp_path: Path) -> None:
-    workspace = WorkspaceSettings(lake=str(tmp_path))
-    assert call_directly(make_streams, workspace).ref == REF
+def test_a_flow_runs_the_same_function_as_a_prefect_task(tmp_path: Path) -> None:
+    task = as_prefect_task(make_streams)
+    assert task.name == "make-streams"
+    assert task.fn is make_streams
+    assert as_prefect_task(make_streams) is task, "one task a function, not one a call"
+    assert task.fn(WorkspaceSettings(lake=str(tmp_path))).ref == REF
+
+
+def test_a_finished_session_is_recognised_without_heavy_libraries() -> None:
+    """Each of these takes a large part of the second that a second run may take to start."""
+    code = (
+        "import sys, flows.cli, flows.local; "
+        "print(*sorted({name.split('.')[0] for name in sys.modules}))"
+    )
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split()
+    heavy = {"prefect", "torch", "numba", "pandas", "xarray", "zarr", "dask", "scipy", "networkx"}
+    assert "schemas" in loaded
+    assert heavy.isdisjoint(loaded)

@@ -39,12 +39,12 @@ def test_makes_an_artifact_once(
     )
     space = Workspace(WorkspaceSettings(lake=str(tmp_path / "lake")))
     cleaned = keep(space, tree)
-    outcome = align_session.fn(space.settings, cleaned, AlignSettings())
+    outcome = align_session(space.settings, cleaned, AlignSettings())
     assert outcome.state is RunState.COMPLETE
     assert outcome.ref is not None
     assert outcome.key_figure == "60 samples x 4 columns at 4 Hz"
     ALIGNED.check(space.lake.open_tree(outcome.ref))
-    assert align_session.fn(space.settings, cleaned, AlignSettings()).reused
+    assert align_session(space.settings, cleaned, AlignSettings()).reused
 
 
 def test_tables_alone_end_empty_with_the_reason(make_session: Session, tmp_path: Path) -> None:
@@ -53,8 +53,6 @@ def test_tables_alone_end_empty_with_the_reason(make_session: Session, tmp_path:
         attrs={"stream_kind": "events", "source": "/licks", "primary": "event_time"},
     )
     space = Workspace(WorkspaceSettings(lake=str(tmp_path / "lake")))
-    outcome = align_session.fn(
-        space.settings, keep(space, make_session(licks=licks)), AlignSettings()
-    )
+    outcome = align_session(space.settings, keep(space, make_session(licks=licks)), AlignSettings())
     assert outcome.state is RunState.EMPTY
     assert "no streams with samples" in outcome.reason

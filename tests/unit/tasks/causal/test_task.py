@@ -48,19 +48,19 @@ def test_a_graph_is_made_once_and_scored_against_the_truth(
     edge = np.eye(3, k=-1, dtype=bool)
     graph = xr.Dataset({"edge": (("effect", "cause"), edge)}, {"effect": names, "cause": names})
     truth = store(xr.DataTree.from_dict({"/graph": graph}), "simulation")
-    made = extract_causal_graph.fn(workspace, aligned, SETTINGS, truth)
+    made = extract_causal_graph(workspace, aligned, SETTINGS, truth)
     assert made.state is RunState.COMPLETE
     assert "of 6 pairs" in made.key_figure
     tree = Workspace(workspace).lake.open_tree(made.ref)
     CAUSAL.check(tree)
     assert tree["truth"].attrs["auroc_ccm"] > 0.7
-    assert extract_causal_graph.fn(workspace, aligned, SETTINGS, truth).reused
+    assert extract_causal_graph(workspace, aligned, SETTINGS, truth).reused
     threaded = SETTINGS.model_copy(update={"threads": 1, "block": 2})
-    assert extract_causal_graph.fn(workspace, aligned, threaded, truth).reused
+    assert extract_causal_graph(workspace, aligned, threaded, truth).reused
 
 
 def test_a_session_without_nodes_ends_empty(workspace, store, make_aligned):
     aligned = store(make_aligned(np.zeros((300, 2))), "aligned")
-    outcome = extract_causal_graph.fn(workspace, aligned, SETTINGS)
+    outcome = extract_causal_graph(workspace, aligned, SETTINGS)
     assert outcome.state is RunState.EMPTY
     assert "calcium/n0: constant" in outcome.reason

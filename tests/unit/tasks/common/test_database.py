@@ -7,11 +7,12 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
 from schemas.errors import LakeError
 from tasks.common.catalogue import Catalogue
-from tasks.common.database import MIGRATIONS, connect
+from tasks.common.database import MIGRATIONS, connect, known_revisions
 from tasks.common.tables import Table
 
 
@@ -65,3 +66,10 @@ def test_a_removed_lake_starts_anew_in_the_same_process(tmp_path: Path) -> None:
     for path in tmp_path.iterdir():
         path.unlink()
     assert Catalogue(url).quarantined().empty
+
+
+def test_migrations_are_called_after_their_revisions() -> None:
+    """So the newest one is known without Alembic, which takes a third of a second to import."""
+    script = ScriptDirectory(str(MIGRATIONS))
+    assert script.get_current_head() == max(known_revisions())
+    assert {revision.revision for revision in script.walk_revisions()} == known_revisions()

@@ -101,7 +101,10 @@ def test_kills_at_200_random_points_break_and_lose_nothing(bench, warm: Warm, ba
             killed["line"] += answer["status"] == SIGKILL
         else:
             answer = warm("kill_after", number, chance.uniform(0, 1.1 * usual["seconds"]))
-            killed["time"] += answer["status"] == SIGKILL
+            died = answer["status"] == SIGKILL
+            killed["time"] += died
+            # The pace of a shared machine changes: follow it, so that most die on the way.
+            usual["seconds"] *= 1.02 if died else 0.9
         now_listed = check_lake(workspace, good)
         assert listed <= now_listed, "a committed artifact was lost"
         listed = now_listed

@@ -25,7 +25,7 @@ def workspace(tmp_path) -> WorkspaceSettings:
 
 
 def ingest(workspace, path, settings=SETTINGS):
-    return ingest_recording.fn(workspace, str(path), settings)
+    return ingest_recording(workspace, str(path), settings)
 
 
 def small(new_file, video=()) -> pynwb.NWBFile:

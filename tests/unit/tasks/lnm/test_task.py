@@ -34,7 +34,7 @@ def test_makes_a_model_once_that_loads_again(workspace, make_aligned, quick):
     tree = make_aligned(units_TN, slow_T[:, None])
     aligned = keep_aligned(workspace, tree)
     settings = quick.model_copy(update={"steps": 10})
-    outcome = train_lnm.fn(workspace.settings, aligned, settings)
+    outcome = train_lnm(workspace.settings, aligned, settings)
     assert outcome.state is RunState.COMPLETE
     assert outcome.key_figure.startswith("decode R2 ")
     written = workspace.lake.open_tree(outcome.ref)
@@ -42,13 +42,13 @@ def test_makes_a_model_once_that_loads_again(workspace, make_aligned, quick):
     model = load_model(workspace.lake.folder(outcome.ref))
     answered = decode(model, read_recording(tree), t0=50.0)
     assert np.corrcoef(answered["mean"].values[:, 0], slow_T[500:])[0, 1] > 0.8
-    again = train_lnm.fn(workspace.settings, aligned, settings)
+    again = train_lnm(workspace.settings, aligned, settings)
     assert again.reused
     assert again.ref == outcome.ref
 
 
 def test_a_session_that_is_too_short_ends_empty_with_the_reason(workspace, make_aligned, quick):
     aligned = keep_aligned(workspace, make_aligned(np.random.default_rng(0).random((12, 2))))
-    outcome = train_lnm.fn(workspace.settings, aligned, quick)
+    outcome = train_lnm(workspace.settings, aligned, quick)
     assert outcome.state is RunState.EMPTY
     assert "no window" in outcome.reason

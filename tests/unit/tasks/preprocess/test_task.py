@@ -39,9 +39,9 @@ def test_makes_an_artifact_once(make_columns: Callable[..., xr.Dataset], tmp_pat
     cells = make_columns("calcium", values, np.arange(60.0), source="/ophys/Fluorescence/a")
     space = Workspace(WorkspaceSettings(lake=str(tmp_path / "lake")))
     streams = keep(space, xr.DataTree.from_dict({"/": xr.Dataset(attrs=ROOT), "/cells": cells}))
-    outcome = preprocess_session.fn(space.settings, streams, PreprocessSettings())
+    outcome = preprocess_session(space.settings, streams, PreprocessSettings())
     assert outcome.state is RunState.COMPLETE
     assert outcome.ref is not None
     assert outcome.key_figure == "2 of 3 units kept, 1 stream"
     PREPROCESSED.check(space.lake.open_tree(outcome.ref))
-    assert preprocess_session.fn(space.settings, streams, PreprocessSettings()).reused
+    assert preprocess_session(space.settings, streams, PreprocessSettings()).reused

@@ -32,7 +32,7 @@ def browser() -> str:
 def test_all_charts_are_drawn_without_an_error(
     browser: str, full_lake: Any, tmp_path: Path
 ) -> None:
-    outcome = write_report.fn(
+    outcome = write_report(
         full_lake.workspace, full_lake.parents, full_lake.outcomes, ReportSettings()
     )
     assert outcome.ref is not None

@@ -27,7 +27,7 @@ def written(lake: Any, outcome: StageOutcome) -> str:
 
 @pytest.fixture(scope="module")
 def page(full_lake: Any) -> str:
-    outcome = write_report.fn(full_lake.workspace, full_lake.parents, full_lake.outcomes, SETTINGS)
+    outcome = write_report(full_lake.workspace, full_lake.parents, full_lake.outcomes, SETTINGS)
     assert outcome.state is RunState.COMPLETE
     assert outcome.key_figure.startswith("7 of 7 sections")
     return written(full_lake, outcome)
@@ -62,36 +62,36 @@ def test_seconds_and_reuse_of_this_run_do_not_matter(full_lake: Any, page: str) 
     slower = tuple(
         o.model_copy(update={"seconds": 1e3, "reused": True}) for o in full_lake.outcomes
     )
-    again = write_report.fn(full_lake.workspace, full_lake.parents, slower, SETTINGS)
+    again = write_report(full_lake.workspace, full_lake.parents, slower, SETTINGS)
     assert again.reused
     assert written(full_lake, again) == page
 
 
 def test_written_anew_it_is_the_same(full_lake: Any, page: str) -> None:
-    again = write_report.fn(full_lake.workspace, full_lake.parents, full_lake.outcomes, SETTINGS)
+    again = write_report(full_lake.workspace, full_lake.parents, full_lake.outcomes, SETTINGS)
     assert again.ref is not None
     workspace = Workspace(full_lake.workspace)
     folder = workspace.lake.folder(again.ref)
     workspace.catalogue.forget(again.ref.id)
     for path in folder.iterdir():
         path.unlink()
-    anew = write_report.fn(full_lake.workspace, full_lake.parents, full_lake.outcomes, SETTINGS)
+    anew = write_report(full_lake.workspace, full_lake.parents, full_lake.outcomes, SETTINGS)
     assert not anew.reused
     assert written(full_lake, anew) == page
 
 
 def test_what_a_session_lacks_is_said(fill_lake: Callable[..., Any], tmp_path: Path) -> None:
     lake = fill_lake(tmp_path, ("recording", "streams", "preprocessed", "aligned"))
-    outcome = write_report.fn(lake.workspace, lake.parents, lake.outcomes, SETTINGS)
+    outcome = write_report(lake.workspace, lake.parents, lake.outcomes, SETTINGS)
     assert outcome.key_figure.startswith("4 of 7 sections")
     page = written(lake, outcome)
     assert page.count("had nothing to work on: no &lt;script&gt;") == 3
     # Another reason is another page.
     other = tuple(o.model_copy(update={"reason": "else"}) for o in lake.outcomes)
-    assert write_report.fn(lake.workspace, lake.parents, other, SETTINGS).ref != outcome.ref
+    assert write_report(lake.workspace, lake.parents, other, SETTINGS).ref != outcome.ref
 
 
 def test_a_recording_alone_is_enough(fill_lake: Callable[..., Any], tmp_path: Path) -> None:
     lake = fill_lake(tmp_path, ("recording",))
-    outcome = write_report.fn(lake.workspace, lake.parents, lake.outcomes, SETTINGS)
+    outcome = write_report(lake.workspace, lake.parents, lake.outcomes, SETTINGS)
     assert outcome.key_figure.startswith("2 of 7 sections, 0 charts")

@@ -15,7 +15,7 @@ def test_a_simulation_is_made_once(tmp_path: Path) -> None:
     settings = SimulateSettings(
         calcium_units=6, spike_units=2, independent_units=1, feedback_units=1, duration_s=10
     )
-    made = simulate_session.fn(workspace, settings)
+    made = simulate_session(workspace, settings)
     assert made.state is RunState.COMPLETE
     assert made.ref is not None
     assert made.ref.kind == "simulation"
@@ -24,6 +24,6 @@ def test_a_simulation_is_made_once(tmp_path: Path) -> None:
     names = {path.name for path in lake.folder(made.ref).iterdir()}
     assert {"session.nwb", "camera.mp4"} <= names
     TRUTH.check(lake.open_tree(made.ref))
-    again = simulate_session.fn(workspace, settings)
+    again = simulate_session(workspace, settings)
     assert again.reused
     assert again.ref == made.ref

@@ -44,11 +44,11 @@ def _keep(workspace, kind, tree, parents=()):
 def test_makes_an_artifact_once(workspace, lorenz_animal):
     aligned = _keep(workspace, "aligned", lorenz_animal[0])
     causal = _keep(workspace, "causal", lorenz_animal[1], (aligned,))
-    outcome = animate_twin.fn(workspace.settings, aligned, causal, QUICK)
+    outcome = animate_twin(workspace.settings, aligned, causal, QUICK)
     assert outcome.state is RunState.COMPLETE
     assert outcome.key_figure.startswith("1 behaviour from 2 neurons; C2ST AUC")
     TWIN.check(workspace.lake.open_tree(outcome.ref))
-    again = animate_twin.fn(workspace.settings, aligned, causal, QUICK)
+    again = animate_twin(workspace.settings, aligned, causal, QUICK)
     assert again.reused
     assert again.ref == outcome.ref
 
@@ -59,6 +59,6 @@ def test_a_session_without_drivers_ends_empty_with_the_reason(
     aligned = _keep(workspace, "aligned", lorenz_animal[0])
     graph = make_causal(["calcium/n0"], ["running"], [])
     causal = _keep(workspace, "causal", graph, (aligned,))
-    outcome = animate_twin.fn(workspace.settings, aligned, causal, QUICK)
+    outcome = animate_twin(workspace.settings, aligned, causal, QUICK)
     assert outcome.state is RunState.EMPTY
     assert "No neuron drives" in outcome.reason
