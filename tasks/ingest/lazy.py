@@ -12,6 +12,7 @@ from typing import Any
 import h5py
 import numpy as np
 import xarray as xr
+import zarr
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 from xarray.backends import BackendArray, CachingFileManager
 from xarray.backends.locks import HDF5_LOCK
@@ -47,7 +48,7 @@ class LazyArray(BackendArray):
 
 
 class FileArrays:
-    """Makes lazy arrays of the datasets of HDF5 files, with one file handle for each file."""
+    """Makes lazy arrays of what NWB objects hold, with one handle for each HDF5 file."""
 
     def __init__(self) -> None:
         self._managers: dict[str, CachingFileManager[h5py.File]] = {}
@@ -58,6 +59,8 @@ class FileArrays:
         inner = getattr(data, "data", data) if type(data).__name__.endswith("DataIO") else data
         if isinstance(inner, h5py.Dataset):
             return StoredArray(self._manager(inner.file.filename), inner)
+        if isinstance(inner, zarr.Array):
+            return ZarrArray(inner)
         return MemoryArray(np.asarray(inner))
 
     def _manager(self, filename: str) -> "CachingFileManager[h5py.File]":
@@ -85,6 +88,17 @@ class StoredArray(LazyArray):
     def _read(self, key: Key) -> Array:
         with HDF5_LOCK:
             return np.asarray(self.manager.acquire()[self.name][key])
+
+
+class ZarrArray(LazyArray):
+    """An array of a Zarr store; it opens no file, so there is none to close."""
+
+    def __init__(self, array: "zarr.Array[Any]") -> None:
+        super().__init__(array.shape, array.dtype)
+        self.array = array
+
+    def _read(self, key: Key) -> Array:
+        return np.asarray(self.array.oindex[key] if key else self.array[()])
 
 
 class MemoryArray(LazyArray):

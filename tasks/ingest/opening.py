@@ -18,10 +18,12 @@ from pynwb.spec import NWBDatasetSpec, NWBGroupSpec, NWBNamespace
 from schemas.entities import Finding, Session
 from schemas.errors import RecordingError
 from schemas.settings.ingest import IngestSettings
+from tasks.ingest.formats import Hdf5Format, NwbFormat, ZarrFormat
 from tasks.ingest.lazy import FileArrays
 from tasks.ingest.objects import AssumedEqual, Container, ReadContext
 from tasks.ingest.session import read_session, session_attrs
 from tasks.ingest.streams import read_streams
+from tasks.ingest.zarr_folder import identify_zarr, local_store
 
 BUILT_IN = ("hdmf-common", "hdmf-experimental", "core")
 KNOWN_EXTENSIONS = ("ndx_pose",)
@@ -62,7 +64,7 @@ def read_recording(
 
     Parameters
     ----------
-    path : an NWB 2 file in HDF5
+    path : an NWB 2 file in HDF5, or a folder of NWB in Zarr v3
 
     Raises
     ------
@@ -98,11 +100,16 @@ def open_nwb(path: Path) -> Generator[tuple[Container, str, list[Finding]]]:
     Extensions are read by the specifications that the file carries, whatever is installed, so
     that a file reads the same everywhere; the installed ones are the second choice.
     """
-    version = identify(path)
+    stored: NwbFormat
+    if path.is_dir():
+        store = local_store(str(path))
+        version, stored = identify_zarr(store, str(path)), ZarrFormat(store)
+    else:
+        version, stored = identify(path), Hdf5Format(path)
     heard: list[Finding] = []
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        io, nwbfile = _read(path)
+        io, nwbfile = _read(stored, str(path))
     heard.extend(_as_findings(caught))
     try:
         yield nwbfile, version, heard
@@ -111,7 +118,7 @@ def open_nwb(path: Path) -> Generator[tuple[Container, str, list[Finding]]]:
 
 
 def identify(path: Path) -> str:
-    """Return the NWB version of a file, told by its root attributes alone.
+    """Return the NWB version of an HDF5 file, told by its root attributes alone.
 
     Raises
     ------
@@ -151,26 +158,31 @@ def identify(path: Path) -> str:
     return text
 
 
-def _read(path: Path) -> tuple[Any, Container]:
+def _read(stored: NwbFormat, where: str) -> tuple[Any, Container]:
     """Return pynwb's reader and the file it read."""
     failures: list[str] = []
     for manager in (_manager_of_file, _manager_installed):
         io = None
         try:
-            io = pynwb.NWBHDF5IO(str(path), "r", manager=manager(path))
+            io = stored.open(manager(stored))
             return io, io.read()
+        except RecordingError:
+            # Ours, with a reason of its own: the second manager would not help.
+            if io is not None:
+                io.close()
+            raise
         except Exception as error:  # hdmf raises whatever the broken part of a file leads to
             failures.append(_first_line(error))
             if io is not None:
                 io.close()
     raise RecordingError(
         f"pynwb cannot read the file: {failures[0]}",
-        where=str(path),
+        where=where,
         remedy="Validate it with 'pynwb-validate' or NWB Inspector and write it again.",
     )
 
 
-def _manager_of_file(path: Path) -> BuildManager:
+def _manager_of_file(stored: NwbFormat) -> BuildManager:
     """Return a manager that knows NWB itself and the extensions as the file specifies them."""
     installed = pynwb.get_type_map()
     catalogue = NamespaceCatalog(NWBGroupSpec, NWBDatasetSpec, NWBNamespace)
@@ -179,16 +191,16 @@ def _manager_of_file(path: Path) -> BuildManager:
     type_map = TypeMap(catalogue)
     # The successor that hdmf names, merge, would bring the installed extensions along.
     type_map.copy_mappers(installed)
-    pynwb.NWBHDF5IO.load_namespaces(type_map, str(path))
+    stored.load_namespaces(type_map)
     return BuildManager(type_map)
 
 
-def _manager_installed(path: Path) -> BuildManager:
+def _manager_installed(stored: NwbFormat) -> BuildManager:
     """Return a manager that knows the installed extensions first."""
     for extension in KNOWN_EXTENSIONS:
         import_module(extension)
     type_map = pynwb.get_type_map()
-    pynwb.NWBHDF5IO.load_namespaces(type_map, str(path))
+    stored.load_namespaces(type_map)
     return BuildManager(type_map)
 
 

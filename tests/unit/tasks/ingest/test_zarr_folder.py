@@ -1,0 +1,108 @@
+"""NWB in Zarr reads as the same recording in HDF5 does, and nothing in it is run or followed."""
+
+import json
+import pickle
+import shutil
+import warnings
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from schemas.errors import RecordingError
+from tasks.ingest.opening import read_recording
+
+
+@pytest.fixture
+def save_zarr(tmp_path):
+    """Return a function that writes an NWBFile to a Zarr folder."""
+
+    def write(nwbfile, name="recording.nwb.zarr"):
+        from hdmf_zarr import NWBZarrIO
+
+        path = tmp_path / name
+        with warnings.catch_warnings():
+            # hdmf-zarr's own remarks on consolidated metadata and text.
+            warnings.simplefilter("ignore")
+            with NWBZarrIO(str(path), "w") as io:
+                io.write(nwbfile)
+        return path
+
+    return write
+
+
+def edit(path, change):
+    """Change a JSON file in place."""
+    value = json.loads(path.read_text())
+    change(value)
+    path.write_text(json.dumps(value))
+
+
+def test_zarr_and_hdf5_give_the_same_streams(rich_file, save, save_zarr):
+    with (
+        read_recording(save(rich_file())) as hdf5,
+        read_recording(save_zarr(rich_file())) as in_zarr,
+    ):
+        assert in_zarr.session == hdf5.session
+        assert list(in_zarr.streams.children) == list(hdf5.streams.children)
+        for name, node in hdf5.streams.children.items():
+            expected, found = (
+                node.to_dataset(inherit=False),
+                in_zarr.streams[name].to_dataset(inherit=False),
+            )
+            xr.testing.assert_identical(found.load(), expected.load())
+
+
+def test_a_pickled_array_reads_again_and_by_any_selection(rich_file, save_zarr):
+    with read_recording(save_zarr(rich_file())) as recording:
+        voltage = recording.streams["lfp/voltage"].variable
+        again = pickle.loads(pickle.dumps(voltage))  # noqa: S301 - made here
+        whole = voltage.values
+        np.testing.assert_array_equal(again[::-3].values, whole[::-3])
+        np.testing.assert_array_equal(again[[7, 2, 2], 1].values, whole[[7, 2, 2], 1])
+        np.testing.assert_array_equal(again[5].values, whole[5])
+
+
+@pytest.mark.parametrize(
+    ("problem", "change"),
+    [
+        ("zarr_codec", lambda node: node["codecs"].append({"name": "numcodecs.pickle"})),
+        ("zarr_codec", lambda node: node.update(storage_transformers=[{"name": "x"}])),
+        ("zarr_codec", lambda node: node.update(zarr_format=2)),
+    ],
+)
+def test_what_asks_for_unknown_code_is_refused(new_file, save_zarr, problem, change):
+    path = save_zarr(new_file())
+    edit(
+        path / "zarr.json",
+        lambda root: change(root["consolidated_metadata"]["metadata"]["identifier"]),
+    )
+    with pytest.raises(RecordingError) as caught, read_recording(path):
+        pass
+    assert caught.value.problem == problem
+
+
+def test_a_link_out_of_the_store_is_not_followed(rich_file, save_zarr, tmp_path):
+    path = save_zarr(rich_file())
+    shutil.copytree(path, tmp_path / "other.zarr")
+
+    def lead_away(root):
+        group = root["consolidated_metadata"]["metadata"]["general/extracellular_ephys/g"]
+        group["attributes"]["_LINKS"][0]["source"] = "../other.zarr"
+
+    edit(path / "zarr.json", lead_away)
+    with pytest.raises(RecordingError, match=r"other\.zarr") as caught, read_recording(path):
+        pass
+    assert caught.value.problem == "link_outside"
+
+
+def test_zarr_v2_and_folders_that_are_no_nwb_are_refused(tmp_path):
+    (tmp_path / "v2").mkdir()
+    (tmp_path / "v2" / ".zgroup").write_text('{"zarr_format": 2}')
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "zarr.json").write_text('{"zarr_format": 3, "node_type": "group"}')
+    for name, problem in (("v2", "zarr_v2"), ("empty", "not_zarr"), ("other", "not_nwb")):
+        with pytest.raises(RecordingError) as caught, read_recording(tmp_path / name):
+            pass
+        assert caught.value.problem == problem
