@@ -35,11 +35,23 @@ def find_gaps(time_T: NDArray[np.float64], max_gap_periods: float) -> NDArray[np
     """
     if len(time_T) == 0:
         return np.zeros(0, np.int32)
-    longest = sample_period(time_T) * (max_gap_periods + TIME_MARGIN)
+    segment_T = np.zeros(len(time_T), np.int32)
+    segment_T[gap_starts(time_T, sample_period(time_T), max_gap_periods)] = 1
+    return np.cumsum(segment_T, dtype=np.int32)
+
+
+def gap_starts(
+    time_T: NDArray[np.float64], period: float, max_gap_periods: float
+) -> NDArray[np.int64]:
+    """Return the samples that a new gapless stretch starts at, but for the first of all.
+
+    Parameters
+    ----------
+    period : usual step in seconds; see `find_gaps` for what a gap is. NaN finds no gap in time.
+    """
     step = np.diff(time_T)
-    # With a NaN period (one sample) there is no step to compare.
-    starts = (step > longest) | (step < 0)
-    return np.concatenate([[0], np.cumsum(starts)]).astype(np.int32)
+    longest = period * (max_gap_periods + TIME_MARGIN)
+    return np.flatnonzero((step > longest) | (step < 0)) + 1
 
 
 def split_runs(label_T: NDArray[np.generic]) -> list[slice]:

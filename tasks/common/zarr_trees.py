@@ -43,10 +43,18 @@ def write_tree(tree: xr.DataTree, path: Path) -> None:
         zarr.consolidate_metadata(path, zarr_format=3)
 
 
-def open_tree(path: Path | str) -> xr.DataTree:
-    """Open a tree lazily: metadata only, every array a dask array in the store's own chunks."""
+def open_tree(path: Path | str, *, indexes: bool = True) -> xr.DataTree:
+    """Open a tree lazily: metadata only, every array a dask array in the store's own chunks.
+
+    Parameters
+    ----------
+    indexes : an index makes `sel` work and reads the times of every stream: gigabytes for an
+        hour of sound. Without it times are lazy as well.
+    """
     with quiet_zarr():
-        return xr.open_datatree(path, engine="zarr", chunks={}, consolidated=True)
+        return xr.open_datatree(
+            path, engine="zarr", chunks={}, consolidated=True, create_default_indexes=indexes
+        )
 
 
 def _prepare(dataset: xr.Dataset) -> xr.Dataset:

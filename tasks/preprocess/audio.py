@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from schemas.settings.preprocess import AudioFeatures, PreprocessSettings
 from tasks.common.segments import split_runs
 from tasks.common.windows import Window, block_starts, map_windows
-from tasks.preprocess.stream import Clock, as_float, is_finite, note_operation
+from tasks.preprocess.clock import Clock
+from tasks.preprocess.stream import as_float, is_finite, note_operation
 
 MOST_FRAMES = 6_000
 SILENCE = 1e-12

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from schemas.settings.preprocess import CalciumCleaning, PreprocessSettings
 from tasks.common.segments import split_runs
+from tasks.preprocess.clock import Clock
 from tasks.preprocess.stream import (
-    Clock,
     as_float,
     is_finite,
     note_operation,

@@ -5,15 +5,9 @@ import re
 import xarray as xr
 
 from schemas.settings.preprocess import PreprocessSettings
+from tasks.preprocess.clock import Clock
 from tasks.preprocess.repair import dilate, fill_short_gaps, find_outliers
-from tasks.preprocess.stream import (
-    Clock,
-    as_float,
-    is_finite,
-    note_operation,
-    over_time,
-    replace_primary,
-)
+from tasks.preprocess.stream import as_float, is_finite, note_operation, over_time, replace_primary
 
 SIZE = re.compile(r"pupil|area|size|diameter|radius|width|height|lid|aperture|openness")
 PLACE = re.compile(r"gaze|position|(^|_)[xyz]$|azimuth|elevation|angle")

@@ -13,7 +13,8 @@ from scipy import signal
 from schemas.settings.preprocess import PreprocessSettings
 from tasks.common.segments import split_runs
 from tasks.common.windows import Window, block_starts, columns_at_once, map_windows
-from tasks.preprocess.stream import Clock, is_finite, note_operation, set_aside
+from tasks.preprocess.clock import Clock
+from tasks.preprocess.stream import is_finite, note_operation, set_aside
 
 TAPS_PER_STEP = 10
 """Half length of the decimation filter in output samples."""

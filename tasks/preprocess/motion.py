@@ -5,15 +5,9 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from schemas.settings.preprocess import MotionCleaning, PreprocessSettings
+from tasks.preprocess.clock import Clock
 from tasks.preprocess.repair import find_outliers, lowpass
-from tasks.preprocess.stream import (
-    Clock,
-    as_float,
-    is_finite,
-    note_operation,
-    over_time,
-    replace_primary,
-)
+from tasks.preprocess.stream import as_float, is_finite, note_operation, over_time, replace_primary
 
 Rows = NDArray[np.float64]
 

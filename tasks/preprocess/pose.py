@@ -8,13 +8,14 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from schemas.settings.preprocess import PoseCleaning, PreprocessSettings
+from tasks.preprocess.clock import Clock
 from tasks.preprocess.repair import (
     differentiate,
     fill_short_gaps,
     find_stuck,
     smooth_savgol,
 )
-from tasks.preprocess.stream import Clock, is_finite, note_operation, over_time, replace_primary
+from tasks.preprocess.stream import is_finite, note_operation, over_time, replace_primary
 
 FRONT = (r"snout", r"nose", r"head", r"neck", r"ear")
 BACK = (r"tail_?base|base_?tail", r"tail", r"hip", r"body|cent(er|re|roid)", r"neck|back")

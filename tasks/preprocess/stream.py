@@ -1,4 +1,4 @@
-"""What every cleaner does: read the clock, work over whole time, note what was done."""
+"""What every cleaner does: work over whole time, keep the raw values, note what was done."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -8,31 +8,9 @@ import numpy as np
 import xarray as xr
 from numpy.typing import DTypeLike, NDArray
 
-from tasks.common.segments import find_gaps, sample_period
 from tasks.common.windows import whole_time
 
-Times = NDArray[np.float64]
 RowKernel = Callable[[NDArray[Any]], NDArray[Any]]
-
-
-class Clock:
-    """The times of a stream, its gapless stretches, and its rate.
-
-    Attributes
-    ----------
-    time : (time,) float64 seconds
-    segment : (time,) number of the gapless stretch
-    rate_hz : one over the median step; NaN with fewer than two samples
-    """
-
-    def __init__(self, stream: xr.Dataset, max_gap_periods: float) -> None:
-        self.time: Times = np.asarray(stream["time"].values, np.float64)
-        self.segment = find_gaps(self.time, max_gap_periods)
-        self.rate_hz = 1.0 / sample_period(self.time)
-
-    def frames(self, seconds: float) -> int:
-        """Return the number of samples in a duration."""
-        return round(seconds * self.rate_hz) if np.isfinite(self.rate_hz) else 0
 
 
 def over_time(

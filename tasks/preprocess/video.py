@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from schemas.settings.preprocess import PreprocessSettings
 from tasks.common.progress import report_progress
-from tasks.preprocess.stream import Clock, note_operation, text_variable
+from tasks.preprocess.clock import Clock
+from tasks.preprocess.stream import note_operation, text_variable
 
 FEATURES = ("motion_energy", "brightness", "contrast", "focus")
 IMAGE = "image"
