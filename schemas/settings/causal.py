@@ -81,10 +81,14 @@ class CausalSettings(StageSettings):
         description="Surrogates of each cause that its skill is compared with; 0 tests nothing, "
         "and edges then rest on skill and convergence alone.",
     )
-    surrogate: Literal["shift", "phase"] = Field(
+    surrogate: Literal["shift", "phase", "twin", "seasonal"] = Field(
         default="shift",
         description="'shift' turns a cause round in time; 'phase' gives its Fourier components "
-        "random phases (Ebisuzaki).",
+        "random phases (Ebisuzaki); 'twin' changes over between samples with the same neighbours "
+        "(Thiel); 'seasonal' keeps the mean course of a period and shuffles the rest.",
+    )
+    surrogate_period_s: float | None = Field(
+        default=None, gt=0, description="Period in seconds that 'seasonal' surrogates keep."
     )
     max_false_discovery: float = Field(
         default=0.05, gt=0, le=1, description="Share of false edges that is accepted (q-value)."
@@ -122,4 +126,10 @@ class CausalSettings(StageSettings):
             raise ValueError("library_fractions must ascend, and there must be at least one")
         if fractions[0] <= 0 or fractions[-1] >= 1:
             raise ValueError("library_fractions must lie between 0 and 1, both excluded")
+        return self
+
+    @model_validator(mode="after")
+    def _period_known(self) -> Self:
+        if self.surrogate == "seasonal" and self.surrogate_period_s is None:
+            raise ValueError("surrogate 'seasonal' needs surrogate_period_s, the period in seconds")
         return self

@@ -45,3 +45,50 @@ def _mean(values_DBM: NDArray[np.floating]) -> NDArray[np.floating]:
     total = np.where(defined, values_DBM, 0).sum(axis=0)
     count = defined.sum(axis=0)
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
+def fisher_rise(
+    largest: NDArray[np.floating], smallest: NDArray[np.floating], rows: float
+) -> NDArray[np.float64]:
+    """Return by how many standard errors the skill with the largest library exceeds the smallest's.
+
+    Fisher's z of both, whose standard error is sqrt(2 / (rows - 3)). `rows` is the number of
+    independent predictions; those nearer in time than the Theiler window are none.
+
+    References
+    ----------
+    Fisher 1921; Deyle et al. 2013, doi:10.1073/pnas.1215506110 (the test of convergence)
+    """
+    largest, smallest = (np.clip(np.float64(r), -0.999999, 0.999999) for r in (largest, smallest))
+    error = np.sqrt(2 / max(rows - 3, 1))
+    return np.asarray((np.arctanh(largest) - np.arctanh(smallest)) / error)
+
+
+def fit_rise(
+    skill_LP: NDArray[np.floating], size_L: NDArray[np.integer]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Fit skill = limit - gain exp(-size / scale) to convergence curves.
+
+    The scale is the best of 33 between a tenth and three times the largest size; the rest is
+    linear. A curve that rises in a straight line has a limit far beyond what was seen: it is
+    cut to [-1, 1].
+
+    Parameters
+    ----------
+    skill_LP : (size, pair); size_L : ascending
+
+    Returns
+    -------
+    limit : (pair,) skill that an endless library is expected to reach
+    scale : (pair,) library size by which 63 % of the rise is done
+    """
+    skill_LP = np.asarray(skill_LP, np.float64)
+    pairs = skill_LP.shape[1]
+    least, limit, scale = np.full(pairs, np.inf), np.full(pairs, np.nan), np.full(pairs, np.nan)
+    for tried in size_L[-1] * np.geomspace(0.1, 3, 33):
+        design_L2 = np.stack([np.ones(len(size_L)), -np.exp(-np.asarray(size_L) / tried)], 1)
+        fitted_2P = np.linalg.pinv(design_L2) @ skill_LP
+        error = ((skill_LP - design_L2 @ fitted_2P) ** 2).sum(0)
+        better = error < least
+        least[better], limit[better], scale[better] = error[better], fitted_2P[0, better], tried
+    return np.clip(limit, -1, 1), scale

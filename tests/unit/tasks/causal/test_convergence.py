@@ -6,7 +6,7 @@ from scipy.stats import kendalltau
 
 from schemas.errors import RecordingTooShortError
 from schemas.settings.causal import CausalSettings
-from tasks.causal.convergence import kendall_trend, mean_of_draws
+from tasks.causal.convergence import fisher_rise, fit_rise, kendall_trend, mean_of_draws
 from tasks.causal.skill import library_sizes
 
 SIZES = np.array([30, 10, 10, 20, 20])
@@ -36,3 +36,17 @@ def test_sizes_are_fractions_that_can_hold_a_simplex():
     assert library_sizes(200, settings, 11) == [20, 100]
     with pytest.raises(RecordingTooShortError, match="smallest must hold 11"):
         library_sizes(100, settings, 11)
+
+
+def test_a_rise_is_measured_in_standard_errors():
+    assert fisher_rise(np.array(0.5), np.array(0.5), 100) == 0
+    expected = (np.arctanh(0.6) - np.arctanh(0.2)) / np.sqrt(2 / 97)
+    assert fisher_rise(np.array(0.6), np.array(0.2), 100) == pytest.approx(expected)
+
+
+def test_the_limit_of_a_saturating_curve_is_found():
+    size = np.array([100, 200, 400, 700, 1000])
+    curves = np.stack([0.8 - 0.5 * np.exp(-size / 300), np.full(5, 0.3)], 1)
+    limit, scale = fit_rise(curves, size)
+    np.testing.assert_allclose(limit, [0.8, 0.3], atol=0.01)
+    assert 250 < scale[0] < 350

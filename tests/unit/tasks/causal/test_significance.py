@@ -1,11 +1,15 @@
 """Surrogates keep what they promise; p-values of unrelated series are uniform."""
 
+from itertools import pairwise
+from typing import get_args
+
 import numpy as np
 import pytest
 import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from scipy import stats
 
 from schemas.settings.causal import CausalSettings
 from tasks.causal.nodes import standardise
@@ -13,11 +17,19 @@ from tasks.causal.significance import (
     ScorePool,
     cross_map_significance,
     false_discovery_rate,
+    fit_pareto_tail,
     left_out_scores,
     standard_score,
 )
 from tasks.causal.skill import cross_map_skill
-from tasks.causal.surrogates import make_surrogates, randomize_phases, shift_round
+from tasks.causal.surrogates import (
+    SurrogateKind,
+    SurrogateRule,
+    find_twins,
+    make_surrogates,
+    randomize_phases,
+    shift_round,
+)
 
 
 @given(st.integers(8, 61), st.integers(0, 2**32 - 1))
@@ -25,7 +37,7 @@ from tasks.causal.surrogates import make_surrogates, randomize_phases, shift_rou
 def test_phases_change_and_amplitudes_do_not(length, seed):
     rng = np.random.default_rng(seed)
     series = rng.standard_normal(length) + 3
-    made = randomize_phases(series, 4, 0, rng)
+    made = randomize_phases(series, SurrogateRule("phase"), 4, rng)
     assert made.shape == (4, length)
     expected = np.abs(np.fft.rfft(series))
     np.testing.assert_allclose(
@@ -36,7 +48,7 @@ def test_phases_change_and_amplitudes_do_not(length, seed):
 def test_shifts_keep_values_order_and_margin():
     rng = np.random.default_rng(0)
     series = np.arange(50.0)
-    made = shift_round(series, 30, 5, rng)
+    made = shift_round(series, SurrogateRule("shift", 5), 30, rng)
     assert (np.sort(made, axis=1) == series).all()
     assert ((np.diff(made, axis=1) == 1).sum(1) == 48).all()
     assert len(np.unique(made[:, 0])) == 30
@@ -47,9 +59,56 @@ def test_shifts_keep_values_order_and_margin():
 def test_gaps_stay_where_they_are():
     series = np.random.default_rng(1).standard_normal(60)
     series[[3, 4, 30]] = np.nan
-    for kind in ("shift", "phase"):
-        made = make_surrogates(series, kind, 5, 2, np.random.default_rng(2))
+    for kind in get_args(SurrogateKind):
+        rule = SurrogateRule(kind, 2, period=7)
+        made = make_surrogates(series, rule, 5, np.random.default_rng(2))
         np.testing.assert_array_equal(np.isnan(made), np.isnan(series)[None].repeat(5, 0))
+
+
+def test_twins_follow_the_dynamics_they_were_taken_from():
+    # A cycle of five values: samples a period apart are twins, and no other step ever occurs.
+    series = np.tile([0.0, 3.0, 1.0, 4.0, 2.0], 30)
+    rule = SurrogateRule("twin", dimension=2)
+    groups = find_twins(series, rule)[1:]
+    assert all(len(np.unique(series[1:][groups == g])) == 1 for g in np.unique(groups))
+    made = make_surrogates(series, rule, 6, np.random.default_rng(4))
+    true = set(pairwise(series))
+    odd = [step for row in made for step in pairwise(row) if step not in true]
+    assert len(odd) <= 6 * 2  # only where a course ran past the end
+    assert len({tuple(row) for row in made.tolist()}) > 1
+
+
+def test_seasonal_surrogates_keep_the_mean_course():
+    rng = np.random.default_rng(5)
+    course = np.tile([0.0, 5.0, -3.0], 40)
+    series = course + rng.standard_normal(120)
+    made = make_surrogates(series, SurrogateRule("seasonal", period=3), 50, rng)
+    np.testing.assert_allclose(
+        made.mean(0).reshape(-1, 3).mean(0), series.reshape(-1, 3).mean(0), atol=0.1
+    )
+    anomaly = made - np.tile(series.reshape(-1, 3).mean(0), 40)
+    own = series - np.tile(series.reshape(-1, 3).mean(0), 40)
+    np.testing.assert_allclose(np.sort(anomaly[0]), np.sort(own), atol=1e-5)
+
+
+def test_a_known_tail_is_fitted():
+    rng = np.random.default_rng(6)
+    for shape in (0.0, 0.2):
+        drawn = np.sort(stats.genpareto.rvs(shape, scale=2.0, size=4000, random_state=rng))
+        fitted = fit_pareto_tail(drawn)
+        true = stats.genpareto.sf(20.0, shape, scale=2.0)
+        assert 0.5 < fitted.sf(np.array(20.0)) / true < 2
+    assert fit_pareto_tail(np.sort(rng.random(4000))).shape == 0
+
+
+def test_p_values_go_on_beyond_what_was_counted():
+    rng = np.random.default_rng(7)
+    pool = ScorePool()
+    for _ in range(4):
+        pool.add(rng.standard_exponential(20_000))
+    p = pool.p_values(np.array([1.0, 18.0, 25.0]))
+    assert p[0] == pytest.approx(np.exp(-1), rel=0.02)
+    assert 0 < p[2] < p[1] < 1e-6
 
 
 def test_left_out_scores_are_standard_scores_without_the_surrogate():
