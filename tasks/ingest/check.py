@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
 
 import numpy as np
 import xarray as xr
@@ -10,26 +9,19 @@ import xarray as xr
 from schemas.entities import Finding
 from schemas.settings.ingest import IngestSettings
 from tasks.common.progress import track
+from tasks.ingest.clock_findings import Span, clock_findings
 from tasks.ingest.lazy import lazy_variable
 from tasks.ingest.objects import AssumedEqual
 from tasks.ingest.scan_spikes import scan_spikes, spike_findings
-from tasks.ingest.scan_tables import interval_findings
-from tasks.ingest.scan_times import (
-    blocks,
-    clock_findings,
-    order_findings,
-    scan_times,
-    shape_findings,
-)
+from tasks.ingest.scan_tables import duration_findings, interval_findings
+from tasks.ingest.scan_times import Odd, blocks, scan_times
 from tasks.ingest.scan_values import scan_values, value_findings
+from tasks.ingest.time_findings import order_findings, place, shape_findings
 
-KEPT_FIRST = "They are left out; of repeated ones the first stays."
+KEPT_FIRST = (
+    "Samples without a time or out of order are left out; of repeated ones the first stays."
+)
 SORTED = "Events are put in order; those without a time are left out."
-
-Severity = Literal["info", "warning", "error"]
-
-Span = tuple[float, float]
-"""First and last time of a stream in seconds; not finite if it has none."""
 
 Check = Callable[[xr.Dataset, IngestSettings], tuple[list[Finding], Span]]
 
@@ -74,44 +66,55 @@ def check_streams(
                 stream, settings
             )
         except OSError as error:
-            what = f"The file does not give its samples back: {error}. The stream is left out."
-            findings = [_finding("stream_unreadable", "error", what, stream.attrs["source"])]
+            findings = [
+                Finding(
+                    code="stream_unreadable",
+                    severity="error",
+                    what=f"The file does not give its samples back: {error}.",
+                    where=stream.attrs["source"],
+                    remedy="Copy the file again; its other streams are read.",
+                    repair="The stream is left out.",
+                )
+            ]
             report.unreadable.append(name)
         else:
             report.spans[name] = span
         report.findings += findings
-    starts = {streams[name].attrs["source"]: span[0] for name, span in report.spans.items()}
-    report.findings += clock_findings(starts)
+    by_source = {streams[name].attrs["source"]: span for name, span in report.spans.items()}
+    report.findings += clock_findings(by_source)
     report.findings += _edge_findings(streams)
     report.findings += _assumption_findings(assumed, settings)
     return report
 
 
 def _check_sampled(stream: xr.Dataset, settings: IngestSettings) -> tuple[list[Finding], Span]:
-    where = stream.attrs["source"]
+    where, kind = stream.attrs["source"], stream.attrs["stream_kind"]
     scan = scan_times(stream["time"].variable, settings.block_mib)
+    span = (scan.start_s, scan.stop_s)
+    if scan.size == scan.absent:
+        return [_empty(scan.size, "sample", where)], span
     found = order_findings(scan, where, KEPT_FIRST)
-    found += shape_findings(scan, where, stamped="rate_hz" not in stream.attrs)
-    kind = stream.attrs["stream_kind"]
+    found += shape_findings(scan, kind, where)
     if kind == "pose":
         found += _check_points(stream, settings)
     elif kind != "video":
         dim = str(stream[stream.attrs["primary"]].dims[1])
         labels = [str(label) for label in stream[dim].values]
         values = scan_values(stream[stream.attrs["primary"]].variable, settings.block_mib)
-        found += value_findings(values, labels, where, dim)
-    return found, (scan.start_s, scan.stop_s)
+        found += value_findings(values, labels, where, dim, stream["time"].variable)
+    return found, span
 
 
 def _check_points(stream: xr.Dataset, settings: IngestSettings) -> list[Finding]:
     """Check each individual's points along each axis of space."""
     found: list[Finding] = []
     position = stream["position"].variable
+    where, times = stream.attrs["source"], stream["time"].variable
     for individual in range(stream.sizes["individual"]):
         for axis, name in enumerate(stream["space"].values):
             labels = [f"{keypoint} {name}" for keypoint in stream["keypoint"].values]
             scan = scan_values(position[:, axis, :, individual], settings.block_mib)
-            found += value_findings(scan, labels, stream.attrs["source"], "keypoint")
+            found += value_findings(scan, labels, where, "keypoint", times)
     return found
 
 
@@ -125,22 +128,30 @@ def _check_events(stream: xr.Dataset, settings: IngestSettings) -> tuple[list[Fi
     where = stream.attrs["source"]
     scan = scan_times(stream["event_time"].variable, settings.block_mib)
     span = (scan.start_s, scan.stop_s)
-    if scan.size == scan.nan:
-        what = (
-            f"No event: the stream holds {scan.size} time(s), none of them a number."
-            if scan.size
-            else "No event: the stream is empty."
-        )
-        return [_finding("empty_stream", "info", what, where)], span
+    if scan.size == scan.absent:
+        return [_empty(scan.size, "event", where)], span
     # Two events at one time are nothing odd.
-    scan.repeated = 0
-    return order_findings(scan, where, SORTED), span
+    scan.repeated.count = 0
+    return [*order_findings(scan, where, SORTED), *duration_findings(stream)], span
 
 
 def _check_intervals(stream: xr.Dataset, settings: IngestSettings) -> tuple[list[Finding], Span]:
     start = scan_times(stream["start_time"].variable, settings.block_mib)
     stop = scan_times(stream["stop_time"].variable, settings.block_mib)
-    return interval_findings(stream, start), (start.start_s, stop.stop_s)
+    return interval_findings(stream), (start.start_s, stop.stop_s)
+
+
+def _empty(size: int, noun: str, where: str) -> Finding:
+    """Return the finding of a stream without a single time, such as one NaN for nothing."""
+    held = f"the stream holds {size} time(s), none of them a number" if size else "it is empty"
+    return Finding(
+        code="empty_stream",
+        severity="info",
+        what=f"No {noun}: {held}.",
+        where=where,
+        sample=0 if size else None,
+        value="NaN" if size else "",
+    )
 
 
 _CHECKS: Mapping[str, Check] = {
@@ -161,9 +172,17 @@ def _edge_findings(streams: xr.DataTree) -> list[Finding]:
     for name, rising in counts.items():
         other = name.replace("rising", "falling")
         if other != name and counts.get(other, rising) != rising:
-            what = f"{rising:,} rising but {counts[other]:,} falling edges."
-            where = f"{streams[name].attrs['source']}, {streams[other].attrs['source']}"
-            findings.append(_finding("edges_disagree", "warning", what, where))
+            findings.append(
+                Finding(
+                    code="edges_disagree",
+                    severity="warning",
+                    what=f"{rising:,} rising but {counts[other]:,} falling edges.",
+                    where=f"{streams[name].attrs['source']}, {streams[other].attrs['source']}",
+                    remedy="One edge lies outside the recording, or was missed.",
+                    sample=min(rising, counts[other]),
+                    value=f"{rising - counts[other]:+,} edges",
+                )
+            )
     return findings
 
 
@@ -173,20 +192,34 @@ def _assumption_findings(
     """Compare time axes in full that were taken for one when the file was opened."""
     findings: list[Finding] = []
     for pair in assumed:
-        both = zip(
-            blocks(lazy_variable(("time",), pair.one), settings.block_mib),
-            blocks(lazy_variable(("time",), pair.other), settings.block_mib),
-            strict=True,
-        )
-        differing = sum(int(np.sum(~np.isclose(a, b, 0, 0, equal_nan=True))) for a, b in both)
-        if differing:
+        differing = _differences(pair, settings.block_mib)
+        if differing.count:
             what = (
-                f"{differing:,} of {pair.one.shape[0]:,} times differ from those of the first "
-                "keypoint, which are used for all."
+                f"{differing.count:,} of {pair.one.shape[0]:,} times differ from those of the "
+                "first keypoint, which are used for all."
             )
-            findings.append(_finding("clocks_differ", "error", what, pair.where))
+            finding = Finding(
+                code="clocks_differ",
+                severity="error",
+                what=what,
+                where=pair.where,
+                remedy="Write the file again with one clock for all points.",
+                value=f"{differing.value:+.6f} s",
+            )
+            findings.append(place(finding, differing))
     return findings
 
 
-def _finding(code: str, severity: Severity, what: str, where: str) -> Finding:
-    return Finding(code=code, severity=severity, what=what, where=where)
+def _differences(pair: AssumedEqual, block_mib: float) -> Odd:
+    """Return where two time axes differ."""
+    odd, offset = Odd(), 0
+    both = zip(
+        blocks(lazy_variable(("time",), pair.one), block_mib),
+        blocks(lazy_variable(("time",), pair.other), block_mib),
+        strict=True,
+    )
+    for one, other in both:
+        differs = ~np.isclose(one, other, 0, 0, equal_nan=True)
+        odd.add(differs, np.arange(offset, offset + len(one)), other, one - other)
+        offset += len(one)
+    return odd

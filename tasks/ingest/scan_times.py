@@ -1,5 +1,6 @@
-"""Full-length checks of time axes, a block at a time."""
+"""Full-length scans of time axes, a block at a time: the same result whatever the blocks."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,63 +9,109 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from schemas.entities import Finding
+from tasks.ingest.lazy import RegularAxis
 
 Times = NDArray[np.float64]
+Mask = NDArray[np.bool_]
 
 GAP = 1.5
 """A step longer than this many usual ones is a gap."""
 
-FRAME_NUMBERS_FROM = 100
-"""So many samples at 0, 1, 2, ... are frame numbers; fewer may be chance."""
+JITTER = 0.25
+"""A step that differs from the usual one by more than this share of it is uneven."""
 
-UNRELATED_S = 86_400.0
-"""Sessions are shorter than a day: a stream that starts later than this is on another clock."""
+BINS_PER_DECADE = 240
+DECADES = (-10, 8)
+"""Steps from 0.1 ns to three years, told apart to one percent."""
+
+
+@dataclass
+class Odd:
+    """Samples that are odd in one way.
+
+    Attributes
+    ----------
+    count : how many
+    sample : position of the first of them (of the longest, for gaps); -1 if there is none
+    time_s : its time, or the last time before it if it has none
+    value : what is odd about it, e.g. the step to it in seconds
+    """
+
+    count: int = 0
+    sample: int = -1
+    time_s: float = math.nan
+    value: float = math.nan
+
+    def add(self, odd: Mask, positions: NDArray[np.int64], times: Times, values: Times) -> None:
+        """Count the marked samples of a block; keep the first of all."""
+        self.count += int(np.count_nonzero(odd))
+        if self.sample < 0 and odd.any():
+            first = int(np.argmax(odd))
+            self.sample = int(positions[first])
+            self.time_s, self.value = float(times[first]), float(values[first])
 
 
 @dataclass
 class TimeScan:
-    """What one pass over a time axis found.
+    """What a time axis looks like.
 
-    Counts are of samples: `repeated` and `reversed` of those whose time is equal to, or before,
-    that of the sample before; `first_bad` is the position of the first of all that are odd.
+    `repeated` and `reversed` are samples whose time is equal to, or before, that of the last
+    sample with a time; `gaps` and `uneven` compare steps forward with `usual_step_s`, their median.
     """
 
     size: int = 0
-    nan: int = 0
-    repeated: int = 0
-    reversed: int = 0
-    first_bad: int = -1
-    gaps: int = 0
-    longest_gap_s: float = 0.0
-    usual_step_s: float = float("nan")
-    start_s: float = float("nan")
-    stop_s: float = float("nan")
+    nan: Odd = field(default_factory=Odd)
+    infinite: Odd = field(default_factory=Odd)
+    repeated: Odd = field(default_factory=Odd)
+    reversed: Odd = field(default_factory=Odd)
+    gaps: Odd = field(default_factory=Odd)
+    uneven: Odd = field(default_factory=Odd)
+    steps: int = 0
+    usual_step_s: float = math.nan
+    start_s: float = math.nan
+    stop_s: float = math.nan
     counting: bool = True
-    _last: float = field(default=float("nan"), repr=False)
+    regular: bool = False
+
+    @property
+    def absent(self) -> int:
+        """Number of samples without a time."""
+        return self.nan.count + self.infinite.count
 
     @property
     def in_order(self) -> bool:
         """Whether every time is a number and later than the one before."""
-        return self.nan == self.repeated == self.reversed == 0
+        return self.absent == self.repeated.count == self.reversed.count == 0
 
-    @property
-    def frame_numbers(self) -> bool:
-        """Whether the times are 0, 1, 2, ... or 1, 2, 3, ..."""
-        return self.counting and self.size >= FRAME_NUMBERS_FROM and self.start_s in (0.0, 1.0)
+
+@dataclass(frozen=True)
+class _Block:
+    """Finite times of a block with their positions and the steps that lead to them."""
+
+    positions: NDArray[np.int64]
+    times: Times
+    steps: Times
 
 
 def scan_times(times: xr.Variable, block_mib: float = 32.0) -> TimeScan:
-    """Read a time axis once, in blocks.
+    """Read a time axis in blocks: once for its order, once more for its steps.
 
     Parameters
     ----------
     times : (time,) seconds
     block_mib : memory for a block
     """
-    scan = TimeScan()
-    for block in blocks(times, block_mib):
-        _scan_block(scan, block.astype(np.float64, copy=False))
+    axis = getattr(times._data, "array", None)
+    if isinstance(axis, RegularAxis) and axis.rate_hz > 0:
+        return _regular_scan(axis)
+    scan, steps = TimeScan(), _StepHistogram()
+    for block in _finite_blocks(times, block_mib, scan):
+        _scan_order(scan, block)
+        steps.add(block.steps)
+    scan.steps, scan.usual_step_s = steps.total, steps.median()
+    if scan.steps:
+        for block in _finite_blocks(times, block_mib):
+            _scan_steps(scan, block)
     return scan
 
 
@@ -76,121 +123,94 @@ def blocks(variable: xr.Variable, block_mib: float) -> Iterator[NDArray[Any]]:
         yield variable[start : start + step].to_numpy()
 
 
-def _scan_block(scan: TimeScan, block: Times) -> None:
-    finite = np.isfinite(block)
-    good = block[finite]
-    joined = np.concatenate([[scan._last], good]) if np.isfinite(scan._last) else good
-    steps = np.diff(joined)
-    if np.isnan(scan.usual_step_s) and np.any(steps > 0):
-        scan.usual_step_s = float(np.median(steps[steps > 0]))
-    scan.nan += int(len(block) - len(good))
-    scan.repeated += int(np.sum(steps == 0))
-    scan.reversed += int(np.sum(steps < 0))
-    wide = steps > GAP * scan.usual_step_s
-    scan.gaps += int(np.sum(wide))
-    if wide.any():
-        scan.longest_gap_s = max(scan.longest_gap_s, float(steps[wide].max()))
-    scan.counting &= bool(finite.all() and np.all(steps == 1))
-    if scan.first_bad < 0:
-        scan.first_bad = _first_bad(block, finite, scan)
-    if len(good):
-        scan.start_s = float(np.nanmin([scan.start_s, good.min()]))
-        scan.stop_s = float(np.nanmax([scan.stop_s, good.max()]))
-        scan._last = float(good[-1])
-    scan.size += len(block)
-
-
-def _first_bad(block: Times, finite: NDArray[np.bool_], scan: TimeScan) -> int:
-    """Return the position in the whole axis of the first odd sample of a block, -1 if none."""
-    position = np.flatnonzero(finite)
-    good = block[finite]
-    before = np.concatenate([[scan._last], good[:-1]]) if len(good) else good
-    # A first time compared with NaN is never odd.
-    odd = np.concatenate([np.flatnonzero(~finite), position[good <= before]])
-    return int(odd.min()) + scan.size if len(odd) else -1
-
-
-def order_findings(scan: TimeScan, where: str, repair: str) -> list[Finding]:
-    """Return a finding for each way in which a time axis is out of order.
-
-    repair : what ingest does about the samples, e.g. "They are left out."
-    """
-    kinds = (
-        ("timestamps_nan", scan.nan, "have no time (NaN or infinite)"),
-        ("timestamps_repeated", scan.repeated, "have the time of the sample before"),
-        ("timestamps_reversed", scan.reversed, "have an earlier time than the sample before"),
+def _regular_scan(axis: RegularAxis) -> TimeScan:
+    """Return what a scan of start + index / rate would find, without making the times."""
+    size, step = axis.shape[0], 1 / axis.rate_hz
+    stop = axis.start + (size - 1) * step if size else math.nan
+    start = axis.start if size else math.nan
+    return TimeScan(
+        size, steps=size - 1, usual_step_s=step, start_s=start, stop_s=stop, regular=True
     )
-    return [
-        Finding(
-            code=code,
-            severity="warning",
-            what=f"{count:,} of {scan.size:,} samples {what}, the first odd one is sample "
-            f"{scan.first_bad:,}. {repair}",
-            where=where,
-        )
-        for code, count, what in kinds
-        if count
-    ]
 
 
-def shape_findings(scan: TimeScan, where: str, *, stamped: bool) -> list[Finding]:
-    """Return findings about gaps and about clocks that do not count seconds."""
-    found: list[Finding] = []
-    if stamped and scan.frame_numbers:
-        found.append(
-            Finding(
-                code="timestamps_are_frame_numbers",
-                severity="warning",
-                what=f"The {scan.size:,} timestamps are {scan.start_s:g}, {scan.start_s + 1:g}, "
-                f"{scan.start_s + 2:g}, ...: frame numbers, although the unit says seconds.",
-                where=where,
-                remedy="Set sample_rates_hz for this object to the frame rate.",
-            )
-        )
-    if scan.gaps:
-        found.append(
-            Finding(
-                code="gaps",
-                severity="info",
-                what=f"{scan.gaps:,} gap(s), the longest {scan.longest_gap_s:.3g} s, where samples "
-                f"usually come every {scan.usual_step_s:.4g} s.",
-                where=where,
-            )
-        )
-    return found
+def _finite_blocks(
+    times: xr.Variable, block_mib: float, scan: TimeScan | None = None
+) -> Iterator[_Block]:
+    """Yield the finite times of each block; enter the others into the scan, if there is one."""
+    offset, last = 0, math.nan
+    for values in blocks(times, block_mib):
+        block = values.astype(np.float64, copy=False)
+        finite = np.isfinite(block)
+        good = block[finite]
+        positions = np.flatnonzero(finite) + offset
+        if scan is not None and not finite.all():
+            _scan_absent(scan, block, offset, last)
+        yield _Block(positions, good, np.diff(good, prepend=last if len(good) else ()))
+        offset += len(block)
+        last = float(good[-1]) if len(good) else last
+    if scan is not None:
+        scan.size = offset
 
 
-def clock_findings(starts: dict[str, float]) -> list[Finding]:
-    """Return a finding if streams start more than a day from the session's start, or before it.
+def _scan_absent(scan: TimeScan, block: Times, offset: int, last: float) -> None:
+    positions = np.arange(offset, offset + len(block))
+    finite = np.isfinite(block)
+    latest = np.maximum.accumulate(np.where(finite, np.arange(len(block)), -1))
+    before = np.where(latest >= 0, block[latest], last)
+    scan.counting = False
+    scan.nan.add(np.isnan(block), positions, before, block)
+    scan.infinite.add(np.isinf(block), positions, before, block)
 
-    Parameters
-    ----------
-    starts : object path -> time of its first sample in seconds
-    """
-    far = {where: start for where, start in starts.items() if start > UNRELATED_S}
-    early = {where: start for where, start in starts.items() if start < 0}
-    found: list[Finding] = []
-    if far:
-        found.append(
-            Finding(
-                code="clock_not_session",
-                severity="warning",
-                what=f"{len(far)} of {len(starts)} streams start {min(far.values()):,.0f} s or "
-                "more after the session: their clock counts from something else, such as the "
-                "boot of a computer. Times are kept as they are; they agree with each other, "
-                "not with the session's start.",
-                where=", ".join(far),
-                remedy="Subtract the clock's origin before writing the file.",
-            )
-        )
-    if early:
-        found.append(
-            Finding(
-                code="times_before_session",
-                severity="info",
-                what=f"{len(early)} of {len(starts)} streams start before the session, the first "
-                f"at {min(early.values()):.3f} s.",
-                where=", ".join(early),
-            )
-        )
-    return found
+
+def _scan_order(scan: TimeScan, block: _Block) -> None:
+    if not len(block.times):
+        return
+    # The first step of all is NaN, and no comparison with it is true.
+    scan.repeated.add(block.steps == 0, block.positions, block.times, block.steps)
+    scan.reversed.add(block.steps < 0, block.positions, block.times, block.steps)
+    scan.counting &= bool(np.all((block.steps == 1) | np.isnan(block.steps)))
+    scan.start_s = float(np.nanmin([scan.start_s, block.times.min()]))
+    scan.stop_s = float(np.nanmax([scan.stop_s, block.times.max()]))
+
+
+def _scan_steps(scan: TimeScan, block: _Block) -> None:
+    wide = block.steps > GAP * scan.usual_step_s
+    scan.gaps.count += int(np.count_nonzero(wide))
+    if wide.any():
+        longest = int(np.nanargmax(block.steps))
+        if not block.steps[longest] <= scan.gaps.value:
+            before = block.times[longest] - block.steps[longest]
+            scan.gaps.sample = int(block.positions[longest])
+            scan.gaps.time_s, scan.gaps.value = float(before), float(block.steps[longest])
+    off = np.abs(block.steps - scan.usual_step_s) > JITTER * scan.usual_step_s
+    uneven = off & (block.steps > 0) & ~wide
+    scan.uneven.add(uneven, block.positions, block.times, block.steps)
+
+
+class _StepHistogram:
+    """Counts of steps forward by their logarithm: a median in fixed memory."""
+
+    def __init__(self) -> None:
+        bins = (DECADES[1] - DECADES[0]) * BINS_PER_DECADE
+        self.counts = np.zeros(bins, np.int64)
+        self.low, self.high = np.full(bins, np.inf), np.zeros(bins)
+
+    @property
+    def total(self) -> int:
+        return int(self.counts.sum())
+
+    def add(self, steps: Times) -> None:
+        forward = steps[steps > 0]
+        place = np.floor((np.log10(forward) - DECADES[0]) * BINS_PER_DECADE)
+        which = np.clip(place, 0, len(self.counts) - 1).astype(np.int64)
+        self.counts += np.bincount(which, minlength=len(self.counts))
+        np.minimum.at(self.low, which, forward)
+        np.maximum.at(self.high, which, forward)
+
+    def median(self) -> float:
+        """Return the middle of the steps in the median's bin; NaN without a step."""
+        if not self.total:
+            return math.nan
+        # Sums would depend on the blocks in their last digit; smallest and largest do not.
+        middle = int(np.searchsorted(np.cumsum(self.counts), (self.total + 1) // 2))
+        return float(self.low[middle] + self.high[middle]) / 2

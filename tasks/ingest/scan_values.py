@@ -1,5 +1,6 @@
 """Full-length checks of samples: columns that are constant, or hold no numbers."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,10 +15,14 @@ NAMES_SHOWN = 20
 
 @dataclass
 class ValueScan:
-    """Per column: number of values that are no numbers, smallest and largest of the others."""
+    """Per column: how many values are no numbers, the first of them, extremes of the others.
+
+    first_missing : position of a column's first value that is no number; -1 if there is none
+    """
 
     size: int
     missing: NDArray[np.int64]
+    first_missing: NDArray[np.int64]
     low: NDArray[np.float64]
     high: NDArray[np.float64]
 
@@ -36,22 +41,32 @@ class ValueScan:
 def scan_values(values: xr.Variable, block_mib: float = 32.0) -> ValueScan:
     """Read the samples of a (time, column) variable once, in blocks."""
     columns = values.shape[1]
-    missing = np.zeros(columns, np.int64)
+    missing, first = np.zeros(columns, np.int64), np.full(columns, -1, np.int64)
     low, high = np.full(columns, np.inf), np.full(columns, -np.inf)
+    offset = 0
     for block in blocks(values, block_mib):
         least, most = block.min(axis=0), block.max(axis=0)
         # Both are finite unless a value is not: the slow way is for blocks with a gap.
         if not np.isfinite(least).all() or not np.isfinite(most).all():
             finite = np.isfinite(block)
-            missing += np.sum(~finite, axis=0)
+            odd = ~finite
+            missing += np.sum(odd, axis=0)
+            new = (first < 0) & odd.any(axis=0)
+            first[new] = odd.argmax(axis=0)[new] + offset
             least = np.min(block, axis=0, initial=np.inf, where=finite)
             most = np.max(block, axis=0, initial=-np.inf, where=finite)
         low, high = np.minimum(low, least), np.maximum(high, most)
-    return ValueScan(values.shape[0], missing, low, high)
+        offset += len(block)
+    return ValueScan(values.shape[0], missing, first, low, high)
 
 
-def value_findings(scan: ValueScan, labels: list[str], where: str, dim: str) -> list[Finding]:
-    """Return findings that name the columns which are constant, empty or have missing values."""
+def value_findings(
+    scan: ValueScan, labels: list[str], where: str, dim: str, times: xr.Variable
+) -> list[Finding]:
+    """Return findings that name the columns which are constant, empty or have missing values.
+
+    times : (time,) of the samples, read at one place only
+    """
     found: list[Finding] = []
     if names := _named(scan.constant, labels):
         found.append(
@@ -61,6 +76,9 @@ def value_findings(scan: ValueScan, labels: list[str], where: str, dim: str) -> 
                 what=f"{scan.constant.sum()} of {len(labels)} {dim}s never change: {names}.",
                 where=where,
                 remedy="They carry no information; later stages leave them out.",
+                sample=0,
+                time_s=time_at(times, 0),
+                value=", ".join(f"{value:.6g}" for value in np.unique(scan.low[scan.constant])[:5]),
             )
         )
     if names := _named(scan.absent, labels):
@@ -71,11 +89,15 @@ def value_findings(scan: ValueScan, labels: list[str], where: str, dim: str) -> 
                 what=f"{scan.absent.sum()} of {len(labels)} {dim}s hold no numbers: {names}.",
                 where=where,
                 remedy="Later stages leave them out.",
+                sample=0,
+                time_s=time_at(times, 0),
+                value="NaN",
             )
         )
     partly = (scan.missing > 0) & ~scan.absent
     if partly.any():
         share = float(scan.missing[partly].sum()) / (scan.size * int(partly.sum()))
+        first = int(scan.first_missing[partly].min())
         found.append(
             Finding(
                 code="missing_values",
@@ -83,9 +105,19 @@ def value_findings(scan: ValueScan, labels: list[str], where: str, dim: str) -> 
                 what=f"{partly.sum()} of {len(labels)} {dim}s have values that are no numbers, "
                 f"{share:.2%} of theirs: {_named(partly, labels)}.",
                 where=where,
+                remedy="They stay as they are: later stages treat them as gaps.",
+                sample=first,
+                time_s=time_at(times, first),
+                value=f"{int(scan.missing[partly].sum()):,} values",
             )
         )
     return found
+
+
+def time_at(times: xr.Variable, sample: int) -> float | None:
+    """Return the time of one sample, None if it has none."""
+    time_s = float(times[sample].to_numpy()) if 0 <= sample < times.shape[0] else math.nan
+    return time_s if math.isfinite(time_s) else None
 
 
 def _named(which: NDArray[np.bool_], labels: list[str]) -> str:

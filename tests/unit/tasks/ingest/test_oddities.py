@@ -132,7 +132,7 @@ def test_spikes_are_sorted_and_those_out_of_observation_named(new_file, save):
     assert found == {"spikes_unsorted", "spikes_outside_observation", "silent_units"}
     assert repaired["units/spike_time"].values.tolist() == [1.0, 2.0, 3.0, 0.5, 11.0]
     assert repaired["units/unit_index"].values.tolist() == [0, 0, 0, 1, 1]
-    assert "1 spikes while the unit was not observed: unit_1 (1)." in {
+    assert "1 spikes are outside the intervals in which their unit was observed: unit_1 (1)." in {
         f.what for f in report.findings
     }
 
@@ -217,11 +217,12 @@ def test_a_scan_in_blocks_finds_what_one_look_finds(values, block):
     times = np.array(values, np.float64)
     scan = scan_times(xr.Variable(("time",), times), block * 8 / 2**20)
     steps = np.diff(times[np.isfinite(times)])
-    assert (scan.nan, scan.repeated, scan.reversed) == (
+    assert (scan.nan.count, scan.repeated.count, scan.reversed.count) == (
         int(np.isnan(times).sum()), int((steps == 0).sum()), int((steps < 0).sum())
     )  # fmt: skip
     bad = [i for i in range(len(times)) if np.isnan(times[i]) or times[i] <= last_finite(times[:i])]
-    assert scan.first_bad == (bad[0] if bad else -1)
+    first = [odd.sample for odd in (scan.nan, scan.repeated, scan.reversed) if odd.count]
+    assert min(first, default=-1) == (bad[0] if bad else -1)
 
 
 def last_finite(times) -> float:

@@ -75,7 +75,7 @@ EXPECTED = (
     (
         "nwb_converted/eye_neon_demo.nwb",
         "eye=4, intervals=1, motion=1, video=1",
-        "gaps video_missing",
+        "gaps jitter video_missing",
     ),
     ("nwb_converted/fly_80xy.nwb", "calcium=1, motion=2", "left_in_file"),
     (
