@@ -5,11 +5,12 @@ from contextlib import suppress
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from flows.chain import Chain, process_recording, report_session
+from flows.chain import Chain, Task, process_recording, report_session
 from flows.prefect_tasks import call_as_task
 from flows.presentation import PrefectProgress, final_state, show_outcomes
 from schemas.entities import RunState, StageOutcome
 from schemas.errors import NotFoundError
+from schemas.settings.base import StageSettings
 from schemas.settings.causal import CausalSettings
 from schemas.settings.lnm import LnmSettings
 from schemas.settings.pipeline import PipelineSettings
@@ -22,6 +23,7 @@ from tasks.lnm.task import train_lnm
 from tasks.twin.task import animate_twin
 
 DEFAULTS = PipelineSettings()
+ON_AXIS = {"aligned streams": "aligned"}
 
 
 @flow(name="process-session", flow_run_name="process {recording}", persist_result=False)
@@ -46,12 +48,7 @@ def extract_graph(session: str, settings: CausalSettings = DEFAULTS.causal) -> S
         session: Name of a session in the catalogue, as 'tectum sessions' lists it.
         settings: Settings of the cross mapping.
     """
-    chain = _chain()
-    with progress_to(PrefectProgress()):
-        chain.run(
-            "causal", extract_causal_graph, {"aligned streams": _made(session, "aligned")}, settings
-        )
-    return _finish(chain)
+    return _analyse(session, "causal", extract_causal_graph, ON_AXIS, settings)
 
 
 @flow(name="train-lnm", flow_run_name="LNM of {session}", persist_result=False)
@@ -62,10 +59,7 @@ def train_model(session: str, settings: LnmSettings = DEFAULTS.lnm) -> State:
         session: Name of a session in the catalogue, as 'tectum sessions' lists it.
         settings: Settings of the model, its training and its evaluation.
     """
-    chain = _chain()
-    with progress_to(PrefectProgress()):
-        chain.run("lnm", train_lnm, {"aligned streams": _made(session, "aligned")}, settings)
-    return _finish(chain)
+    return _analyse(session, "lnm", train_lnm, ON_AXIS, settings)
 
 
 @flow(name="animate-twin", flow_run_name="twin of {session}", persist_result=False)
@@ -76,14 +70,8 @@ def animate(session: str, settings: TwinSettings = DEFAULTS.twin) -> State:
         session: Name of a session in the catalogue, as 'tectum sessions' lists it.
         settings: Settings of the generative network and of the comparison.
     """
-    chain = _chain()
-    needs = {
-        "aligned streams": _made(session, "aligned"),
-        "the causal graph": _made(session, "causal"),
-    }
-    with progress_to(PrefectProgress()):
-        chain.run("twin", animate_twin, needs, settings)
-    return _finish(chain)
+    needs = {**ON_AXIS, "the causal graph": "causal"}
+    return _analyse(session, "twin", animate_twin, needs, settings)
 
 
 @flow(name="write-report", flow_run_name="report of {session}", persist_result=False)
@@ -99,6 +87,17 @@ def write_session_report(session: str, settings: PipelineSettings = DEFAULTS) ->
         with suppress(NotFoundError):
             chain.outcomes.append(_made(session, kind))
     report_session(chain, settings)
+    return _finish(chain)
+
+
+def _analyse(
+    session: str, stage: str, task: Task, needs: dict[str, str], settings: StageSettings
+) -> State:
+    """Run one stage on the newest artifacts of a session; `needs` says which kinds."""
+    chain = _chain()
+    made = {name: _made(session, kind) for name, kind in needs.items()}
+    with progress_to(PrefectProgress()):
+        chain.run(stage, task, made, settings)
     return _finish(chain)
 
 
