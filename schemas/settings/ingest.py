@@ -6,6 +6,7 @@ from pydantic import Field
 
 from schemas.entities import StreamKind
 from schemas.settings.base import StageSettings
+from schemas.settings.safety import SafetySettings
 
 
 class IngestSettings(StageSettings):
@@ -15,7 +16,7 @@ class IngestSettings(StageSettings):
     `processing/behavior/*/pupil_*`; the first one that fits decides.
     """
 
-    not_identity: ClassVar[frozenset[str]] = frozenset({"inspector_seconds", "block_mib"})
+    not_identity: ClassVar[frozenset[str]] = frozenset({"inspector_seconds", "block_mib", "safety"})
 
     kinds: dict[str, StreamKind] = Field(
         default={},
@@ -41,4 +42,8 @@ class IngestSettings(StageSettings):
     )
     block_mib: float = Field(
         default=32.0, gt=0, description="Memory for one block of a full-length check, in MiB."
+    )
+    safety: SafetySettings = Field(
+        default=SafetySettings(),
+        description="What a file may cost or reach before it is put in quarantine.",
     )

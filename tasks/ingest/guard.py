@@ -1,0 +1,128 @@
+"""Watches over the first look into a file: it may crash, loop or fill memory, but not in here."""
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from schemas.errors import RecordingError
+from schemas.settings.safety import SafetySettings
+from tasks.common.progress import report_progress
+from tasks.ingest.survey import Limits, Survey
+
+WRITE_AGAIN = "Copy it again, or write it again from what it was made of."
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+"""Each further thread would take from the memory that the process may have."""
+
+
+def survey_guarded(path: Path, settings: SafetySettings, accepted: tuple[str, ...] = ()) -> Survey:
+    """Survey a file in a process of its own, and outlive whatever that does.
+
+    Parameters
+    ----------
+    path : an HDF5 file of this machine
+    accepted : problems that a user has accepted for this file
+
+    Raises
+    ------
+    RecordingError
+        The file breaks a limit, or broke the process: which, where, and what to do.
+    """
+    limits = Limits(
+        max_objects=settings.max_objects,
+        max_unpacked_bytes=int(settings.max_unpacked_gib * 2**30),
+        max_expansion=settings.max_expansion,
+        memory_bytes=settings.memory_mib * 2**20,
+        folders=allowed_folders(path, settings),
+        accepted=accepted,
+    )
+    # -P: a module that lies in the working folder, with the recordings, is not imported.
+    command = [sys.executable, "-P", "-m", "tasks.ingest.survey"]
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, **ONE_THREAD},
+    ) as process:
+        try:
+            _send(process, {"path": str(path), "limits": asdict(limits)})
+            return _watch(process, path, settings)
+        finally:
+            process.kill()
+
+
+def allowed_folders(path: Path, settings: SafetySettings) -> tuple[str, ...]:
+    """Return the folders that a recording's links may lead to: its own and the trusted ones."""
+    trusted = [Path(folder).expanduser() for folder in settings.trusted_folders]
+    return tuple(str(folder.resolve()) for folder in (path.resolve().parent, *trusted))
+
+
+def _send(process: "subprocess.Popen[bytes]", request: dict[str, Any]) -> None:
+    if process.stdin is not None:
+        process.stdin.write(json.dumps(request).encode())
+        process.stdin.close()
+
+
+def _watch(process: "subprocess.Popen[bytes]", path: Path, settings: SafetySettings) -> Survey:
+    """Read messages until the last; raise RecordingError if it is not that of a survey."""
+    at = "/"
+    for message in _messages(process, settings.stall_seconds):
+        if message is None:
+            raise RecordingError(
+                f"the HDF5 library made no progress for {settings.stall_seconds:g} s.",
+                where=f"{path}:{at}",
+                remedy=f"{WRITE_AGAIN} If the disk is that slow, raise "
+                "ingest.safety.stall_seconds.",
+                problem="stalled",
+            )
+        if "found" in message:
+            return Survey(**message["found"])
+        if "refused" in message:
+            raise RecordingError(**message["refused"])
+        if "out_of_memory" in message:
+            raise RecordingError(
+                f"reading it takes more than {settings.memory_mib} MiB of memory.",
+                where=f"{path}:{at}",
+                remedy=f"{WRITE_AGAIN} If it is right, raise ingest.safety.memory_mib.",
+                problem="out_of_memory",
+            )
+        at = message["at"]
+        report_progress("reading the file", message["read"], max(path.stat().st_size, 1), at)
+    raise _died(process.wait(), path, at)
+
+
+def _died(status: int, path: Path, at: str) -> RecordingError:
+    """Return the error of a process that ended without a last message."""
+    if status < 0:
+        name = signal.Signals(-status).name
+        what, problem = f"it crashes the HDF5 library ({name}).", "crashed"
+    else:
+        what, problem = f"the process that reads it first failed (status {status}).", "failed"
+    return RecordingError(what, where=f"{path}:{at}", remedy=WRITE_AGAIN, problem=problem)
+
+
+def _messages(
+    process: "subprocess.Popen[bytes]", stall_s: float
+) -> Iterator[dict[str, Any] | None]:
+    """Yield messages as they come; None, once, if none comes for too long."""
+    assert process.stdout is not None
+    descriptor = process.stdout.fileno()
+    rest = b""
+    while True:
+        ready, _, _ = select.select([descriptor], [], [], stall_s)
+        if not ready:
+            yield None
+            return
+        received = os.read(descriptor, 2**16)
+        if not received:
+            return
+        *lines, rest = (rest + received).split(b"\n")
+        for line in lines:
+            yield json.loads(line)
