@@ -21,8 +21,14 @@ from tasks.ingest.kinds import series_kind
 from tasks.ingest.lazy import FirstRows, LazyArray, RegularAxis, lazy_variable
 from tasks.ingest.names import fallback_name, stream_name
 from tasks.ingest.objects import NwbObject, ReadContext, Stream
-from tasks.ingest.sampled import group_attrs
-from tasks.ingest.sidecars import count_frames, expected_path, is_remote, resolve_sidecar
+from tasks.ingest.sampled import group_attrs, scaled_columns
+from tasks.ingest.sidecars import (
+    candidates,
+    count_frames,
+    expected_path,
+    is_remote,
+    resolve_sidecar,
+)
 
 NO_BEHAVIOUR = {
     "TwoPhotonSeries": "a raw imaging movie",
@@ -41,7 +47,8 @@ class VideoReader:
 
     def read(self, found: NwbObject, context: ReadContext) -> Iterator[Stream]:
         """Yield one video stream: the time and index of each frame, and where the frames are."""
-        if reason := _no_behaviour(found, context):
+        reason = _no_behaviour(found, context)
+        if reason and not context.raw:
             context.note(
                 "left_in_file",
                 "info",
@@ -67,10 +74,10 @@ def _no_behaviour(found: NwbObject, context: ReadContext) -> str:
 
 
 def _external(found: NwbObject, written: list[str], context: ReadContext) -> Iterator[Stream]:
-    _check_description(found, len(written), context)
     paths = [_locate(found, path, context) for path in written]
     there = [path for path in paths if path is not None]
     counted = [count_frames(path) for path in there] if len(there) == len(paths) else []
+    _check_description(found, len(written), counted, context)
     in_files = sum(counted) if counted and all(counted) else None
     size = _stated_size(found) or in_files
     if size is None:
@@ -87,6 +94,8 @@ def _external(found: NwbObject, written: list[str], context: ReadContext) -> Ite
             f"{clock.size} frame times, but {in_files} frames in the video.",
             found.path,
             "Frames are matched to times from the start; check for dropped frames.",
+            sample=min(clock.size, in_files),
+            value=f"{in_files - clock.size:+,} frames",
         )
     expected = [expected_path(path, context.folder) for path in written]
     attrs = {
@@ -111,9 +120,14 @@ def _internal(found: NwbObject, context: ReadContext) -> Iterator[Stream]:
     size = min(shape[0], clock.size)
     if shape[0] != clock.size:
         what = f"{shape[0]} images but {clock.size} times; the first {size} of both are kept."
-        context.note("length_mismatch", "error", what, found.path, NO_RATE)
-    dims = ("time", "width", "height", "colour")[: len(shape)]
-    images = lazy_variable(dims, FirstRows(array, size), {"units": "1"})
+        context.note(
+            "length_mismatch", "error", what, found.path, NO_RATE, sample=size,
+            value=f"{shape[0]} and {clock.size}", repair="The surplus is left out.",
+        )  # fmt: skip
+    # A movie of volumes and a colour movie both have four axes.
+    last = "depth" if found.is_a("TwoPhotonSeries", "OnePhotonSeries") else "colour"
+    dims = ("time", "width", "height", last)[: len(shape)]
+    images = scaled_columns(found, FirstRows(array, size), dims)
     times = FirstRows(clock.times, size)
     yield _video_stream(found, times, clock.attrs(), {"frames": "internal"}, {"image": images})
 
@@ -138,8 +152,16 @@ def _locate(found: NwbObject, written: str, context: ReadContext) -> Path | None
         what = f"The video '{written}' is on another machine and is not fetched."
         context.note("video_remote", "warning", what, found.path, "Put it beside the NWB file.")
         return None
-    path = resolve_sidecar(written, context.folder)
-    if path is None:
+    path = resolve_sidecar(written, context.folder, context.settings.safety.trusted_folders)
+    if path is None and candidates(written, context.folder):
+        context.note(
+            "video_outside",
+            "warning",
+            f"The video '{written}' lies outside the recording's folder and is not opened.",
+            found.path,
+            "Put it beside the NWB file, or name its folder in ingest.safety.trusted_folders.",
+        )
+    elif path is None:
         context.note(
             "video_missing",
             "warning",
@@ -151,8 +173,10 @@ def _locate(found: NwbObject, written: str, context: ReadContext) -> Path | None
     return path
 
 
-def _check_description(found: NwbObject, files: int, context: ReadContext) -> None:
-    """Note where an external ImageSeries contradicts itself."""
+def _check_description(
+    found: NwbObject, files: int, counted: list[int], context: ReadContext
+) -> None:
+    """Note where an external ImageSeries contradicts itself, or its videos."""
     if found.text("format") not in ("external", ""):
         what = f"Frames are in external files, but the format is '{found.text('format')}'."
         context.note("format_not_external", "warning", what, found.path)
@@ -160,6 +184,10 @@ def _check_description(found: NwbObject, files: int, context: ReadContext) -> No
     if len(starts) != files or (len(starts) and starts[0] != 0) or np.any(np.diff(starts) <= 0):
         what = f"starting_frame is {starts.tolist()} for {files} file(s)."
         remedy = "It should hold one number a file, the first of them 0, each larger than the last."
+        context.note("starting_frame_wrong", "warning", what, found.path, remedy)
+    elif counted and all(counted) and starts.tolist() != _starting_frames(found, counted, files):
+        what = f"starting_frame is {starts.tolist()}, but the files hold {counted} frames."
+        remedy = "The counted frames are used; check that the files are in order."
         context.note("starting_frame_wrong", "warning", what, found.path, remedy)
 
 

@@ -10,23 +10,54 @@ Described = dict[str, Any]
 """What is known of a recording or of a part of it, as JSON values."""
 
 
+FILM_SUFFIXES = frozenset({
+    ".avi", ".h264", ".m4v", ".mj2", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv",
+})  # fmt: skip
+
+
 def is_remote(written: str) -> bool:
     """Tell whether a path is a URL."""
     return re.match(r"^[a-z][a-z0-9+.-]+://", written) is not None
 
 
-def resolve_sidecar(written: str, folder: Path | None) -> Path | None:
-    """Return the file that an NWB file in `folder` means by a path, None if it is not there.
+def resolve_sidecar(
+    written: str, folder: Path | None, trusted: tuple[str, ...] = ()
+) -> Path | None:
+    """Return the file that an NWB file in `folder` means by a path, None if it may not be opened.
 
     A path that another machine wrote in full is also looked for by its name beside the NWB file.
     """
+    there = candidates(written, folder)
+    return next((path for path in there if _may_be_opened(path, folder, trusted)), None)
+
+
+def candidates(written: str, folder: Path | None) -> list[Path]:
+    """Return the files that a path may mean and that are there, whether or not to be opened."""
     if folder is None:
-        return None
+        return []
     plain = written.replace("\\", "/")
+    found: list[Path] = []
     for candidate in (folder / plain, folder / Path(plain).name):
-        if candidate.is_file():
-            return candidate.resolve()
-    return None
+        try:
+            if candidate.is_file():
+                found.append(candidate.resolve())
+        except OSError:
+            # A name that no file system holds.
+            continue
+    return found
+
+
+def _may_be_opened(path: Path, folder: Path | None, trusted: tuple[str, ...]) -> bool:
+    """Tell whether a recording may make us read a file: any path can be written into it.
+
+    Its own folder and the trusted ones are open to it; of the folders beside its own, the films.
+    """
+    if folder is None:
+        return False
+    home = folder.resolve()
+    if any(path.is_relative_to(Path(root).expanduser().resolve()) for root in (home, *trusted)):
+        return True
+    return path.suffix.lower() in FILM_SUFFIXES and path.is_relative_to(home.parent)
 
 
 def expected_path(written: str, folder: Path | None) -> str:
@@ -46,12 +77,12 @@ def count_frames(path: Path) -> int:
 
 
 def describe_sidecars(
-    written: list[str], folder: Path, *, hashed: bool = True
+    written: list[str], folder: Path, trusted: tuple[str, ...] = (), *, hashed: bool = True
 ) -> list[dict[str, Any]]:
     """Return path, size and hash of each sidecar; null where it is not there."""
     described: list[dict[str, Any]] = []
     for name in sorted(set(written)):
-        path = None if is_remote(name) else resolve_sidecar(name, folder)
+        path = None if is_remote(name) else resolve_sidecar(name, folder, trusted)
         described.append(
             {
                 "path": name,
@@ -63,10 +94,11 @@ def describe_sidecars(
     return described
 
 
-def sidecars_changed(described: Described, file: Path) -> bool:
+def sidecars_changed(described: Described, file: Path, trusted: tuple[str, ...] = ()) -> bool:
     """Tell, without hashing, whether a recording's videos came, went or changed in size."""
     for sidecar in described["sidecars"]:
-        now = describe_sidecars([sidecar["path"]], file.resolve().parent, hashed=False)[0]
+        folder = file.resolve().parent
+        now = describe_sidecars([sidecar["path"]], folder, trusted, hashed=False)[0]
         if (now["found"] is None) != (sidecar["sha256"] is None):
             return True
         if now["bytes"] != sidecar["bytes"]:
