@@ -29,7 +29,7 @@ class Axis:
     low, high : (time,) seconds: the bin of each sample; bins neither overlap nor straddle a gap
     segment : (time,) number of the gapless stretch
     rate_hz : one over the median step
-    reference : the stream whose clock it is, or "rate"
+    reference : the stream or table whose times it has, or "rate"
     """
 
     time: Times
@@ -39,6 +39,11 @@ class Axis:
     rate_hz: float
     reference: str
 
+    @property
+    def bin_s(self) -> float:
+        """Usual length of a bin in seconds."""
+        return float(np.median(self.high - self.low))
+
 
 def choose_axis(streams: Streams, settings: AlignSettings) -> Axis:
     """Return the time axis that the settings ask for.
@@ -46,7 +51,7 @@ def choose_axis(streams: Streams, settings: AlignSettings) -> Axis:
     Raises
     ------
     SettingsError
-        The reference is not a sampled stream of this session.
+        The reference is not a stream (or, for 'events', a table) of this session.
     NothingToDoError
         There is no stream with samples, or none long enough for one bin.
     """
@@ -55,6 +60,8 @@ def choose_axis(streams: Streams, settings: AlignSettings) -> Axis:
         raise NothingToDoError("the session has no streams with samples to align.")
     if settings.time_axis == "stream":
         return _named_axis(streams, settings)
+    if settings.time_axis == "events":
+        return _events_axis(streams, settings)
     if settings.time_axis == "rate":
         return _binned_axis(_neural(sampled) or sampled, settings, settings.rate_hz)
     if calcium := _of_kind(sampled, {"calcium"}):
@@ -67,15 +74,26 @@ def choose_axis(streams: Streams, settings: AlignSettings) -> Axis:
 
 
 def _named_axis(streams: Streams, settings: AlignSettings) -> Axis:
-    stream = streams.get(settings.reference)
-    if stream is None or "time" not in stream.dims:
-        have = [name for name, dataset in streams.items() if "time" in dataset.dims]
-        raise SettingsError(
-            f"reference '{settings.reference}' is not a sampled stream of this session.",
-            where="align.reference",
-            remedy=f"It has: {', '.join(have) or 'none'}.",
-        )
+    sampled = {n: d for n, d in streams.items() if "time" in d.dims}
+    stream = _reference(sampled, settings.reference, "sampled stream")
     return stream_axis(settings.reference, _time_of(stream), settings.max_gap_periods)
+
+
+def _events_axis(streams: Streams, settings: AlignSettings) -> Axis:
+    tables = {n: d for n, d in streams.items() if d.attrs["stream_kind"] in TABLE_KINDS}
+    table = _reference(tables, settings.reference, "table of events or intervals")
+    when = table["event_time" if table.attrs["stream_kind"] == "events" else "start_time"]
+    return event_axis(settings.reference, np.asarray(when.values), settings.event_window_s)
+
+
+def _reference(streams: Streams, name: str, what: str) -> xr.Dataset:
+    if name not in streams:
+        raise SettingsError(
+            f"reference '{name}' is not a {what} of this session.",
+            where="align.reference",
+            remedy=f"It has: {', '.join(streams) or 'none'}.",
+        )
+    return streams[name]
 
 
 def _behaviour_axis(streams: Streams, settings: AlignSettings) -> Axis:
@@ -107,6 +125,22 @@ def stream_axis(name: str, time: Times, max_gap_periods: float) -> Axis:
     low, high = time - period / 2, time + period / 2
     low[1:][same], high[:-1][same] = middle[same], middle[same]
     return Axis(time, low, high, segment, 1.0 / period, name)
+
+
+def event_axis(name: str, time: Times, window_s: float) -> Axis:
+    """Return one sample at each event, in a bin around it; each is a stretch of its own.
+
+    Events are not evenly spaced: nothing may be embedded or filtered from one to the next.
+    """
+    time = np.unique(time[np.isfinite(time)])
+    if not time.size:
+        raise NothingToDoError(f"table '{name}' has no times.")
+    middle = (time[1:] + time[:-1]) / 2
+    low, high = time - window_s / 2, time + window_s / 2
+    low[1:], high[:-1] = np.maximum(low[1:], middle), np.minimum(high[:-1], middle)
+    period = sample_period(time)
+    rate_hz = 1.0 / (period if np.isfinite(period) else window_s)
+    return Axis(time, low, high, np.arange(len(time), dtype=np.int32), rate_hz, name)
 
 
 def rate_axis(stretches: NDArray[np.float64], rate_hz: float) -> Axis:

@@ -8,6 +8,14 @@ import xarray as xr
 
 from schemas.entities import StreamKind
 
+FULL_TURN = {
+    "degrees": 360.0,
+    "degree": 360.0,
+    "deg": 360.0,
+    "radians": 2 * np.pi,
+    "rad": 2 * np.pi,
+}
+
 
 @dataclass(frozen=True)
 class Columns:
@@ -20,6 +28,9 @@ class Columns:
     labels : name of each column
     units : unit of measure of each column
     variable, dim : what the columns are called on the axis
+    logical : whether the values are yes or no
+    circular : whether the columns are coordinates of angles on the circle
+    stored : the variable as it is in the lake, where `values` are exactly that
     """
 
     values: da.Array
@@ -28,6 +39,9 @@ class Columns:
     units: list[str]
     variable: str = "value"
     dim: str = "channel"
+    logical: bool = False
+    circular: bool = False
+    stored: xr.Variable | None = None
 
 
 def read_columns(stream: xr.Dataset) -> Columns:
@@ -39,24 +53,44 @@ def read_columns(stream: xr.Dataset) -> Columns:
     dim = str(primary.dims[1])
     valid = stream["valid"]
     labels = [str(label) for label in stream[dim].values]
-    if "keep" in stream:
+    if "keep" in stream and not stream["keep"].values.all():
         keep = np.flatnonzero(stream["keep"].values)
         primary = primary.isel({dim: keep})
         valid = valid.isel({dim: keep}) if dim in valid.dims else valid
         labels = [labels[n] for n in keep]
+    values = _masked(primary, valid)
+    variable, dim = ("activity", "unit") if kind == "calcium" else ("value", "channel")
     columns = Columns(
-        _masked(primary, valid),
+        values,
         da.asarray(valid.data),
         labels,
         [str(primary.attrs.get("units", "1"))] * len(labels),
-        *(("activity", "unit") if kind == "calcium" else ("value", "channel")),
+        variable,
+        dim,
+        logical=primary.dtype == bool,
+        stored=primary.variable if values is primary.data else None,
     )
-    period = stream.attrs.get("wrap_period")
-    return _unroll_angles(columns, float(period)) if period else columns
+    period = angle_period(stream, primary)
+    return _unroll_angles(columns, period) if period else columns
+
+
+def angle_period(stream: xr.Dataset, primary: xr.DataArray) -> float:
+    """Return by how much an angle wraps, 0 if the stream is none.
+
+    Ingest says so in `wrap_period`; a stream marked `circular` wraps by its unit.
+    """
+    if "wrap_period" in stream.attrs:
+        return float(stream.attrs["wrap_period"])
+    unit = str(primary.attrs.get("units", "")).lower()
+    return FULL_TURN.get(unit, 0.0) if stream.attrs.get("circular") else 0.0
 
 
 def _masked(values: xr.DataArray, valid: xr.DataArray) -> da.Array:
-    floats = values.astype(np.result_type(values.dtype, np.float32))
+    """Return the values as floats, NaN where not valid; the same array where all are."""
+    floats = values.astype(np.result_type(values.dtype, np.float32), copy=False)
+    # A mask of one column is small enough to look at; a masked array would be written anew.
+    if valid.ndim == 1 and bool(valid.all()):
+        return da.asarray(floats.data)
     return da.asarray(floats.where(valid).transpose(*values.dims).data)
 
 
@@ -68,6 +102,7 @@ def _unroll_angles(columns: Columns, period: float) -> Columns:
         columns.valid if columns.valid.ndim == 1 else da.concatenate([columns.valid] * 2, axis=1),
         [f"{label}_{part}" for part in ("cos", "sin") for label in columns.labels],
         ["1"] * (2 * len(columns.labels)),
+        circular=True,
     )
 
 

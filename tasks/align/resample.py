@@ -4,18 +4,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
-from typing import Literal
 
+import dask
 import dask.array as da
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.settings.align import AlignSettings
+from schemas.entities import StreamKind
+from schemas.settings.align import AlignSettings, Resampling
+from tasks.align.band_limited import filter_windows
 from tasks.align.clock import Axis, ascending
 from tasks.common.segments import find_gaps, sample_period
 from tasks.common.windows import Window, block_starts, columns_at_once, map_windows
 
-Method = Literal["mean", "linear", "nearest", "previous"]
 Times = NDArray[np.float64]
 MOST_ROWS = 6_000
 FASTER = 0.75
@@ -54,14 +55,24 @@ def read_source(time: Times, max_gap_periods: float) -> Source:
     return Source(row, used, find_gaps(used, max_gap_periods), sample_period(used))
 
 
-def choose_method(source: Source, axis: Axis, settings: AlignSettings) -> Method:
-    """Return how a stream is sampled: as faster or as slower than the axis."""
-    faster = source.period < FASTER / axis.rate_hz
-    return settings.faster if faster else settings.slower
+def choose_method(
+    name: str, kind: StreamKind, logical: bool, source: Source, axis: Axis, settings: AlignSettings
+) -> Resampling:
+    """Return how a stream is sampled: as asked for by name, by its kind, or by its rate.
+
+    logical : whether its values are yes or no
+    """
+    if name in settings.by_stream:
+        return settings.by_stream[name]
+    if logical:
+        return "previous"
+    if kind in settings.by_kind:
+        return settings.by_kind[kind]
+    return settings.faster if source.period < FASTER * axis.bin_s else settings.slower
 
 
 def resample(
-    values: da.Array, source: Source, axis: Axis, method: Method, settings: AlignSettings
+    values: da.Array, source: Source, axis: Axis, method: Resampling, settings: AlignSettings
 ) -> da.Array:
     """Bring the columns of a stream onto the axis.
 
@@ -71,19 +82,34 @@ def resample(
 
     Returns
     -------
-    (axis sample, column) float32; NaN where no real samples back a value
+    (axis sample, column) float32; NaN where no real samples back a value. The very array that
+    was given, if the axis is the stream's own clock.
     """
     used = source.take(values)
     if not len(source.time):
         return da.full((len(axis.time), values.shape[1]), np.nan, dtype=np.float32)
     if method == "mean":
-        windows = _mean_windows(used, source, axis, settings)
+        return map_windows(used, _mean_windows(used, source, axis, settings), np.float32)
+    filtering = method == "band_limited" and np.isfinite(source.period)
+    line: Resampling = "linear" if method == "band_limited" else method
+    plan = plan_picks(source, axis.time, line, settings.max_gap_periods)
+    if plan.copies:
+        return used[plan.before[0] : plan.before[0] + len(axis.time)].astype(np.float32)
+    if filtering:
+        windows = filter_windows(
+            source.time, source.segment, source.period, axis.time, axis.bin_s, columns_at_once(used)
+        )
     else:
-        plan = plan_picks(source, axis.time, method, settings.max_gap_periods)
-        if plan.copies:
-            return used[plan.before[0] : plan.before[0] + len(axis.time)].astype(np.float32)
         windows = _pick_windows(used, plan)
     return map_windows(used, windows, np.float32)
+
+
+def nearest_rows(source: Source, axis: Axis, settings: AlignSettings) -> NDArray[np.int64]:
+    """Return the stored row nearest to each point of the axis, -1 where none is near enough."""
+    if not len(source.time):
+        return np.full(len(axis.time), -1, np.int64)
+    plan = plan_picks(source, axis.time, "nearest", settings.max_gap_periods)
+    return np.where(plan.backed, source.row[plan.before], -1)
 
 
 @dataclass(frozen=True)
@@ -109,7 +135,9 @@ class Picks:
         return bool(alone and (np.diff(self.before) == 1).all())
 
 
-def plan_picks(source: Source, axis_time: Times, method: Method, max_gap_periods: float) -> Picks:
+def plan_picks(
+    source: Source, axis_time: Times, method: Resampling, max_gap_periods: float
+) -> Picks:
     """Find the samples around each point of the axis.
 
     A sample within SAME_TIME of a point is taken as it is by every method. 'linear' needs
@@ -242,11 +270,28 @@ def average_bins(
     return made
 
 
-def nearest_age(source: Source, axis_time: Times) -> NDArray[np.float32]:
-    """Return how far in time the nearest sample is from each point of the axis, in seconds."""
-    if not len(source.time):
+def sample_ages(valid: da.Array, source: Source, axis_time: Times) -> da.Array:
+    """Return how far in time the nearest valid sample is from each point of the axis, lazily.
+
+    Parameters
+    ----------
+    valid : (stored sample,) or (stored sample, column): samples with any valid column count
+
+    Returns
+    -------
+    (axis,) float32 seconds; inf without any valid sample
+    """
+    used = source.take(valid if valid.ndim == 1 else valid.any(axis=1))
+    ages = dask.delayed(nearest_age)(used, source.time, axis_time)
+    return da.from_delayed(ages, (len(axis_time),), np.float32)
+
+
+def nearest_age(valid: NDArray[np.bool_], time: Times, axis_time: Times) -> NDArray[np.float32]:
+    """Return the distance in seconds from each point of the axis to the nearest valid time."""
+    known = time[valid]
+    if not len(known):
         return np.full(len(axis_time), np.inf, np.float32)
-    after = np.minimum(np.searchsorted(source.time, axis_time), len(source.time) - 1)
+    after = np.minimum(np.searchsorted(known, axis_time), len(known) - 1)
     before = np.maximum(after - 1, 0)
-    gaps: Sequence[Times] = [np.abs(axis_time - source.time[n]) for n in (before, after)]
+    gaps: Sequence[Times] = [np.abs(axis_time - known[n]) for n in (before, after)]
     return np.minimum(*gaps).astype(np.float32)

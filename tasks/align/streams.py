@@ -10,16 +10,24 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from schemas.contracts.streams import GROUP_ATTRS
-from schemas.entities import TABLE_KINDS
+from schemas.entities import TABLE_KINDS, StreamKind
 from schemas.settings.align import AlignSettings
 from tasks.align.clock import Axis, choose_axis
-from tasks.align.columns import read_columns
-from tasks.align.resample import MOST_ROWS, choose_method, nearest_age, read_source, resample
+from tasks.align.columns import Columns, read_columns
+from tasks.align.resample import (
+    MOST_ROWS,
+    choose_method,
+    nearest_rows,
+    read_source,
+    resample,
+    sample_ages,
+)
 from tasks.align.spikes import count_spikes, touched_bins
 
 INVALID_TIMES = "invalid_times"
 """NWB's table of times that no stream should be trusted in."""
-KEPT_ATTRS = (*GROUP_ATTRS, "measure", "wrap_period", "neurodata_type", "description")
+AGE_ATTRS = {"units": "s", "long_name": "distance in time to the nearest valid sample"}
+KEPT_ATTRS = (*GROUP_ATTRS, "measure", "wrap_period", "neurodata_type", "description", "provenance")
 
 
 def align_streams(preprocessed: xr.DataTree, settings: AlignSettings) -> xr.DataTree:
@@ -46,7 +54,7 @@ def align_streams(preprocessed: xr.DataTree, settings: AlignSettings) -> xr.Data
     broken = _invalid_times(used, axis)
     tables = {n: d for n, d in used.items() if d.attrs["stream_kind"] in TABLE_KINDS}
     aligned = {
-        name: _align_stream(stream, axis, broken, settings)
+        name: _align_stream(name, stream, axis, broken, settings)
         for name, stream in used.items()
         if name not in tables
     }
@@ -78,12 +86,12 @@ def _invalid_times(streams: Mapping[str, xr.Dataset], axis: Axis) -> NDArray[np.
 
 
 def _align_stream(
-    stream: xr.Dataset, axis: Axis, broken: NDArray[np.bool_], settings: AlignSettings
+    name: str, stream: xr.Dataset, axis: Axis, broken: NDArray[np.bool_], settings: AlignSettings
 ) -> xr.Dataset:
     if stream.attrs["stream_kind"] == "spikes":
         aligned = _align_spikes(stream, axis, broken)
     else:
-        aligned = _align_samples(stream, axis, broken, settings)
+        aligned = _align_samples(name, stream, axis, broken, settings)
     attrs = {key: stream.attrs[key] for key in KEPT_ATTRS if key in stream.attrs}
     return aligned.assign_attrs(
         {**attrs, **aligned.attrs, "excluded": json.dumps(_excluded(stream))}
@@ -114,32 +122,64 @@ def _align_spikes(stream: xr.Dataset, axis: Axis, broken: NDArray[np.bool_]) -> 
 
 
 def _align_samples(
-    stream: xr.Dataset, axis: Axis, broken: NDArray[np.bool_], settings: AlignSettings
+    name: str, stream: xr.Dataset, axis: Axis, broken: NDArray[np.bool_], settings: AlignSettings
 ) -> xr.Dataset:
     columns = read_columns(stream)
     source = read_source(np.asarray(stream["time"].values, np.float64), settings.max_gap_periods)
-    method = choose_method(source, axis, settings)
-    whole = ~da.from_array(broken, MOST_ROWS)
+    kind: StreamKind = stream.attrs["stream_kind"]
+    method = choose_method(name, kind, columns.logical, source, axis, settings)
     value = resample(columns.values, source, axis, method, settings)
-    # The mask goes the same way by itself, so that reading it does not compute the values.
-    flags = columns.valid if columns.valid.ndim == 2 else columns.valid[:, None]
-    mask = da.where(flags, np.float32(1), np.float32(np.nan))
-    valid = da.isfinite(resample(mask, source, axis, method, settings))
-    valid = valid if columns.valid.ndim == 2 else valid[:, 0]
-    value = da.where(whole[:, None], value, np.float32(np.nan))
-    valid &= whole if valid.ndim == 1 else whole[:, None]
+    if broken.any():
+        value = da.where(da.from_array(broken[:, None], MOST_ROWS), np.float32(np.nan), value)
     dims = ("time", columns.dim)
     units = columns.units[0] if len(set(columns.units)) == 1 else "mixed"
-    return xr.Dataset(
+    variable = _as_variable(columns, value)
+    variable.attrs = {"units": units, "ancillary_variables": "valid age"}
+    # One column tells for all, if they were valid together.
+    valid = da.isfinite(value if columns.valid.ndim == 2 else value[:, 0])
+    aligned = xr.Dataset(
         {
-            columns.variable: (dims, value, {"units": units}),
+            columns.variable: variable,
             "valid": (dims[: valid.ndim], valid),
-            "age": ("time", nearest_age(source, axis.time), {"units": "s"}),
+            "age": ("time", sample_ages(columns.valid, source, axis.time), AGE_ATTRS),
             f"{columns.dim}_units": (columns.dim, np.array(columns.units, dtype=object)),
         },
         {"time": _time(axis), columns.dim: np.array(columns.labels, dtype=object)},
         {"primary": columns.variable, "resampling": method},
     )
+    if "frame_index" in stream:
+        aligned["frame_index"] = ("time", _frames(stream, nearest_rows(source, axis, settings)))
+    return _note_resampling(aligned, stream, columns, source.period, axis)
+
+
+def _as_variable(columns: Columns, value: da.Array) -> xr.Variable:
+    """Return the values as a variable; that of the lake where it holds them, so it is linked."""
+    stored = columns.stored
+    if stored is not None and stored.data.name == value.name:
+        return stored.copy(deep=False)
+    return xr.Variable(("time", columns.dim), value)
+
+
+def _frames(stream: xr.Dataset, row: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the frame of the video nearest to each point of the axis, -1 where there is none."""
+    frame = np.append(np.asarray(stream["frame_index"].values, np.int64), -1)
+    return frame[row]
+
+
+def _note_resampling(
+    aligned: xr.Dataset, stream: xr.Dataset, columns: Columns, period: float, axis: Axis
+) -> xr.Dataset:
+    """Add what was done to the stream's provenance."""
+    done = json.loads(stream.attrs.get("provenance", "[]"))
+    parameters = {
+        "method": aligned.attrs["resampling"],
+        "on_the_circle": columns.circular,
+        "from_hz": 1 / period if np.isfinite(period) else None,
+        "to_hz": axis.rate_hz,
+        "axis": axis.reference,
+    }
+    done.append({"operation": "resample", "parameters": parameters})
+    return aligned.assign_attrs(provenance=json.dumps(done))
 
 
 def _time(axis: Axis) -> xr.Variable:

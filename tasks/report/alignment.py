@@ -45,6 +45,7 @@ TITLE, SLUG = "Alignment", "alignment"
 QUESTION = "Do all streams share one clock, and what had to be done to bring them there?"
 WAYS = {
     "mean": "averaged over each bin",
+    "band_limited": "filtered below the Nyquist frequency",
     "linear": "interpolated linearly",
     "nearest": "nearest sample",
     "previous": "last sample before",

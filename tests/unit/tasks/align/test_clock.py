@@ -82,3 +82,17 @@ def test_repeated_and_late_times_count_once() -> None:
     time = np.array([0.0, 1.0, 1.0, 0.5, 2.0, 2.0, 3.0])
     assert np.flatnonzero(ascending(time)).tolist() == [0, 1, 4, 6]
     assert ascending(np.zeros(0)).tolist() == []
+
+
+def test_events_are_an_axis_of_separate_moments(make_columns: Factory) -> None:
+    licks = xr.Dataset(
+        {"event_time": ("event", [5.0, 1.0, 1.04, np.nan])}, attrs={"stream_kind": "events"}
+    )
+    streams = {"m": make_columns("motion", np.ones((9, 1)), np.arange(9.0)), "licks": licks}
+    axis = choose_axis(streams, AlignSettings(time_axis="events", reference="licks"))
+    assert axis.time.tolist() == [1.0, 1.04, 5.0]
+    np.testing.assert_allclose(axis.low, [0.95, 1.02, 4.95])
+    np.testing.assert_allclose(axis.high, [1.02, 1.09, 5.05])
+    assert axis.segment.tolist() == [0, 1, 2]
+    with pytest.raises(SettingsError, match="It has: licks"):
+        choose_axis(streams, AlignSettings(time_axis="events", reference="m"))

@@ -6,22 +6,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.settings.align import AlignSettings
+from schemas.settings.align import AlignSettings, Resampling
 from tasks.align.clock import Axis, rate_axis, stream_axis
 from tasks.align.resample import (
-    Method,
     average_bins,
     choose_method,
-    nearest_age,
     read_source,
     resample,
+    sample_ages,
 )
 
 DEFAULTS = AlignSettings()
-METHODS: tuple[Method, ...] = ("mean", "linear", "nearest", "previous")
+METHODS: tuple[Resampling, ...] = ("mean", "band_limited", "linear", "nearest", "previous")
 
 
-def onto(values: np.ndarray, time: np.ndarray, axis: Axis, method: Method) -> np.ndarray:
+def onto(values: np.ndarray, time: np.ndarray, axis: Axis, method: Resampling) -> np.ndarray:
     source = read_source(time, DEFAULTS.max_gap_periods)
     return np.asarray(resample(da.asarray(values), source, axis, method, DEFAULTS).compute())
 
@@ -31,7 +30,7 @@ def even_axis(start: float, stop: float, rate: float) -> Axis:
 
 
 @pytest.mark.parametrize(("rate", "method"), [(7.0, "linear"), (200.0, "mean")])
-def test_a_slow_sine_keeps_its_phase_and_height(rate: float, method: Method) -> None:
+def test_a_slow_sine_keeps_its_phase_and_height(rate: float, method: Resampling) -> None:
     time = np.arange(0, 60, 1 / rate)
     axis = even_axis(1.0, 59.0, 30.0 if method == "linear" else 10.0)
     made = onto(np.sin(2 * np.pi * 0.2 * time)[:, None], time, axis, method)[:, 0]
@@ -58,7 +57,7 @@ def test_the_mean_of_a_line_is_its_value_in_the_middle_of_the_bin() -> None:
 
 
 @pytest.mark.parametrize("method", METHODS[1:])
-def test_the_same_clock_gives_the_same_samples(method: Method) -> None:
+def test_the_same_clock_gives_the_same_samples(method: Resampling) -> None:
     rng = np.random.default_rng(0)
     time = np.cumsum(rng.uniform(0.9, 1.1, 100))
     values = rng.normal(size=(100, 3)).astype(np.float32)
@@ -109,7 +108,7 @@ def test_repeated_times_do_not_break_anything() -> None:
 
 @pytest.mark.parametrize("size", [0, 1])
 @pytest.mark.parametrize("method", METHODS)
-def test_hardly_any_samples_make_nothing_up(size: int, method: Method) -> None:
+def test_hardly_any_samples_make_nothing_up(size: int, method: Resampling) -> None:
     made = onto(np.ones((size, 2)), np.arange(float(size)), even_axis(0.0, 5.0, 3.0), method)
     assert np.isnan(made).all()
 
@@ -122,7 +121,7 @@ def test_hardly_any_samples_make_nothing_up(size: int, method: Method) -> None:
     st.integers(0, 2**31),
 )
 def test_a_stretch_does_not_feel_the_others(
-    method: Method, rate: float, changed: int, seed: int
+    method: Resampling, rate: float, changed: int, seed: int
 ) -> None:
     rng = np.random.default_rng(seed)
     stretch = np.repeat(np.arange(4), 20)
@@ -146,7 +145,7 @@ def test_a_stretch_does_not_feel_the_others(
 
 @settings(max_examples=20, deadline=None)
 @given(st.sampled_from(METHODS), st.integers(1, 200), st.integers(1, 5), st.integers(20, 300))
-def test_chunked_equals_whole(method: Method, rows: int, columns: int, block: int) -> None:
+def test_chunked_equals_whole(method: Resampling, rows: int, columns: int, block: int) -> None:
     rng = np.random.default_rng(0)
     time = np.arange(200) / 20 + (np.arange(200) > 90) * 3.0
     values = rng.normal(size=(200, 5))
@@ -171,14 +170,50 @@ def test_bins_need_enough_of_them_covered() -> None:
     assert not np.isnan(average_bins(values, time, joined, low, low + 1, 0.1)).any()
 
 
-def test_age_is_the_distance_to_the_nearest_sample() -> None:
+def test_age_is_the_distance_to_the_nearest_valid_sample() -> None:
     source = read_source(np.array([0.0, 1.0, 5.0]), 2.5)
-    np.testing.assert_allclose(
-        nearest_age(source, np.array([0.2, 0.9, 3.5, 9.0])), [0.2, 0.1, 1.5, 4]
-    )
+    at = np.array([0.2, 0.9, 3.5, 9.0])
+    ages = sample_ages(da.ones(3, dtype=bool), source, at).compute()
+    np.testing.assert_allclose(ages, [0.2, 0.1, 1.5, 4])
+    some = da.asarray(np.array([[True, False], [False, False], [False, True]]))
+    np.testing.assert_allclose(sample_ages(some, source, at).compute(), [0.2, 0.9, 1.5, 4])
+    assert np.isinf(sample_ages(da.zeros(3, dtype=bool), source, at).compute()).all()
 
 
-def test_method_follows_the_rates() -> None:
+def test_method_follows_name_kind_and_rates() -> None:
     axis = even_axis(0, 10, 10.0)
-    assert choose_method(read_source(np.arange(100) / 50, 2.5), axis, DEFAULTS) == "mean"
-    assert choose_method(read_source(np.arange(100) / 10, 2.5), axis, DEFAULTS) == "linear"
+    fast, slow = (read_source(np.arange(100) / rate, 2.5) for rate in (50, 10))
+    chosen = DEFAULTS.model_copy(update={"by_stream": {"wheel": "nearest"}})
+    assert choose_method("x", "motion", False, fast, axis, chosen) == "mean"
+    assert choose_method("x", "motion", False, slow, axis, chosen) == "linear"
+    assert choose_method("x", "lfp", False, fast, axis, chosen) == "band_limited"
+    assert choose_method("x", "signal", True, fast, axis, chosen) == "previous"
+    assert choose_method("wheel", "motion", True, fast, axis, chosen) == "nearest"
+
+
+@pytest.mark.parametrize(("jitter", "error"), [(0.0, 1e-3), (0.05, 1e-2)])
+@pytest.mark.parametrize(("hz", "kept"), [(1.0, 1), (2.5, 1), (5.5, 0), (9.0, 0), (23.0, 0)])
+def test_a_band_limited_stream_keeps_its_band_and_nothing_else(
+    hz: float, kept: int, jitter: float, error: float
+) -> None:
+    step = 0.004
+    time = np.arange(0, 120, step) + np.random.default_rng(0).uniform(-1, 1, 30_000) * jitter * step
+    time = time[(time < 50) | (time > 53)]
+    axis = even_axis(1.0, 119.0, 10.0)
+    made = onto(np.sin(2 * np.pi * hz * time)[:, None], time, axis, "band_limited")[:, 0]
+    expected = kept * np.sin(2 * np.pi * hz * axis.time)
+    assert np.isnan(made).sum() == 30
+    inner = (np.abs(axis.time - 51.5) > 5) & (axis.time > 4) & (axis.time < 116)
+    assert np.abs(made - expected)[inner].max() < error
+
+
+def test_band_limited_upsampling_goes_through_the_samples_and_beats_lines() -> None:
+    time = np.arange(400) / 10
+    wave = np.sin(2 * np.pi * 3.1 * time)[:, None]
+    axis = stream_axis("fast", np.arange(4000) / 100, 2.5)
+    truth = np.sin(2 * np.pi * 3.1 * axis.time)
+    smooth, lines = (onto(wave, time, axis, m)[:, 0] for m in ("band_limited", "linear"))
+    np.testing.assert_allclose(smooth[:-10:10], wave[:-1, 0], atol=1e-6)
+    middle = slice(400, -400)
+    assert np.abs(smooth - truth)[middle].max() < 2e-3
+    assert np.abs(lines - truth)[middle].max() > 0.3

@@ -87,7 +87,7 @@ def test_all_kinds_share_the_axis_through_the_lake(
     assert metrics["valid_fraction:elsewhere"].verdict == "warn"
     assert metrics["valid_fraction:cells"].verdict == "pass"
     assert summarise_alignment(aligned) == "200 samples x 16 columns at 10 Hz"
-    assert aligned["lfp"].attrs["resampling"] == "mean"
+    assert aligned["lfp"].attrs["resampling"] == "band_limited"
 
 
 def test_angles_are_averaged_on_the_circle(make_columns: Factory, make_session: Session) -> None:
@@ -136,3 +136,37 @@ def test_a_session_without_usable_streams_is_nothing_to_do(
     aside = make_columns("calcium", np.ones((20, 1)), np.arange(20.0), set_aside={0: "constant"})
     with pytest.raises(NothingToDoError):
         align_streams(make_session(cells=aside), AlignSettings())
+
+
+def test_an_unchanged_stream_is_linked_not_written_again(
+    make_columns: Factory, make_session: Session, tmp_path: Path
+) -> None:
+    cells = make_columns("calcium", np.ones((200, 3), np.float32), np.arange(200) / 10)
+    cells["valid"] = ("time", np.ones(200, bool))
+    write_tree(make_session(cells=cells), tmp_path / "cleaned.zarr")
+    aligned = align_streams(open_tree(tmp_path / "cleaned.zarr"), AlignSettings())
+    write_tree(aligned, tmp_path / "out.zarr")
+    chunk = Path("cells/activity/c/0/0")
+    assert (tmp_path / "out.zarr" / chunk).samefile(tmp_path / "cleaned.zarr" / chunk)
+    back = open_tree(tmp_path / "out.zarr")["cells"]
+    assert back["valid"].dims == ("time",)
+    assert back["activity"].attrs["ancillary_variables"] == "valid age"
+    np.testing.assert_array_equal(back["activity"], np.ones((200, 3)))
+
+
+def test_frames_of_a_video_and_overrides(make_columns: Factory, make_session: Session) -> None:
+    time = np.arange(100) / 20
+    camera = make_columns("video", np.arange(100.0)[:, None], time)
+    camera["frame_index"] = ("time", np.arange(100) + 7)
+    lever = make_columns("signal", (np.arange(100) % 20 > 9)[:, None], time)
+    tree = make_session(camera=camera, lever=lever)
+    settings = AlignSettings(time_axis="rate", rate_hz=4, by_stream={"camera": "nearest"})
+    aligned = align_streams(tree, settings)
+    nearest = np.abs(aligned["camera"]["time"].values[:, None] - time).argmin(1)
+    np.testing.assert_array_equal(aligned["camera"]["frame_index"].values, nearest + 7)
+    np.testing.assert_array_equal(aligned["camera"]["value"].values[:, 0], nearest)
+    assert aligned["lever"].attrs["resampling"] == "previous"
+    assert set(np.unique(aligned["lever"]["value"])) == {0.0, 1.0}
+    (done,) = json.loads(aligned["camera"].attrs["provenance"])
+    assert done["parameters"]["method"] == "nearest"
+    assert done["parameters"]["to_hz"] == 4.0
