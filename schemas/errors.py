@@ -59,6 +59,10 @@ class LakeError(TectumError):
     """The lake or the catalogue cannot be read or written (disk full, read-only, damaged)."""
 
 
+class NetworkError(TectumError):
+    """Another machine cannot be reached or refuses; the data themselves may be good."""
+
+
 class NotFoundError(TectumError):
     """No session, artifact or stream of that name."""
 

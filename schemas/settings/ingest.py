@@ -6,6 +6,7 @@ from pydantic import Field
 
 from schemas.entities import StreamKind
 from schemas.settings.base import StageSettings
+from schemas.settings.remote import RemoteSettings
 from schemas.settings.safety import SafetySettings
 
 
@@ -16,7 +17,9 @@ class IngestSettings(StageSettings):
     `processing/behavior/*/pupil_*`; the first one that fits decides.
     """
 
-    not_identity: ClassVar[frozenset[str]] = frozenset({"inspector_seconds", "block_mib", "safety"})
+    not_identity: ClassVar[frozenset[str]] = frozenset(
+        {"inspector_seconds", "block_mib", "safety", "remote"}
+    )
 
     kinds: dict[str, StreamKind] = Field(
         default={},
@@ -46,4 +49,7 @@ class IngestSettings(StageSettings):
     safety: SafetySettings = Field(
         default=SafetySettings(),
         description="What a file may cost or reach before it is put in quarantine.",
+    )
+    remote: RemoteSettings = Field(
+        default=RemoteSettings(), description="Reading over http(s) and from S3."
     )
