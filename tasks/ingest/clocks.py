@@ -59,14 +59,23 @@ def read_clock(found: NwbObject, samples: int, context: ReadContext) -> SampleCl
     timestamps = found.field("timestamps")
     if timestamps is not None and np.ndim(timestamps) == 1:
         return _stamped(found, timestamps, true_rate, context)
-    rate = _scalar(found.field("rate")) if true_rate is None else true_rate
-    start = _scalar(found.field("starting_time"))
+    stated = found.field("rate") if true_rate is None else true_rate
+    rate = _scalar(stated)
     if not np.isfinite(rate) or rate <= 0:
-        what = "has neither timestamps nor a rate" if np.isnan(rate) else f"has the rate {rate} Hz"
+        absent = stated is None
         context.note(
-            "no_clock", "error", f"The series {what}; it is left out.", found.path, NO_RATE
+            "no_clock",
+            "error",
+            "The series has neither timestamps nor a rate."
+            if absent
+            else f"The series has the rate {_shown(stated)} Hz.",
+            found.path,
+            NO_RATE,
+            value="" if absent else f"{_shown(stated)} Hz",
+            repair="The series is left out.",
         )
         return None
+    start = _scalar(found.field("starting_time"))
     start = start if np.isfinite(start) else 0.0
     return SampleClock(RegularAxis(start, rate, samples), rate, ("rate", start, rate))
 
@@ -81,6 +90,8 @@ def _stamped(
             "warning",
             f"Timestamps are {array.dtype}: after 10,000 s they step by about 1 ms.",
             f"{found.path}/timestamps",
+            "Write timestamps as float64.",
+            value=str(array.dtype),
         )
     token = _dataset_token(timestamps)
     if true_rate is not None:
@@ -115,8 +126,13 @@ def same_clock(one: SampleClock, other: SampleClock) -> bool:
 
 
 def _scalar(value: Any) -> float:
-    """Return a rate or starting time as a number, also where a file has an array of one."""
+    """Return a rate or starting time as a number, also where a file has an array of one value."""
     if value is None:
         return float("nan")
-    array = np.asarray(value, dtype=float).ravel()
+    array = np.unique(np.asarray(value, dtype=float))
     return float(array[0]) if array.size == 1 else float("nan")
+
+
+def _shown(value: Any) -> str:
+    """Return a rate as a short text, also if it is an array."""
+    return np.array2string(np.asarray(value), threshold=5, separator=", ")

@@ -19,10 +19,11 @@ EVENT = (
     r"lick|licks|reward|rewards|event|events|pulse|pulses|ttl|ttls|onset|onsets|offset|offsets|"
     r"time|times"
 )
+ANGLE = r"head_direction|heading|direction|orientation|compass|azimuth|yaw"
 TIME_UNITS = frozenset({"s", "sec", "second", "seconds", "ms", "millisecond", "milliseconds"})
 CIRCULAR_UNITS = {
     **dict.fromkeys(("rad", "radian", "radians"), math.tau),
-    **dict.fromkeys(("deg", "degree", "degrees"), 360.0),
+    **dict.fromkeys(("deg", "degree", "degrees", "\N{DEGREE SIGN}"), 360.0),
 }
 """Unit of an angle -> the period it wraps by."""
 
@@ -32,7 +33,8 @@ def series_kind(found: NwbObject, context: ReadContext) -> StreamKind:
 
     1. The settings, by path pattern (`IngestSettings.kinds`).
     2. The neurodata type: RoiResponseSeries is calcium, ElectricalSeries lfp, ImageSeries video,
-       AcousticWaveformSeries audio, AnnotationSeries events.
+       AcousticWaveformSeries audio, AnnotationSeries and IndexSeries (which image was shown)
+       events.
     3. The container: EyeTracking and PupilTracking hold eye, CompassDirection motion, LFP and
        FilteredEphys lfp, Fluorescence and DfOverF calcium, BehavioralEvents events.
     4. Words in the object's own name, then in its container's: pupil, gaze, eyelid, eye ... are
@@ -59,6 +61,7 @@ def _by_type(found: NwbObject) -> StreamKind | None:
         "ElectricalSeries": "lfp",
         "AcousticWaveformSeries": "audio",
         "AnnotationSeries": "events",
+        "IndexSeries": "events",
         "ImageSeries": "video",
     }
     return next((kind for name, kind in types.items() if found.is_a(name)), None)
@@ -102,6 +105,17 @@ def _by_shape(found: NwbObject) -> StreamKind:
     if found.parent is not None and found.parent.is_a("BehavioralTimeSeries"):
         return "motion"
     return "signal"
+
+
+def wrap_period(found: NwbObject) -> float | None:
+    """Return the period of a series of headings, None if it is none or has no unit of an angle.
+
+    Headings are what a CompassDirection holds, and one column of a SpatialSeries that is called
+    heading, direction, yaw ... A wheel's angle is none: it counts turns.
+    """
+    held = found.parent is not None and found.parent.is_a("CompassDirection")
+    named = found.is_a("SpatialSeries") and has_word(found.name, ANGLE) and column_count(found) == 1
+    return CIRCULAR_UNITS.get(found.text("unit").lower()) if held or named else None
 
 
 def has_word(name: str, words: str) -> bool:

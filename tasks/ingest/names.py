@@ -28,7 +28,8 @@ SYMBOLS = {
     "milliseconds": "ms", "minutes": "min", "hours": "h", "days": "d",
     "microseconds": "us", "nanoseconds": "ns",
     "volts": "V", "volt": "V", "meters": "m", "metres": "m", "meter": "m",
-    "radians": "rad", "degrees": "deg", "amperes": "A",
+    "radians": "rad", "degrees": "deg", "\N{DEGREE SIGN}": "deg",
+    "amperes": "A", "watts": "W", "watt": "W", "hertz": "Hz",
 }  # fmt: skip
 
 
@@ -76,8 +77,15 @@ def _unused(name: str, taken: Iterable[str]) -> str:
     return next(f"{name}_{n}" for n in range(2, 1_000_000) if f"{name}_{n}" not in taken)
 
 
-def row_names(table: Container, rows: np.ndarray, prefix: str) -> list[str]:
-    """Name rows of a table: by a column of unique text if there is one, else prefix and id."""
+def row_names(table: Container, rows: np.ndarray, prefix: str, *, unique: bool = True) -> list[str]:
+    """Name rows of a table: by a column of unique text if there is one, else prefix and id.
+
+    unique : whether each row is named once; otherwise rows may come again
+    """
+    if not unique:
+        every, at = np.unique(rows, return_inverse=True)
+        names = row_names(table, every, prefix)
+        return [names[position] for position in at]
     columns = {column.name: column for column in table.columns}
     for name in LABEL_COLUMNS:
         if name in columns:

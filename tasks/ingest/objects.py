@@ -70,9 +70,7 @@ class NwbObject:
         return sorted(found, key=lambda child: child.path)
 
     def _child(self, child: Container) -> "NwbObject":
-        return NwbObject(
-            _stored_path(child) or f"{self.path}/{child.name}".lstrip("/"), child, self
-        )
+        return NwbObject(stored_path(child) or f"{self.path}/{child.name}".lstrip("/"), child, self)
 
 
 @dataclass(frozen=True)
@@ -99,11 +97,16 @@ class AssumedEqual:
 
 @dataclass
 class ReadContext:
-    """What all readers share while one file is read, and where they put what they notice."""
+    """What all readers share while one file is read, and where they put what they notice.
+
+    raw : whether to show also what no later stage works on, and the lake does not take: imaging
+        movies, stimulus images, waveforms of single spikes
+    """
 
     settings: IngestSettings
     arrays: FileArrays
     folder: Path | None = None
+    raw: bool = False
     findings: list[Finding] = field(default_factory=list)
     assumed_equal: list["AssumedEqual"] = field(default_factory=list)
 
@@ -114,10 +117,23 @@ class ReadContext:
         what: str,
         where: str,
         remedy: str = "",
+        *,
+        sample: int | None = None,
+        value: str = "",
+        repair: str = "",
     ) -> None:
         """Record a finding."""
         self.findings.append(
-            Finding(code=code, severity=severity, what=what, where=where, remedy=remedy)
+            Finding(
+                code=code,
+                severity=severity,
+                what=what,
+                where=where,
+                remedy=remedy,
+                sample=sample,
+                value=value,
+                repair=repair,
+            )
         )
 
     def kind_set_for(self, path: str) -> StreamKind | None:
@@ -140,7 +156,7 @@ def first_match[T](patterns: dict[str, T], path: str) -> T | None:
     return next((v for pattern, v in patterns.items() if fnmatchcase(path, pattern)), None)
 
 
-def _stored_path(container: Container) -> str:
+def stored_path(container: Container) -> str:
     """Return where in its file a container is; "" if it was not read from one."""
     io = container.get_read_io()
     builder = io.manager.get_builder(container) if io is not None else None

@@ -10,7 +10,7 @@ import xarray as xr
 
 from tasks.ingest.lazy import LazyArray, StackedPoints, lazy_variable, scale
 from tasks.ingest.names import unit_symbol
-from tasks.ingest.objects import NwbObject, ReadContext
+from tasks.ingest.objects import NwbObject, ReadContext, stored_path
 from tasks.ingest.sampled import Samples, group_attrs
 
 ONE_ANIMAL = "individual_0"
@@ -112,9 +112,23 @@ def _pose_attrs(found: NwbObject) -> dict[str, Any]:
     for name in ("source_software", "scorer"):
         if text := found.text(name):
             attrs[name] = text
-    skeleton = found.field("skeleton")
-    edges = getattr(skeleton, "edges", None)
-    if edges is not None:
-        attrs["skeleton_nodes"] = json.dumps([str(node) for node in skeleton.nodes[:]])
-        attrs["skeleton_edges"] = json.dumps(np.asarray(edges[:]).tolist())
+    if camera := getattr(found.field("device"), "name", ""):
+        attrs["camera"] = str(camera)
+    if videos := _videos(found):
+        attrs["source_video"] = json.dumps(videos)
+    # ndx-pose 0.1 has nodes and edges on the pose itself.
+    skeleton = found.field("skeleton") or found.container
+    for name in ("nodes", "edges"):
+        values = getattr(skeleton, name, None)
+        if values is not None and len(values):
+            attrs[f"skeleton_{name}"] = json.dumps(np.asarray(values[:]).tolist())
     return attrs
+
+
+def _videos(found: NwbObject) -> list[str]:
+    """Return the videos that were tracked: the path of an object in the file, or file names."""
+    linked = found.field("source_video")
+    if linked is not None:
+        return [stored_path(linked) or str(linked.name)]
+    named = found.field("original_videos")
+    return [] if named is None else [str(path) for path in named[:]]

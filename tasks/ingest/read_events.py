@@ -17,6 +17,7 @@ TIMES = ("timestamp", "timestamps", "time")
 """Columns of an events table that say when; all but the first are of older ndx-events."""
 
 TABLES = ("EventsTable", "AnnotatedEventsTable", "TtlsTable")
+DETECTIONS = ("EventDetection", "FeatureExtraction")
 LABELLED = ("Events", "LabeledEvents", "TTLs")
 """Types of ndx-events 0.2: timestamps, and for all but the first an index into labels."""
 
@@ -25,12 +26,18 @@ class EventSeriesReader:
     """AnnotationSeries, the series of a BehavioralEvents, and ndx-events' Events and TTLs."""
 
     def claims(self, found: NwbObject, context: ReadContext) -> bool:
-        """Claim annotations, snippets of spike waveforms, detections and labelled events."""
-        return found.is_a("AnnotationSeries", "SpikeEventSeries", "EventDetection", *LABELLED)
+        """Claim annotations, snippets of spike waveforms, detections and labelled events.
+
+        And any TimeSeries of text, whatever it is called.
+        """
+        if found.is_a("AnnotationSeries", "SpikeEventSeries", *DETECTIONS, *LABELLED):
+            return True
+        data = found.field("data")
+        return found.is_a("TimeSeries") and np.ndim(data) == 1 and is_text(data)
 
     def read(self, found: NwbObject, context: ReadContext) -> Iterator[Stream]:
         """Yield one events stream."""
-        if found.is_a("EventDetection"):
+        if found.is_a(*DETECTIONS):
             yield _detections(found, context)
         else:
             yield from events_of_series(found, context)
@@ -47,7 +54,13 @@ class EventsTableReader:
         """Yield one events stream with the table's flat columns."""
         column = _time_column(found)
         variables = table_variables(found, "event", context)
-        times = variables.pop(str(column))
+        times = variables.pop(str(column), None)
+        if times is None:
+            what = f"The column '{column}' cannot be read as times; the table is left out."
+            context.note("no_clock", "error", what, found.path)
+            return
+        if "duration" in variables:
+            variables["duration"].attrs = {"units": "s"}
         yield _event_stream(found, times, variables)
 
 
@@ -67,6 +80,9 @@ def events_of_series(found: NwbObject, context: ReadContext) -> Iterator[Stream]
             f"{len(data)} values but {clock.size} event times; the first {size} of both are kept.",
             found.path,
             "Find out which values have no time and write the file again.",
+            sample=size,
+            value=f"{len(data):,} and {clock.size:,}",
+            repair="The surplus is left out.",
         )
     times = lazy_variable(("event",), _first(clock.times, size))
     variables = _event_values(found, size, context) if has_data and len(data) else {}
@@ -96,9 +112,14 @@ def _first(array: LazyArray, size: int) -> LazyArray:
 
 
 def _detections(found: NwbObject, context: ReadContext) -> Stream:
-    """Read an EventDetection, whose times are a field of their own."""
+    """Read detections, whose times are a field of their own, with the features found there."""
     array = as_float64(context.arrays.lazy(found.field("times")))
-    return _event_stream(found, lazy_variable(("event",), array), {})
+    variables: dict[str, xr.Variable] = {}
+    features = found.field("features")
+    if features is not None and np.ndim(features) == 3 and len(features) == array.shape[0]:
+        columns = Columns(context.arrays.lazy(features))
+        variables["value"] = lazy_variable(("event", "column"), columns)
+    return _event_stream(found, lazy_variable(("event",), array), variables)
 
 
 def _event_stream(

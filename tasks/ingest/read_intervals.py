@@ -61,7 +61,8 @@ def pair_marks(marks: np.ndarray, times: np.ndarray) -> tuple[np.ndarray, np.nda
 
 
 def _interval_stream(found: NwbObject, variables: dict[str, xr.Variable]) -> Stream:
-    for name in ("start_time", "stop_time"):
-        variables[name].attrs = {"units": "s"}
+    for name, variable in variables.items():
+        if name.endswith("_time") and variable.dtype.kind == "f":
+            variable.attrs = {"units": "s"}
     dataset = xr.Dataset(variables, attrs=group_attrs("intervals", found, "start_time"))
     return Stream(stream_name(found), fallback_name(found), dataset)

@@ -5,6 +5,7 @@ The layout is that of movement: position and confidence over time, space, keypoi
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from tasks.ingest.clocks import same_clock
 from tasks.ingest.kinds import series_kind
@@ -21,15 +22,24 @@ class PoseReader:
     """PoseEstimation of ndx-pose."""
 
     def claims(self, found: NwbObject, context: ReadContext) -> bool:
-        """Claim PoseEstimation of any version."""
-        return found.is_a("PoseEstimation")
+        """Claim PoseEstimation of any version, and those of several cameras at once."""
+        return found.is_a("PoseEstimation", "MultiCameraPoseEstimation")
 
     def read(self, found: NwbObject, context: ReadContext) -> Iterator[Stream]:
-        """Yield one pose stream, or one for each clock if the points have several."""
-        series = [child for child in found.children() if child.is_a("PoseEstimationSeries")]
-        if not series:
+        """Yield one pose stream, or one for each clock if the points have several.
+
+        Of several cameras, yield the points in space and then those of each camera's view.
+        """
+        children = found.children()
+        series = [child for child in children if child.is_a("PoseEstimationSeries")]
+        views = [child for child in children if child.is_a("PoseEstimation")]
+        for view in views:
+            for stream in self.read(view, context):
+                yield replace(stream, name=f"{stream_name(found)}_{stream.name}")
+        if not series and not views:
             what = "The container holds no series; it is left out."
             context.note("empty_stream", "warning", what, found.path)
+        if not series:
             return
         points = split_individuals([s.name for s in series], _nodes(found))
         yield from _point_streams(found, dict(zip(points, series, strict=True)), context)

@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 
 from schemas.entities import StreamKind
-from tasks.ingest.kinds import CIRCULAR_UNITS, series_kind
+from tasks.ingest.kinds import series_kind, wrap_period
 from tasks.ingest.names import fallback_name, row_names, slug, stream_name
 from tasks.ingest.objects import Container, NwbObject, ReadContext, Stream
 from tasks.ingest.read_events import events_of_series
@@ -84,9 +84,9 @@ def read_series(found: NwbObject, context: ReadContext) -> Iterator[Stream]:
     columns = as_columns(samples.array)
     values = scaled_columns(found, columns, ("time", "unit" if kind == "calcium" else "channel"))
     labels = column_labels(found, samples.array.shape, slug(found.name))
-    dataset = sampled_dataset(kind, found, values, samples.clock, labels)
+    dataset = sampled_dataset(kind, found, values, samples.clock, labels, context)
     note_unit(found, context)
-    yield Stream(stream_name(found), fallback_name(found), _mark_circular(found, dataset))
+    yield Stream(stream_name(found), fallback_name(found), _mark_heading(found, dataset, context))
 
 
 def _too_wide(found: NwbObject, samples: Samples, context: ReadContext) -> bool:
@@ -99,16 +99,27 @@ def _too_wide(found: NwbObject, samples: Samples, context: ReadContext) -> bool:
         f"Each sample has {columns:,} values (shape {samples.array.shape}); the series is left "
         f"out, since a stream has at most {MAX_COLUMNS:,} channels.",
         found.path,
+        "Write images as an ImageSeries.",
+        value=f"{columns:,} values",
     )
     return True
 
 
-def _mark_circular(found: NwbObject, dataset: xr.Dataset) -> xr.Dataset:
+def _mark_heading(found: NwbObject, dataset: xr.Dataset, context: ReadContext) -> xr.Dataset:
     """Say by which period a heading wraps, so that nobody averages across the jump."""
-    period = CIRCULAR_UNITS.get(found.text("unit").lower())
-    if period and found.parent is not None and found.parent.is_a("CompassDirection"):
-        return dataset.assign_attrs(wrap_period=period)
-    return dataset
+    period = wrap_period(found)
+    if period is None and found.parent is not None and found.parent.is_a("CompassDirection"):
+        unit = found.text("unit")
+        context.note(
+            "no_angle_unit",
+            "warning",
+            f"Headings in '{unit}': whether they wrap at 360 or at 2 pi is not known, and they "
+            "are taken for numbers on a line.",
+            found.path,
+            "Write the unit as 'radians' or 'degrees'.",
+            value=unit,
+        )
+    return dataset if period is None else dataset.assign_attrs(wrap_period=period)
 
 
 def note_unit(found: NwbObject, context: ReadContext) -> None:
@@ -136,7 +147,7 @@ def _table_columns(
         extra = row_columns(table, dim, rows)
     values = scaled_columns(found, columns, ("time", dim), _gains(found, count, context))
     note_unit(found, context)
-    dataset = sampled_dataset(kind, found, values, samples.clock, labels, extra)
+    dataset = sampled_dataset(kind, found, values, samples.clock, labels, context, extra)
     if table is not None:
         dataset.attrs[region] = str(table.name)
     yield Stream(stream_name(found), fallback_name(found), dataset)
@@ -158,6 +169,8 @@ def _region(
             f"{count} columns but {len(rows)} {name} named, in a table of {len(region.table)}; "
             "columns are numbered instead.",
             found.path,
+            f"Name one of the {name} for each column.",
+            value=f"{count} and {len(rows)}",
         )
         return None, np.arange(count)
     return region.table, rows

@@ -10,8 +10,10 @@ from tasks.ingest.names import fallback_name, row_names, stream_name
 from tasks.ingest.objects import Container, NwbObject, ReadContext, Stream
 from tasks.ingest.sampled import group_attrs
 from tasks.ingest.tables import is_flat, row_columns
+from tasks.ingest.waveforms import read_waveforms
 
-READ_ELSEWHERE = frozenset({"spike_times", "obs_intervals"})
+Columns = dict[str, Container]
+Variables = dict[str, xr.Variable]
 
 
 class UnitsReader:
@@ -22,51 +24,65 @@ class UnitsReader:
         return found.is_a("Units")
 
     def read(self, found: NwbObject, context: ReadContext) -> Iterator[Stream]:
-        """Yield one spikes stream: spike_time and unit_index along `spike`, in table order."""
+        """Yield one spikes stream: spike_time and unit_index along `spike`, in table order.
+
+        Beside them, where the table has them: when each unit was observed (`observed_unit`,
+        `observed_start`, `observed_stop` along `observation`), at which electrodes (`site_unit`,
+        `site_electrode` along `site`), its waveforms, and the flat columns along `unit`.
+        """
         table = found.container
         columns = {str(column.name): column for column in table.columns}
-        _note_left(found, columns, context)
         if "spike_times" not in columns or "spike_times_index" not in columns:
             what = "The table has no spike times for its units; it is left out."
             context.note("no_spike_times", "warning", what, found.path)
             return
-        times = as_float64(context.arrays.lazy(columns["spike_times"].data))
-        ends = _ends(found, columns["spike_times_index"], times.shape[0], context)
+        spikes = as_float64(context.arrays.lazy(columns["spike_times"].data))
+        size = spikes.shape[0]
+        ends = _ends(found, columns["spike_times_index"], size, context)
         rows = np.arange(len(table.id))
         variables = {
-            "spike_time": lazy_variable(("spike",), times, {"units": "s"}),
-            "unit_index": lazy_variable(("spike",), RowOwner(ends, times.shape[0])),
+            "spike_time": lazy_variable(("spike",), spikes, {"units": "s"}),
+            "unit_index": lazy_variable(("spike",), RowOwner(ends, size)),
             **row_columns(table, "unit", rows),
-            **_observed(columns, context),
+            **_observed(columns),
+            **_electrodes(columns, len(rows)),
+            **_group_names(columns),
+            **read_waveforms(found, columns, size, context),
         }
+        _note_left(found, columns, variables, context)
         labels = np.asarray(row_names(table, rows, "unit"), dtype=str)
         coords = xr.Coordinates({"unit": xr.Variable(("unit",), labels)}, indexes={})
-        dataset = xr.Dataset(variables, coords, group_attrs("spikes", found, "spike_time"))
+        attrs = group_attrs("spikes", found, "spike_time")
+        if resolution := getattr(table, "resolution", None):
+            attrs["resolution_s"] = float(resolution)
+        dataset = xr.Dataset(variables, coords, attrs)
         yield Stream(stream_name(found), fallback_name(found), dataset)
 
 
 def _ends(found: NwbObject, index: Container, spikes: int, context: ReadContext) -> np.ndarray:
     """Return where each unit's spikes end; the index column is small and is read."""
     ends = np.asarray(index.data[:], dtype=np.int64)
-    broken = len(ends) and (np.any(np.diff(ends) < 0) or ends[0] < 0 or ends[-1] != spikes)
-    if broken:
+    broken = np.flatnonzero((np.diff(ends, prepend=0) < 0) | (ends > spikes))
+    if len(broken) or (ends[-1] if len(ends) else 0) != spikes:
+        unit = int(broken[0]) if len(broken) else len(ends) - 1
         context.note(
             "broken_index",
             "error",
-            f"spike_times_index does not divide the {spikes} spikes among the units.",
+            f"spike_times_index does not divide the {spikes:,} spikes among the units.",
             f"{found.path}/spike_times_index",
             "Write the file again: which unit fired which spike is not certain.",
+            sample=unit,
+            value=f"{ends[unit]:,}" if len(ends) else "no unit",
         )
     return np.maximum.accumulate(ends) if len(ends) else ends
 
 
-def _observed(columns: dict[str, Container], context: ReadContext) -> dict[str, xr.Variable]:
+def _observed(columns: Columns) -> Variables:
     """Return when each unit was observed, flat along `observation`."""
     if "obs_intervals" not in columns or "obs_intervals_index" not in columns:
         return {}
     spans = np.asarray(columns["obs_intervals"].data[:], dtype=np.float64).reshape(-1, 2)
-    ends = np.asarray(columns["obs_intervals_index"].data[:], dtype=np.int64)
-    owner = np.searchsorted(ends, np.arange(len(spans)), side="right").astype(np.int32)
+    owner = _owners(columns["obs_intervals_index"], len(spans))
     seconds = {"units": "s"}
     return {
         "observed_start": xr.Variable(("observation",), spans[:, 0], seconds),
@@ -75,11 +91,54 @@ def _observed(columns: dict[str, Container], context: ReadContext) -> dict[str, 
     }
 
 
-def _note_left(found: NwbObject, columns: dict[str, Container], context: ReadContext) -> None:
+def _electrodes(columns: Columns, units: int) -> Variables:
+    """Return the electrodes of each unit along `site`, and what describes its first one."""
+    region = columns.get("electrodes")
+    table = getattr(region, "table", None)
+    if region is None or table is None:
+        return {}
+    rows = np.asarray(region.data[:], dtype=np.int64)
+    index = columns.get("electrodes_index")
+    owner = _owners(index, len(rows)) if index is not None else np.arange(units, dtype=np.int32)
+    if len(owner) != len(rows) or (len(rows) and not 0 <= rows.min() <= rows.max() < len(table)):
+        return {}
+    names = np.asarray(row_names(table, rows, "electrode", unique=False), dtype=str)
+    variables = {
+        "site_unit": xr.Variable(("site",), owner),
+        "site_electrode": xr.Variable(("site",), names),
+    }
+    present, first = np.unique(owner, return_index=True)
+    if len(present) == units:
+        described = row_columns(table, "unit", rows[first])
+        variables |= {f"electrode_{name}": column for name, column in described.items()}
+    return variables
+
+
+def _group_names(columns: Columns) -> Variables:
+    """Return the name of each unit's electrode group, which the table holds as a reference."""
+    column = columns.get("electrode_group")
+    if column is None:
+        return {}
+    names = [str(getattr(group, "name", "")) for group in column.data[:]]
+    return {"electrode_group": xr.Variable(("unit",), np.asarray(names, dtype=str))}
+
+
+def _owners(index: Container, size: int) -> np.ndarray:
+    """Return which row each element of a ragged column belongs to."""
+    ends = np.asarray(index.data[:], dtype=np.int64)
+    return np.searchsorted(ends, np.arange(size), side="right").astype(np.int32)
+
+
+def _note_left(
+    found: NwbObject, columns: Columns, variables: Variables, context: ReadContext
+) -> None:
+    """Name the columns that did not become variables."""
+    read = {"spike_times": "spike_time", "obs_intervals": "observed_unit",
+            "electrodes": "site_unit"}  # fmt: skip
     left = [
         name
         for name, column in columns.items()
-        if name not in READ_ELSEWHERE
+        if read.get(name, name) not in variables
         and not name.endswith("_index")
         and not is_flat(found.container, column)
     ]

@@ -1,6 +1,8 @@
 """Datasets of streams with a time axis, laid out as their kind's contract says."""
 
+import json
 from collections.abc import Mapping, Sequence
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -77,6 +79,8 @@ def _match_lengths(
             f"Data are {array.shape} with {clock.size} timestamps: read as (channel, time).",
             found.path,
             "Write the file with time as the first axis.",
+            value=f"{array.shape}",
+            repair="The two axes are exchanged.",
         )
         return Samples(Transposed(array), clock)
     size = min(array.shape[0], clock.size)
@@ -87,6 +91,9 @@ def _match_lengths(
         "and nothing tells whether they belong together.",
         found.path,
         "Find out which samples have no timestamp and write the file again.",
+        sample=size,
+        value=f"{array.shape[0]:,} and {clock.size:,}",
+        repair="The surplus is left out.",
     )
     if size == 0:
         return None
@@ -131,7 +138,19 @@ def column_labels(found: NwbObject, shape: tuple[int, ...], single: str) -> list
         return [single]
     if found.is_a("SpatialSeries") and count <= 3:
         return list("xyz")[:count]
-    return ["_".join(map(str, place)) for place in np.ndindex(*shape[1:])]
+    bands = _band_names(found)
+    names = [list(map(str, range(size))) for size in shape[1:]]
+    if len(shape) == 3 and len(bands) == shape[2]:
+        names[1] = bands
+    return ["_".join(place) for place in product(*names)]
+
+
+def _band_names(found: NwbObject) -> list[str]:
+    """Return the names of the frequency bands of a DecompositionSeries, the last of its axes."""
+    bands = found.field("bands")
+    columns = {} if bands is None else {column.name: column for column in bands.columns}
+    names = columns.get("band_name")
+    return [] if names is None else [str(name) for name in names.data[:]]
 
 
 def sampled_dataset(
@@ -140,18 +159,34 @@ def sampled_dataset(
     values: xr.Variable,
     clock: SampleClock,
     labels: Sequence[str],
+    context: ReadContext,
     extra: Mapping[str, xr.Variable] | None = None,
 ) -> xr.Dataset:
-    """Put values and times together as the kind's contract wants them; nothing is read."""
+    """Put values and times together as the kind's contract wants them; nothing is read.
+
+    extra : what describes the columns, such as where an electrode was; coordinates beside `dim`
+    """
     primary, dim = PRIMARY[kind]
     label_variable = xr.Variable((dim,), np.asarray(labels, dtype=str))
     coords = xr.Coordinates({"time": clock.variable(), dim: label_variable}, indexes={})
-    extra_variables = {k: v for k, v in (extra or {}).items() if k not in (primary, dim, "time")}
-    return xr.Dataset(
-        {primary: values, **extra_variables},
-        coords,
-        {**group_attrs(kind, found, primary), **clock.attrs()},
-    )
+    described = {k: v for k, v in (extra or {}).items() if k not in (primary, dim, "time")}
+    variables = {primary: values, **_control(found, clock, context)}
+    attrs = {**group_attrs(kind, found, primary), **clock.attrs()}
+    return xr.Dataset(variables, coords, attrs).assign_coords(described)
+
+
+def _control(found: NwbObject, clock: SampleClock, context: ReadContext) -> dict[str, xr.Variable]:
+    """Return the labels that a series gives to its samples, with what they mean."""
+    data = found.field("control")
+    if data is None or np.ndim(data) != 1:
+        return {}
+    if len(data) != clock.size:
+        what = f"control labels {len(data):,} of {clock.size:,} samples; it is not used."
+        context.note("length_mismatch", "warning", what, found.path, sample=len(data))
+        return {}
+    meanings = found.field("control_description")
+    attrs = {} if meanings is None else {"meanings": json.dumps([str(one) for one in meanings[:]])}
+    return {"control": lazy_variable(("time",), context.arrays.lazy(data), attrs)}
 
 
 def group_attrs(kind: StreamKind, found: NwbObject, primary: str) -> dict[str, Any]:
@@ -164,4 +199,18 @@ def group_attrs(kind: StreamKind, found: NwbObject, primary: str) -> dict[str, A
         "primary": primary,
         "neurodata_type": found.type_name,
         **{name: text for name, text in described.items() if text not in plain},
+        **_measurement_attrs(found),
     }
+
+
+def _measurement_attrs(found: NwbObject) -> dict[str, Any]:
+    """Return how finely a series was measured, and the units of its columns if they differ."""
+    attrs: dict[str, Any] = {}
+    resolution = found.field("resolution")
+    # -1 and NaN both say that it is not known.
+    if isinstance(resolution, int | float | np.number) and resolution > 0:
+        attrs["resolution"] = float(resolution)
+    units = found.field("feature_units")
+    if units is not None and len(units):
+        attrs["channel_units"] = json.dumps([unit_symbol(str(unit)) for unit in units[:]])
+    return attrs

@@ -54,6 +54,8 @@ LEFT = {
     "IntracellularRecordingsTable": "a table of recordings",
     "MotionCorrection": "motion correction",
     "CorrectedImageStack": "motion correction",
+    "PoseTraining": "training frames of a tracker",
+    "SourceVideos": "videos that a tracker was trained on",
     "EventWaveform": "spike waveforms",
     "ClusterWaveforms": "spike waveforms",
     "DynamicTable": "a table without times",

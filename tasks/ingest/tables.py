@@ -34,26 +34,54 @@ def table_variables(
 ) -> dict[str, xr.Variable]:
     """Return the flat columns of a table as variables along `dim`; numbers are not read yet.
 
-    What cannot be a flat column is named in a finding.
+    Of ragged columns, those of text (such as tags) are joined by commas. What cannot be a flat
+    column is named in a finding.
     """
     table = found.container
     variables: dict[str, xr.Variable] = {}
     left: list[str] = []
     for column in table.columns:
-        if column.name in leave:
+        name = _column_name(column, dim)
+        if column.name in leave or type(column).__name__ == "VectorIndex":
             continue
-        if not is_flat(table, column):
+        if (tags := _joined(table, column)) is not None:
+            variables[name] = xr.Variable((dim,), tags)
+        elif not is_flat(table, column):
             left.append(str(column.name))
         elif len(column.data) != len(table.id):
-            left.append(f"{column.name} ({len(column.data)} values for {len(table.id)} rows)")
+            _note_length(found, column, len(table.id), context)
         else:
-            name = _column_name(column, dim)
             variables[name] = column_variable(column.data, dim, context.arrays)
     if left:
         context.note(
             "columns_left", "info", f"Columns left in the file: {', '.join(left)}.", found.path
         )
     return variables
+
+
+def _joined(table: Container, column: Container) -> np.ndarray | None:
+    """Return a ragged column of text with each row's words joined; None for any other column."""
+    index = next((c for c in table.columns if getattr(c, "target", None) is column), None)
+    if index is None or len(index.data) != len(table.id) or not is_text(column.data):
+        return None
+    ends = np.asarray(index.data[:], dtype=np.int64).tolist()
+    words = text_array(column.data).tolist()
+    starts = [0, *ends[:-1]]
+    return text_array([", ".join(words[a:b]) for a, b in zip(starts, ends, strict=True)])
+
+
+def _note_length(found: NwbObject, column: Container, rows: int, context: ReadContext) -> None:
+    size = len(column.data)
+    context.note(
+        "length_mismatch",
+        "error",
+        f"The column '{column.name}' has {size:,} values for {rows:,} rows.",
+        found.path,
+        "Find out which rows have no value and write the file again.",
+        sample=min(size, rows),
+        value=f"{size:,} and {rows:,}",
+        repair="The column is left out.",
+    )
 
 
 def column_variable(data: Any, dim: str, arrays: FileArrays) -> xr.Variable:

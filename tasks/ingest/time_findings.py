@@ -16,7 +16,7 @@ LONGEST_S = 7 * 86_400.0
 
 PLAUSIBLE_HZ: dict[StreamKind, tuple[float, float]] = {
     "calcium": (0.05, 20_000.0),
-    "lfp": (10.0, 1e6),
+    "lfp": (1.0, 1e6),
     "eye": (0.5, 20_000.0),
     "pose": (0.1, 20_000.0),
     "video": (0.01, 50_000.0),

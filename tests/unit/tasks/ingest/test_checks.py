@@ -118,7 +118,8 @@ def test_jitter_is_found_where_it_begins(place):
 
 
 @pytest.mark.parametrize(
-    ("kind", "rate_hz"), [("video", 1 / 300), ("lfp", 1e8), ("pose", 30_000.0), ("audio", 2.0)]
+    ("kind", "rate_hz"),
+    [("video", 1 / 300), ("lfp", 1e8), ("lfp", 0.1), ("pose", 30_000.0), ("audio", 2.0)],
 )
 def test_an_absurd_rate_is_named(kind, rate_hz):
     stream = sampled(np.arange(SIZE) / rate_hz, kind=kind)
