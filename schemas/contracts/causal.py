@@ -2,8 +2,10 @@
 
 `skill[effect, cause]` is how well the effect's history recovers the cause; high means that the
 cause drives the effect. Effect and cause list the nodes that were not excluded; the diagonal is
-NaN. `/truth` is there only for a simulated session: how well skill and plain correlation find its
-edges.
+NaN. An edge's `lag_s` is positive where the cause is recovered best as it was before; `label` says
+whether another node explains it (tasks/causal/labels.py). `/interactions` holds how strongly some
+causes act over time; it is there if an edge is direct. `/truth` is there only for a simulated
+session: how well skill and plain correlation find its edges.
 """
 
 from schemas.contracts.contract import TEXT, DatasetContract, TreeContract, Variable
@@ -48,6 +50,30 @@ EDGES = DatasetContract(
         "kendall": Variable(("edge",), "f"),
         "p_value": Variable(("edge",), "f", optional=True),
         "q_value": Variable(("edge",), "f", optional=True),
+        "dimension": Variable(("edge",), "iu", optional=True),
+        "rise_z": Variable(("edge",), "f", optional=True),
+        "skill_limit": Variable(("edge",), "f", optional=True),
+        "lag_s": Variable(("edge",), "f", optional=True),
+        "lag_skill": Variable(("edge", "lag"), "f", optional=True),
+        "partial_skill": Variable(("edge",), "f", optional=True),
+        "explained_by": Variable(("edge",), TEXT, optional=True),
+        "label": Variable(("edge",), TEXT, optional=True),
+        "direct": Variable(("edge",), "b", optional=True),
+    },
+    {"lag": Variable(("lag",), "f", optional=True)},
+)
+INTERACTIONS = DatasetContract(
+    "interactions",
+    {
+        "strength": Variable(("interaction", "moment"), "f"),
+        "map_skill": Variable(("mapped", "theta"), "f"),
+        "cause": Variable(("interaction",), TEXT),
+        "effect": Variable(("interaction",), TEXT),
+    },
+    {
+        "moment": Variable(("moment",), "f"),
+        "theta": Variable(("theta",), "f"),
+        "mapped": Variable(("mapped",), TEXT),
     },
 )
 TRUTH_SCORE = DatasetContract(
@@ -63,6 +89,12 @@ TRUTH_SCORE = DatasetContract(
 CAUSAL = TreeContract(
     "causal",
     (*ROOT_ATTRS, "split"),
-    groups={"nodes": NODES, "skill": SKILL, "edges": EDGES, "truth": TRUTH_SCORE},
-    optional=frozenset({"truth"}),
+    groups={
+        "nodes": NODES,
+        "skill": SKILL,
+        "edges": EDGES,
+        "truth": TRUTH_SCORE,
+        "interactions": INTERACTIONS,
+    },
+    optional=frozenset({"truth", "interactions"}),
 )

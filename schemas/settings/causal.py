@@ -113,6 +113,25 @@ class CausalSettings(StageSettings):
         le=1,
         description="Least rank correlation (Kendall) of skill with library size.",
     )
+    max_lag_s: float = Field(
+        default=1.0,
+        ge=0,
+        description="Longest delay in seconds, either way, at which an edge's cause is recovered "
+        "to find its delay; 0 looks for no delays.",
+    )
+    min_direct_share: float = Field(
+        default=0.6,
+        ge=0,
+        le=1,
+        description="An edge that keeps a smaller share of its skill once another node is "
+        "accounted for (partial cross mapping) is explained by that node; 0 explains nothing.",
+    )
+    interaction_effects: int = Field(
+        default=12,
+        ge=0,
+        description="Effects, behaviour first, whose causes' strength is followed in time by local "
+        "linear maps (S-map).",
+    )
     backend: Literal["cpu", "reference"] = Field(
         default="cpu", description="Kernels that do the arithmetic; all agree within 1e-5."
     )

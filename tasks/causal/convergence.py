@@ -59,9 +59,11 @@ def fisher_rise(
     ----------
     Fisher 1921; Deyle et al. 2013, doi:10.1073/pnas.1215506110 (the test of convergence)
     """
-    largest, smallest = (np.clip(np.float64(r), -0.999999, 0.999999) for r in (largest, smallest))
-    error = np.sqrt(2 / max(rows - 3, 1))
-    return np.asarray((np.arctanh(largest) - np.arctanh(smallest)) / error)
+    high, low = (
+        np.arctanh(np.clip(np.asarray(skill, np.float64), -0.999999, 0.999999))
+        for skill in (largest, smallest)
+    )
+    return np.asarray((high - low) / np.sqrt(2 / max(rows - 3, 1)))
 
 
 def fit_rise(

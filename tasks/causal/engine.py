@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from tasks.causal.kernels.cpu import CpuEngine
-from tasks.causal.kernels.reference import cross_map, embed, shift
+from tasks.causal.kernels.reference import cross_map, embed, predict, shift
 from tasks.causal.problem import NO_DRAWS, CrossMapProblem, LibraryDraws
 
 Backend = Literal["cpu", "reference"]
@@ -25,6 +25,9 @@ class Engine(Protocol):
         self, libraries: Sequence[int], dimensions: Sequence[int]
     ) -> NDArray[np.floating]:
         """Return how well each library predicts itself (library, dimension)."""
+
+    def predictions(self, library: int) -> NDArray[np.floating]:
+        """Return what one library predicts of each target (time, target); NaN where nothing."""
 
     def vectors(self, library: int) -> int:
         """Return how many rows the smallest full library of this series has."""
@@ -62,12 +65,28 @@ class ReferenceEngine:
         return np.array(
             [
                 [
-                    cross_map(series[i], series[i], segment_T, e, rule, dtype=self.dtype)
+                    cross_map(
+                        series[i], series[i], segment_T, e, rule,
+                        stride=self.problem.stride, dtype=self.dtype,
+                    )
                     for e in dimensions
                 ]
                 for i in libraries
             ]
-        )
+        )  # fmt: skip
+
+    def predictions(self, library: int) -> NDArray[np.float64]:
+        """Return what one library predicts of each target (time, target); NaN where nothing."""
+        problem = self.problem
+        columns = [
+            predict(
+                problem.libraries_NT[library], target_T, problem.segment_T,
+                problem.dimension(library, target), problem.rule,
+                stride=problem.stride, dtype=self.dtype,
+            )[0]
+            for target, target_T in enumerate(problem.targets_MT)
+        ]  # fmt: skip
+        return np.stack(columns, axis=1).astype(np.float64)
 
     def vectors(self, library: int) -> int:
         """Return how many rows the smallest full library of this series has."""
@@ -82,6 +101,7 @@ class ReferenceEngine:
             self.problem.dimension(library, target),
             self.problem.rule,
             members_T=members_T,
+            stride=self.problem.stride,
             dtype=self.dtype,
         )
 

@@ -5,7 +5,9 @@ import xarray as xr
 
 from schemas.settings.causal import CausalSettings
 from tasks.causal.dimension import embedding_dimensions
-from tasks.causal.graph import causal_tree, correlate_nodes
+from tasks.causal.graph import causal_tree, correlate_nodes, select_edges
+from tasks.causal.interactions import interaction_strengths
+from tasks.causal.labels import label_edges
 from tasks.causal.nodes import gather_nodes
 from tasks.causal.significance import cross_map_significance
 from tasks.causal.skill import cross_map_convergence
@@ -44,7 +46,11 @@ def extract_graph(
     if settings.surrogates:
         tested = cross_map_significance(usable, dimension_N, skill["skill"], settings)
         skill = skill.merge(tested)
-    return causal_tree(nodes, dimensions, skill, settings, aligned.attrs, truth)
+    edges = label_edges(usable, select_edges(skill, settings), skill, dimension_N, settings)
+    interactions = interaction_strengths(usable, edges, dimension_N, settings)
+    return causal_tree(
+        nodes, dimensions, skill, edges, settings, aligned.attrs, truth, interactions
+    )
 
 
 def summarize_graph(tree: xr.DataTree) -> str:

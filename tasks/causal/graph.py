@@ -110,21 +110,26 @@ def causal_tree(
     nodes: xr.Dataset,
     dimensions: xr.Dataset,
     skill: xr.Dataset,
+    edges: xr.Dataset,
     settings: CausalSettings,
     session_attrs: Mapping[Hashable, object],
     truth: xr.DataTree | None = None,
+    interactions: xr.Dataset | None = None,
 ) -> xr.DataTree:
     """Put the graph together as the CAUSAL contract wants it.
 
     nodes : all nodes, excluded ones too; dimensions, skill : of the others
+    edges : of `select_edges`, labelled
     """
     root = {**session_attrs, "split": settings.split.model_dump_json(), "use": settings.use}
     groups = {
         "/": xr.Dataset(attrs=root),
         "/nodes": describe_nodes(nodes, dimensions),
         "/skill": skill,
-        "/edges": select_edges(skill, settings),
+        "/edges": edges,
     }
+    if interactions is not None:
+        groups["/interactions"] = interactions
     if truth is not None:
         groups["/truth"] = score_against_truth(skill, truth)
     tree = xr.DataTree.from_dict(groups)

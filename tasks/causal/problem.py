@@ -24,6 +24,7 @@ class CrossMapProblem:
     rule : tau, tp and Theiler window
     dimension_M : (target,) if given, a library is embedded for each target in the target's own
         dimension (as kEDM and mpEDM do), else in the library's (as pyEDM does)
+    stride : only every so many samples are predicted; all of them are neighbours still
     """
 
     libraries_NT: NDArray[np.floating]
@@ -32,6 +33,7 @@ class CrossMapProblem:
     dimension_N: NDArray[np.integer]
     rule: CrossMapRule
     dimension_M: NDArray[np.integer] | None = None
+    stride: int = 1
 
     @cached_property
     def longest(self) -> int:

@@ -49,18 +49,20 @@ def fit_local_maps(
     usable = np.flatnonzero(whole_T & np.isfinite(observed_T))
     predicted_R = np.full(len(row_R), np.nan)
     slope_RV = np.full((len(row_R), vectors_TV.shape[1]), np.nan)
-    design_UV = np.column_stack([np.ones(len(usable)), vectors_TV[usable]])
     for r, row in enumerate(row_R):
-        allowed = np.abs(usable - row) > theiler
-        if not whole_T[row] or allowed.sum() <= design_UV.shape[1]:
+        allowed = usable[np.abs(usable - row) > theiler]
+        if not whole_T[row] or len(allowed) <= vectors_TV.shape[1] + 1:
             continue
-        distance = np.sqrt(((design_UV[allowed, 1:] - vectors_TV[row]) ** 2).sum(1))
-        weight = np.exp(-theta * distance / max(distance.mean(), 1e-12))
+        # From the row itself: the constant is then the prediction, and offsets cost no digits.
+        step_UV = vectors_TV[allowed] - vectors_TV[row]
+        distance = np.sqrt((step_UV**2).sum(1))
+        weight = np.exp(-2 * theta * distance / max(distance.mean(), 1e-12))
+        design_UV = np.column_stack([np.ones(len(allowed)), step_UV])
+        weighted_UV = weight[:, None] * design_UV
         # Singular directions (two causes that are copies) share their slope: least norm.
-        solved, *_ = np.linalg.lstsq(
-            weight[:, None] * design_UV[allowed], weight * observed_T[usable[allowed]], rcond=1e-9
-        )
-        predicted_R[r] = solved[0] + vectors_TV[row] @ solved[1:]
+        inverse = np.linalg.pinv(weighted_UV.T @ design_UV, rcond=1e-12, hermitian=True)
+        solved = inverse @ (weighted_UV.T @ observed_T[allowed])
+        predicted_R[r] = solved[0]
         slope_RV[r] = solved[1:]
     return LocalMap(predicted_R, slope_RV)
 

@@ -65,6 +65,7 @@ class CpuEngine:
         self.axis = pad_axis(problem.segment_T, problem.rule, problem.longest, LANES)
         self._series_NP = self.axis.spread(problem.without_gaps(problem.libraries_NT))
         self._reachable_P = reachable(self.axis, problem.rule.tp)
+        self._row_R = np.ascontiguousarray(self.axis.row_T[:: problem.stride])
         self.sets = divide_targets(problem, self.axis)
 
     def skills(
@@ -88,6 +89,26 @@ class CpuEngine:
         with ThreadPoolExecutor(self.threads) as pool:
             rows = pool.map(lambda library: self._self_skill(library, dimensions), libraries)
             return np.stack(list(rows))
+
+    def predictions(self, library: int) -> NDArray[np.float32]:
+        """Return what one library predicts of each target (time, target), at the vector's row.
+
+        NaN where nothing is predicted.
+        """
+        predicted_TM = np.full(
+            (len(self.axis.row_T), len(self.problem.targets_MT)), np.nan, np.float32
+        )
+        for each in self.sets:
+            dimension = self._dimension(library, each)
+            counts = [neighbour_count(dimension)]
+            table = self._weighed(*self._nearest(library, each.seen_P, [dimension], counts)[0])
+            found_R = table.row_RK[:, 0] >= 0
+            row_FK, weight_FK = table.row_RK[found_R], table.weight_RK[found_R]
+            at_F = np.arange(0, len(predicted_TM), self.problem.stride)[found_R]
+            for m, target in enumerate(each.targets_M):
+                values_P = each.tiles_IPJ[m // LANES, :, m % LANES]
+                predicted_TM[at_F, target] = (values_P[row_FK] * weight_FK).sum(1)
+        return predicted_TM
 
     def vectors(self, library: int) -> int:
         """Return how many rows the smallest full library of this series has."""
@@ -160,7 +181,7 @@ class CpuEngine:
             row_DRK, distance_DRK = np.empty(shape, np.int32), np.empty(shape, np.float32)
             nearest_members(
                 self._where(library, self._reachable_P), dimension, rows_RM, distances_RM, bits_P,
-                each.seen_P, self.axis.row_T, row_DRK, distance_DRK,
+                each.seen_P, self._row_R, row_DRK, distance_DRK,
             )  # fmt: skip
             yield from map(self._weighed, row_DRK, distance_DRK)
 
@@ -182,10 +203,10 @@ class CpuEngine:
         counts: Sequence[int],
     ) -> list[tuple[NDArray[np.int32], NDArray[np.float32]]]:
         """Return for each dimension the sorted rows and squared distances, both (row, k)."""
-        shape = (len(dimensions), len(self.axis.row_T), max(counts))
+        shape = (len(dimensions), len(self._row_R), max(counts))
         row_SRK, distance_SRK = np.empty(shape, np.int32), np.empty(shape, np.float32)
         nearest_rows(
-            self._where(library, seen_P), np.array(dimensions), np.array(counts), self.axis.row_T,
+            self._where(library, seen_P), np.array(dimensions), np.array(counts), self._row_R,
             row_SRK, distance_SRK,
         )  # fmt: skip
         return [
@@ -196,7 +217,7 @@ class CpuEngine:
     def _weighed(self, row_RK: NDArray[np.int32], distance_RK: NDArray[np.float32]) -> Neighbours:
         weight_RK = np.empty(row_RK.shape, np.float32)
         weigh(distance_RK, row_RK, weight_RK)
-        return Neighbours(row_RK, weight_RK, self.axis.row_T)
+        return Neighbours(row_RK, weight_RK, self._row_R)
 
     def _exists(self, library: int, each: TargetSet) -> NDArray[np.bool_]:
         """Return which padded rows hold a vector and an observed target."""

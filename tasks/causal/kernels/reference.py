@@ -86,6 +86,7 @@ def predict(
     rule: CrossMapRule,
     *,
     members_T: NDArray[np.bool_] | None = None,
+    stride: int = 1,
     dtype: DTypeLike = np.float64,
 ) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
     """Predict a target from another series' history (simplex projection).
@@ -95,6 +96,7 @@ def predict(
     library_T, target_T : (time,), gaps as NaN
     segment_T : (time,) number of the gapless stretch
     members_T : rows that may be neighbours; all by default. Every row is predicted all the same
+    stride : predict only every so many samples
 
     Returns
     -------
@@ -109,7 +111,7 @@ def predict(
     usable_T = np.isfinite(vectors_TE[:, 0]) & np.isfinite(observed_T)
     candidates_T = usable_T if members_T is None else usable_T & members_T
     predicted_T = np.full_like(observed_T, np.nan)
-    for row in np.flatnonzero(usable_T):
+    for row in np.flatnonzero(usable_T & (np.arange(len(usable_T)) % stride == 0)):
         chosen, distance_K = nearest(vectors_TE, int(row), candidates_T, rule.theiler)
         if len(chosen):
             predicted_T[row] = simplex_weights(distance_K) @ observed_T[chosen]
@@ -136,6 +138,7 @@ def cross_map(
     rule: CrossMapRule,
     *,
     members_T: NDArray[np.bool_] | None = None,
+    stride: int = 1,
     dtype: DTypeLike = np.float64,
 ) -> float:
     """Score how well the history of `library_T` recovers `target_T`: Pearson over all rows.
@@ -147,5 +150,8 @@ def cross_map(
     Sugihara et al. 2012, doi:10.1126/science.1227079
     """
     return pearson(
-        *predict(library_T, target_T, segment_T, dimension, rule, members_T=members_T, dtype=dtype)
-    )
+        *predict(
+            library_T, target_T, segment_T, dimension, rule,
+            members_T=members_T, stride=stride, dtype=dtype,
+        )
+    )  # fmt: skip

@@ -40,7 +40,7 @@ def problems(draw: st.DrawFn) -> CrossMapProblem:
     by_target = draw(st.none() | dimensions)
     return CrossMapProblem(
         standardise(series_NT.T).T, standardise(series_NT.T).T, segment_T, draw(dimensions),
-        draw(rules), by_target,
+        draw(rules), by_target, draw(st.integers(1, 3)),
     )  # fmt: skip
 
 
@@ -50,7 +50,7 @@ def reference_skill(problem: CrossMapProblem, dtype: type) -> NDArray[np.float64
             [
                 cross_map(
                     library_T, target_T, problem.segment_T, problem.dimension(i, j), problem.rule,
-                    dtype=dtype,
+                    stride=problem.stride, dtype=dtype,
                 )
                 for j, target_T in enumerate(problem.targets_MT)
             ]
@@ -72,6 +72,13 @@ def test_random_libraries_agree_with_the_reference(problem, size):
     draws = LibraryDraws((size, size + 3), seed=3)
     expected = ReferenceEngine(problem, np.float32).skills(range(3), draws)
     np.testing.assert_allclose(CpuEngine(problem, 1).skills(range(3), draws), expected, atol=1e-4)
+
+
+@given(problems())
+@settings(max_examples=15, deadline=None)
+def test_predictions_agree_with_the_reference(problem):
+    expected = ReferenceEngine(problem, np.float32).predictions(1)
+    np.testing.assert_allclose(CpuEngine(problem, 1).predictions(1), expected, atol=1e-5)
 
 
 @given(problems())
