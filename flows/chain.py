@@ -12,7 +12,7 @@ from schemas.entities import ArtifactRef, RunState, StageOutcome
 from schemas.errors import TectumError
 from schemas.settings.pipeline import PipelineSettings
 from schemas.settings.workspace import WorkspaceSettings
-from tasks.align.task import align_session
+from tasks.align.task import align_session, synchronise_session
 from tasks.causal.task import extract_causal_graph
 from tasks.common.workspace import Workspace
 from tasks.ingest.task import ingest_recording
@@ -92,9 +92,12 @@ def process_streams(
     preprocessed = chain.run(
         "preprocess", preprocess_session, {"ingested streams": ingested}, settings.preprocess
     )
-    aligned = chain.run(
-        "align", align_session, {"preprocessed streams": preprocessed}, settings.align
-    )
+    cleaned = {"preprocessed streams": preprocessed}
+    synced = chain.run("sync", synchronise_session, cleaned, settings.align.sync)
+    # A session with one clock has nothing to synchronise; but where it has several and their
+    # relation could not be worked out, aligning would put streams at wrong times.
+    needs = {**cleaned, "related clocks": synced} if synced.state is RunState.FAILED else cleaned
+    aligned = chain.run("align", align_session, needs, settings.align, synced.ref)
     on_axis = {"aligned streams": aligned}
     truth = find_ancestor(chain.workspace, ingested.ref, "simulation")
     causal = chain.run("causal", extract_causal_graph, on_axis, settings.causal, truth)

@@ -83,7 +83,7 @@ def write_session_report(session: str, settings: PipelineSettings = DEFAULTS) ->
         settings: Only the report's part is used.
     """
     chain = _chain()
-    for kind in ("streams", "preprocessed", "aligned", "causal", "twin", "lnm"):
+    for kind in ("streams", "preprocessed", "sync", "aligned", "causal", "twin", "lnm"):
         with suppress(NotFoundError):
             chain.outcomes.append(_made(session, kind))
     report_session(chain, settings)

@@ -27,7 +27,10 @@ from tasks.align.spikes import count_spikes, touched_bins
 INVALID_TIMES = "invalid_times"
 """NWB's table of times that no stream should be trusted in."""
 AGE_ATTRS = {"units": "s", "long_name": "distance in time to the nearest valid sample"}
-KEPT_ATTRS = (*GROUP_ATTRS, "measure", "wrap_period", "neurodata_type", "description", "provenance")
+KEPT_ATTRS = (
+    *GROUP_ATTRS, "measure", "wrap_period", "neurodata_type", "description", "provenance",
+    "clock", "clock_synchronised",
+)  # fmt: skip
 
 
 def align_streams(preprocessed: xr.DataTree, settings: AlignSettings) -> xr.DataTree:

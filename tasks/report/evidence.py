@@ -13,12 +13,13 @@ from tasks.common.catalogue import Catalogue
 from tasks.common.lake import Lake
 from tasks.common.lineage import ArtifactStory, Lineage, trace_lineage
 
-STAGES = ("simulate", "ingest", "preprocess", "align", "causal", "twin", "lnm")
+STAGES = ("simulate", "ingest", "preprocess", "sync", "align", "causal", "twin", "lnm")
 STAGE_OF_KIND = {
     "simulation": "simulate",
     "recording": "ingest",
     "streams": "ingest",
     "preprocessed": "preprocess",
+    "sync": "sync",
     "aligned": "align",
     "causal": "causal",
     "twin": "twin",
@@ -69,7 +70,9 @@ class Evidence:
     @property
     def metrics(self) -> tuple[tuple[str, QCMetric], ...]:
         """All quality figures with the stage that recorded them."""
-        return tuple((story.stage, metric) for story in self.stories for metric in story.metrics)
+        return tuple(
+            (stage_of(story), metric) for story in self.stories for metric in story.metrics
+        )
 
     def why_missing(self, kind: str) -> str:
         """Return why there is no artifact of a kind, in a sentence."""
@@ -137,7 +140,7 @@ def tell_endings(
     """
     sitting = start_of_sitting(stories)
     # Of two artifacts of one stage the later story counts: ingest makes recording, then streams.
-    endings = {story.stage: _made_ending(story, sitting) for story in stories if story.listed}
+    endings = {stage_of(story): _made_ending(story, sitting) for story in stories if story.listed}
     for outcome in outcomes:
         if outcome.stage not in endings and outcome.stage != "report":
             endings[outcome.stage] = Ending(outcome.stage, outcome.state, reason=outcome.reason)
@@ -145,9 +148,14 @@ def tell_endings(
     return (*known, *(e for stage, e in endings.items() if stage not in STAGES))
 
 
+def stage_of(story: ArtifactStory) -> str:
+    """Return the stage that a reader knows an artifact by: one package may make two."""
+    return STAGE_OF_KIND.get(story.ref.kind, story.stage)
+
+
 def _made_ending(story: ArtifactStory, sitting: datetime | None) -> Ending:
     return Ending(
-        story.stage,
+        stage_of(story),
         RunState.COMPLETE,
         key_figure=story.key_figure,
         made=story.ended,

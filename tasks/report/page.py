@@ -34,6 +34,7 @@ STAGE_TITLES = {
     "simulate": "Simulate",
     "ingest": "Ingest",
     "preprocess": "Preprocess",
+    "sync": "Clocks",
     "align": "Align",
     "causal": "Causal graph",
     "twin": "Virtual animal",
@@ -125,9 +126,10 @@ def _plain(value: object) -> str:
 
 
 def _stages(evidence: Evidence) -> list[str]:
-    """Return the stages of the strip: a simulation is only there if the animal was simulated."""
-    ended = {ending.stage for ending in evidence.endings}
-    return [stage for stage in STAGES if stage != "simulate" or stage in ended]
+    """Return the stages of the strip: simulation and clocks only where there was one to make."""
+    empty = {e.stage for e in evidence.endings if e.state is RunState.EMPTY}
+    ended = {ending.stage for ending in evidence.endings} - empty
+    return [stage for stage in STAGES if stage not in ("simulate", "sync") or stage in ended]
 
 
 def _stage_card(stage: str, endings: tuple[Ending, ...]) -> dict[str, Cell]:
