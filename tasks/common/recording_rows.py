@@ -1,15 +1,41 @@
 """The catalogue's raw files: which were ingested as what, which are in quarantine and why."""
 
+from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import select
 
-from schemas.entities import now
-from tasks.common.tables import QuarantineRow, RecordingFileRow
+from schemas.entities import ArtifactRef, now
+from tasks.common.tables import ArtifactRow, QuarantineRow, RecordingFileRow
 from tasks.common.transactions import Transactions
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+@dataclass(frozen=True)
+class KnownRecording:
+    """A recording of the catalogue: which version of its session, and how it was found.
+
+    Attributes
+    ----------
+    identity : hash of its content
+    version : from 1, in the order in which the session's versions came
+    verdict : "accepted" or "accepted with repairs"
+    path : the file it was first read from
+    replaces : id of the version before it; None for the first
+    """
+
+    ref: ArtifactRef
+    session_key: str
+    identity: str
+    version: int
+    verdict: str
+    path: str
+    replaces: str | None
+    key_figure: str
+    created: datetime
 
 
 class RecordingRows(Transactions):
@@ -64,14 +90,9 @@ class RecordingRows(Transactions):
         with self._writing() as db:
             self._upsert(db, row)
 
-    def remove_quarantine(self, byte_sha256: str) -> None:
-        """Record that a file is no longer in quarantine."""
-        with self._writing() as db:
-            db.execute(delete(QuarantineRow).where(QuarantineRow.byte_sha256 == byte_sha256))
-
     def quarantined(self) -> "pd.DataFrame":
-        """Return the files in quarantine, newest first."""
-        return self._frame(
+        """Return the files in quarantine, newest first; without those that were let out."""
+        frame = self._frame(
             select(
                 QuarantineRow.byte_sha256,
                 QuarantineRow.path,
@@ -79,3 +100,44 @@ class RecordingRows(Transactions):
                 QuarantineRow.created,
             ).order_by(QuarantineRow.created.desc())
         )
+        return frame[[not reason.get("settled") for reason in frame["reason"]]]
+
+    def quarantine_reason(self, byte_sha256: str) -> dict[str, Any] | None:
+        """Return why a file with these bytes could not be used; None if it never was tried."""
+        with self._reading() as db:
+            row = db.get(QuarantineRow, byte_sha256)
+            return None if row is None else _reason(row)
+
+    def quarantine_reasons(self) -> list[dict[str, Any]]:
+        """Return every file that ever was in quarantine, newest first, with what became of it."""
+        query = select(QuarantineRow).order_by(QuarantineRow.created.desc())
+        with self._reading() as db:
+            return [_reason(row) for row in db.scalars(query)]
+
+    def recordings_of(self, session_key: str | None = None) -> list[KnownRecording]:
+        """Return the recordings of one session or of all, oldest first."""
+        query = select(ArtifactRow).where(ArtifactRow.kind == "recording")
+        if session_key is not None:
+            query = query.where(ArtifactRow.session_key == session_key)
+        with self._reading() as db:
+            rows = db.scalars(query.order_by(ArtifactRow.created, ArtifactRow.id)).all()
+            return [_known(row) for row in rows if "version" in row.facts]
+
+
+def _reason(row: QuarantineRow) -> dict[str, Any]:
+    return {**row.reason, "byte_sha256": row.byte_sha256, "path": row.path}
+
+
+def _known(row: ArtifactRow) -> KnownRecording:
+    replaces = row.facts.get("replaces")
+    return KnownRecording(
+        ref=ArtifactRef(kind=row.kind, id=row.id),
+        session_key=str(row.session_key),
+        identity=str(row.facts["identity"]),
+        version=int(row.facts["version"]),
+        verdict=str(row.facts["verdict"]),
+        path=str(row.facts["path"]),
+        replaces=replaces,
+        key_figure=row.key_figure,
+        created=row.created,
+    )

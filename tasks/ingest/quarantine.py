@@ -1,5 +1,12 @@
-"""Where recordings go that cannot be used."""
+"""Where recordings go that cannot be used: with the reason, and with a way back.
 
+An entry is a row of the catalogue and a folder of the lake with `reason.json`. Files of the landing
+folder are moved there; a user's own file elsewhere stays where it is. An entry that was settled,
+because the file was released, mended or came again whole, keeps its row and says so.
+"""
+
+import getpass
+import hashlib
 import json
 import os
 import shutil
@@ -7,10 +14,25 @@ from pathlib import Path
 from typing import Any
 
 from schemas.entities import now
-from schemas.errors import RecordingError
+from schemas.errors import NotFoundError, RecordingError
+from tasks.common.catalogue import Catalogue
+from tasks.common.digest import hash_file
 from tasks.common.lake import Lake
 
 REASON_NAME = "reason.json"
+ACCEPTABLE = frozenset({"leads_outside", "claims_too_much", "too_many_objects"})
+"""Problems that a user may accept: the file can be read, but costs or reaches more than usual."""
+
+DAMAGE = frozenset({
+    "empty", "not_hdf5", "damaged", "unreadable", "stalled", "crashed", "failed", "out_of_memory",
+})  # fmt: skip
+"""What a file that is still being copied looks like."""
+
+FLEETING = frozenset({"stalled", "crashed", "failed", "out_of_memory"})
+"""What may have been the machine's fault: looked at again when the same bytes come again."""
+
+Entry = dict[str, Any]
+"""What is known of a file in quarantine, as JSON values: the content of reason.json."""
 
 
 def quarantine_folder(lake: Lake, byte_sha256: str) -> Path:
@@ -18,44 +40,161 @@ def quarantine_folder(lake: Lake, byte_sha256: str) -> Path:
     return lake.quarantine / byte_sha256[:16]
 
 
-def describe_reason(file: Path, byte_sha256: str, error: RecordingError) -> dict[str, Any]:
+def describe_reason(file: Path, byte_sha256: str, error: RecordingError) -> Entry:
     """Return why a file cannot be used, as JSON."""
     return {
-        "path": str(file),
-        "bytes": file.stat().st_size,
+        "id": byte_sha256[:16],
+        "path": printable(str(file)),
+        "bytes": file.lstat().st_size,
         "byte_sha256": byte_sha256,
-        "what": error.what,
-        "where": error.where,
+        "problem": error.problem,
+        "what": printable(error.what),
+        "where": printable(error.where),
         "remedy": error.remedy,
+        "acceptable": error.problem in ACCEPTABLE,
         "when": now().isoformat(timespec="seconds"),
+        "releases": [],
     }
 
 
-def put_in_quarantine(lake: Lake, file: Path, reason: dict[str, Any]) -> Path:
+def printable(text: str) -> str:
+    """Return text that every terminal, file and database takes: file names may hold anything."""
+    plain = text.encode("utf-8", "backslashreplace").decode()
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in plain)
+
+
+def identify_bytes(file: Path) -> str:
+    """Return the hash that stands for a file in quarantine; of a link, where it leads."""
+    if file.is_symlink():
+        return hashlib.sha256(f"link to {str(file.readlink())!a}".encode()).hexdigest()
+    return hash_file(file)
+
+
+def put_in_quarantine(lake: Lake, catalogue: Catalogue, file: Path, reason: Entry) -> Path:
     """Write the reason down, and move the file there if it lay in the lake's landing folder.
 
     A user's own file elsewhere is never moved. Returns the quarantine folder.
     """
-    folder = quarantine_folder(lake, reason["byte_sha256"])
+    byte_sha256 = reason["byte_sha256"]
+    before = catalogue.quarantine_reason(byte_sha256) or {}
+    reason = {**reason, "releases": before.get("releases", [])}
+    folder = quarantine_folder(lake, byte_sha256)
     folder.mkdir(parents=True, exist_ok=True)
-    draft = folder / f".{REASON_NAME}.{os.getpid()}"
-    text = json.dumps(reason, indent=2, sort_keys=True) + "\n"
-    draft.write_text(text, encoding="utf-8")
-    draft.replace(folder / REASON_NAME)
-    if file.resolve().is_relative_to(lake.landing.resolve()):
+    write_reason(folder, reason)
+    catalogue.add_quarantine(byte_sha256, reason["path"], reason)
+    if in_landing(lake, file):
         shutil.move(file, folder / file.name)
     return folder
 
 
-def release(lake: Lake, byte_sha256: str) -> bool:
-    """Remove a quarantine entry whose file can be used after all; a file moved there stays.
+def write_reason(folder: Path, reason: Entry) -> None:
+    """Write reason.json, whole or not at all."""
+    draft = folder / f".{REASON_NAME}.{os.getpid()}"
+    text = json.dumps(reason, indent=2, sort_keys=True) + "\n"
+    draft.write_text(text, encoding="utf-8")
+    draft.replace(folder / REASON_NAME)
 
-    Returns whether there was one.
+
+def in_landing(lake: Lake, file: Path) -> bool:
+    """Tell whether a file, or a link to one, lies in the landing folder."""
+    return (file.parent.resolve() / file.name).is_relative_to(lake.landing.resolve())
+
+
+def releases_of(catalogue: Catalogue, byte_sha256: str) -> list[Entry]:
+    """Return what users have accepted of a file: problem, what, by, when, why."""
+    reason = catalogue.quarantine_reason(byte_sha256) or {}
+    return list(reason.get("releases", ()))
+
+
+def accepted_problems(catalogue: Catalogue, byte_sha256: str) -> tuple[str, ...]:
+    """Return the problems of a file that a user has accepted on release."""
+    return tuple(release["problem"] for release in releases_of(catalogue, byte_sha256))
+
+
+def settle_entries(lake: Lake, catalogue: Catalogue, byte_sha256: str, path: str) -> None:
+    """Settle the entries of a file that can be used after all.
+
+    `byte_sha256` finds the entry of the very file, `path` that of a bad file it has replaced.
     """
-    folder = quarantine_folder(lake, byte_sha256)
-    if not (folder / REASON_NAME).is_file():
-        return False
-    (folder / REASON_NAME).unlink()
-    if not any(folder.iterdir()):
-        folder.rmdir()
-    return True
+    for reason in catalogue.quarantine_reasons():
+        same = reason["byte_sha256"] == byte_sha256
+        if reason.get("settled") or not (same or reason["path"] == printable(path)):
+            continue
+        how = ("released" if reason.get("releases") else "usable") if same else "replaced"
+        settled = {**reason, "settled": how, "settled_when": now().isoformat(timespec="seconds")}
+        catalogue.add_quarantine(settled["byte_sha256"], settled["path"], settled)
+        folder = quarantine_folder(lake, settled["byte_sha256"])
+        if folder.is_dir():
+            write_reason(folder, settled)
+
+
+def find_entry(catalogue: Catalogue, text: str) -> Entry:
+    """Return the one entry whose id starts with `text`, settled or not.
+
+    Raises
+    ------
+    NotFoundError
+        None, or more than one.
+    """
+    reasons = catalogue.quarantine_reasons()
+    fitting = [r for r in reasons if text and r["byte_sha256"].startswith(text)]
+    if len(fitting) == 1:
+        return fitting[0]
+    problem = "several recordings in quarantine fit" if fitting else "nothing in quarantine has id"
+    listed = ", ".join(r["byte_sha256"][:16] for r in fitting or reasons) or "none"
+    raise NotFoundError(f"{problem} '{text}'.", remedy=f"In quarantine: {listed}.")
+
+
+def release_file(lake: Lake, catalogue: Catalogue, entry: Entry, why: str) -> Path:
+    """Let a file out of quarantine, to be ingested again; return where it lies now.
+
+    A file that is as it was is let out if its problem may be accepted, which is written down with
+    who, when and why. A file that was mended meanwhile, in quarantine or where it came from, is
+    simply tried again. One that came from the landing folder goes back there.
+
+    Raises
+    ------
+    RecordingError
+        The file is as it was, and its problem cannot be accepted.
+    NotFoundError
+        The file is neither in quarantine nor where it was.
+    """
+    kept = quarantine_folder(lake, entry["byte_sha256"]) / Path(entry["path"]).name
+    original = Path(entry["path"])
+    present = [path for path in (kept, original) if path.is_file() or path.is_symlink()]
+    if not present:
+        raise NotFoundError(
+            "the file is neither in quarantine nor where it was.",
+            where=f"{kept}, {original}",
+            remedy="Put it back in its old place and ingest it again.",
+        )
+    mended = [path for path in present if identify_bytes(path) != entry["byte_sha256"]]
+    file = (mended or present)[0]
+    if not mended:
+        _accept(lake, catalogue, entry, why)
+    if file != kept or original.exists():
+        return file
+    original.parent.mkdir(parents=True, exist_ok=True)
+    shutil.move(kept, original)
+    return original
+
+
+def _accept(lake: Lake, catalogue: Catalogue, entry: Entry, why: str) -> None:
+    """Write down that a user accepts the problem of a file."""
+    if entry["problem"] not in ACCEPTABLE:
+        raise RecordingError(
+            f"the file is as it was, and this cannot be accepted: {entry['what']}",
+            where=entry["where"],
+            remedy=entry["remedy"] or "Mend the file, then release it again.",
+            problem=entry["problem"],
+        )
+    release = {
+        "problem": entry["problem"],
+        "what": entry["what"],
+        "by": getpass.getuser(),
+        "when": now().isoformat(timespec="seconds"),
+        "why": why,
+    }
+    entry = {**entry, "releases": [*entry.get("releases", []), release]}
+    write_reason(quarantine_folder(lake, entry["byte_sha256"]), entry)
+    catalogue.add_quarantine(entry["byte_sha256"], entry["path"], entry)

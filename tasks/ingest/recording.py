@@ -4,35 +4,40 @@ import hashlib
 import json
 from collections.abc import Iterable
 
-import h5py
 import xarray as xr
 
-from schemas.entities import Finding, Session
+from schemas.entities import Session
 from schemas.settings.ingest import IngestSettings
 from tasks.ingest.check import CheckReport, check_streams
-from tasks.ingest.hashing import logical_sha256
 from tasks.ingest.inspector import inspect
 from tasks.ingest.opening import OpenedRecording
 from tasks.ingest.sidecars import Described, describe_sidecars
 
+ACCEPTED = "accepted"
+REPAIRED = "accepted with repairs"
 
-def identify_content(opened: OpenedRecording) -> Described:
+
+def identify_content(
+    opened: OpenedRecording, logical_sha256: str, settings: IngestSettings
+) -> Described:
     """Return what decides whether two recordings are the same: logical hash and sidecars.
 
     `identity` covers both: the same NWB file with another video is another recording.
     """
-    with h5py.File(opened.path, "r") as file:
-        logical = logical_sha256(file)
-    sidecars = describe_sidecars(sidecar_paths(opened.streams), opened.path.resolve().parent)
-    parts = [logical, *(f"{s['path']}\x1f{s['sha256']}" for s in sidecars)]
-    identity = hashlib.sha256("\x1e".join(parts).encode()).hexdigest()
-    return {"identity": identity, "logical_sha256": logical, "sidecars": sidecars}
+    sidecars = describe_sidecars(
+        sidecar_paths(opened.streams),
+        opened.path.resolve().parent,
+        settings.safety.trusted_folders,
+    )
+    parts = [logical_sha256, *(f"{s['path']}\x1f{s['sha256']}" for s in sidecars)]
+    identity = hashlib.sha256("\x1e".join(parts).encode("utf-8", "backslashreplace")).hexdigest()
+    return {"identity": identity, "logical_sha256": logical_sha256, "sidecars": sidecars}
 
 
 def describe_recording(
-    opened: OpenedRecording, content: Described, byte_sha256: str, settings: IngestSettings
+    opened: OpenedRecording, content: Described, settings: IngestSettings
 ) -> Described:
-    """Read a recording in full and return recording.json.
+    """Read a recording in full and return what there is to know of it, as in recording.json.
 
     Keys: path, bytes, byte_sha256, logical_sha256, identity, nwb_version, sidecars, session,
     streams (name -> kind, source, sizes, start_s, stop_s), duration_s, unreadable, findings.
@@ -44,26 +49,32 @@ def describe_recording(
     return {
         "path": str(opened.path.resolve()),
         "bytes": opened.path.stat().st_size,
-        "byte_sha256": byte_sha256,
         **content,
         "nwb_version": opened.nwb_version,
         "session": describe_session(opened.session),
         "streams": _describe_streams(opened.streams, report),
         "duration_s": round(report.duration_s, 6),
         "unreadable": report.unreadable,
-        "findings": [finding.model_dump() for finding in order_by_severity(findings)],
+        "findings": order_findings(finding.model_dump() for finding in findings),
     }
+
+
+def judge(described: Described) -> str:
+    """Return the verdict on a recording that can be used; others are quarantined."""
+    repaired = described["unreadable"] or any(f["repair"] for f in described["findings"])
+    return REPAIRED if repaired else ACCEPTED
+
+
+def order_findings(findings: Iterable[Described]) -> list[Described]:
+    """Return findings without doubles, errors first."""
+    rank = {"error": 0, "warning": 1, "info": 2}
+    different = {json.dumps(finding, sort_keys=True): finding for finding in findings}
+    return sorted(different.values(), key=lambda finding: rank[finding["severity"]])
 
 
 def describe_session(session: Session) -> Described:
     """Return a session as plain JSON values, with its key and name."""
     return {**session.model_dump(mode="json"), "key": session.key, "name": session.name}
-
-
-def order_by_severity(findings: Iterable[Finding]) -> list[Finding]:
-    """Return findings without doubles, errors first."""
-    rank = {"error": 0, "warning": 1, "info": 2}
-    return sorted(dict.fromkeys(findings), key=lambda finding: rank[finding.severity])
 
 
 def sidecar_paths(streams: xr.DataTree) -> list[str]:

@@ -55,7 +55,8 @@ def _may_be_opened(path: Path, folder: Path | None, trusted: tuple[str, ...]) ->
     if folder is None:
         return False
     home = folder.resolve()
-    if any(path.is_relative_to(Path(root).expanduser().resolve()) for root in (home, *trusted)):
+    roots = (home, *(Path(root).expanduser().resolve() for root in trusted))
+    if any(path.is_relative_to(root) for root in roots):
         return True
     return path.suffix.lower() in FILM_SUFFIXES and path.is_relative_to(home.parent)
 

@@ -4,17 +4,30 @@ import time
 import warnings
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from schemas.entities import ArtifactRef, RunState, StageOutcome
+from schemas.entities import ArtifactRef, StageOutcome
 from schemas.errors import NothingToDoError, RecordingError
 from schemas.settings.ingest import IngestSettings
 from schemas.settings.workspace import WorkspaceSettings
 from tasks.common.digest import hash_file
 from tasks.common.draft import Draft
+from tasks.common.locks import hold_lock
 from tasks.common.stage import Request, settle_artifact
 from tasks.common.workspace import Workspace
-from tasks.ingest.quarantine import describe_reason, put_in_quarantine, release
+from tasks.ingest.guard import survey_guarded
+from tasks.ingest.quarantine import Entry, accepted_problems, releases_of, settle_entries
+from tasks.ingest.refusal import file_state, follow_link, refuse, refuse_again
 from tasks.ingest.sidecars import Described, sidecars_changed
+from tasks.ingest.versions import (
+    RecordingVersion,
+    describe_change,
+    describe_release,
+    settle_version,
+)
+
+if TYPE_CHECKING:
+    from tasks.ingest.opening import OpenedRecording
 
 RECORD = "recording.json"
 
@@ -25,14 +38,15 @@ def ingest_recording(
     """Validate and catalogue one NWB file and write its streams; or put it in quarantine."""
     start = time.perf_counter()
     space = Workspace(workspace)
-    file = Path(path).expanduser().resolve()
+    file = Path(path).expanduser()
     try:
+        file = follow_link(space, file, settings)
         recording = _known_recording(space, file, settings) or _new_recording(space, file, settings)
         request = Request("streams", "ingest", settings, parents=(recording,))
         build = partial(_write_streams, file=file, recording=recording, settings=settings)
         outcome = settle_artifact(space, request, build)
     except RecordingError as error:
-        return _quarantine(space, file, error, time.perf_counter() - start)
+        outcome = refuse(space, file, error, settings)
     return outcome.model_copy(update={"seconds": time.perf_counter() - start})
 
 
@@ -49,7 +63,7 @@ def _known_recording(space: Workspace, file: Path, settings: IngestSettings) -> 
         return None
     described: Described = space.lake.read_json(ref, RECORD)
     request = _recording_request(space, file, described["identity"], settings)
-    if request.ref != ref or sidecars_changed(described, file):
+    if request.ref != ref or sidecars_changed(described, file, settings.safety.trusted_folders):
         # The code, the settings or a video has changed since: read it again.
         return None
     if byte_sha256:
@@ -61,29 +75,67 @@ def _new_recording(space: Workspace, file: Path, settings: IngestSettings) -> Ar
     """Read a file in full, and make (or find) the recording that it is."""
     # Imported where it is needed: pynwb takes seconds, and a known file never gets here.
     from tasks.ingest.opening import read_recording
-    from tasks.ingest.recording import describe_recording, identify_content, key_figure
+    from tasks.ingest.recording import identify_content
 
+    before = file_state(file)
+    byte_sha256 = hash_file(file) if file.is_file() else ""
+    refuse_again(space, byte_sha256, settings)
+    accepted = accepted_problems(space.catalogue, byte_sha256)
+    survey = survey_guarded(file, settings.safety, accepted)
     with read_recording(file, settings) as opened:
-        byte_sha256 = hash_file(file)
-        content = identify_content(opened)
+        content = identify_content(opened, survey.logical_sha256, settings)
         session_key = space.catalogue.add_session(opened.session)
-        request = _recording_request(space, file, content["identity"], settings, session_key)
-
-        def build(draft: Draft) -> None:
-            described = describe_recording(opened, content, byte_sha256, settings)
-            # The catalogue's name is unique; the session's own may not be.
-            described["session"]["name"] = space.catalogue.session_name(session_key)
-            draft.write_json(RECORD, described)
-            for severity in ("error", "warning", "info"):
-                count = sum(f["severity"] == severity for f in described["findings"])
-                draft.metric(f"findings_{severity}", float(count))
-            draft.key_figure = key_figure(described)
-
-        space.produce(request, build)
+        # Two files of one session at once would both be its next version.
+        with hold_lock(space.lake.lock_path(f"session-{session_key}")):
+            version = settle_version(space.catalogue, session_key, content["identity"])
+            request = _recording_request(space, file, content["identity"], settings, session_key)
+            build = partial(
+                _write_recording,
+                opened=opened,
+                content={**content, "byte_sha256": byte_sha256},
+                version=version,
+                settings=settings,
+                session_name=space.catalogue.session_name(session_key),
+                releases=releases_of(space.catalogue, byte_sha256),
+            )
+            space.produce(request, build)
+    if file_state(file) != before:
+        raise RecordingError(
+            "the file changed while it was read.", where=str(file), problem="changed"
+        )
     _remember(space, file, byte_sha256, request.ref)
-    if release(space.lake, byte_sha256):
-        space.catalogue.remove_quarantine(byte_sha256)
+    settle_entries(space.lake, space.catalogue, byte_sha256, str(file))
     return request.ref
+
+
+def _write_recording(
+    draft: Draft,
+    opened: "OpenedRecording",
+    content: Described,
+    version: RecordingVersion,
+    settings: IngestSettings,
+    session_name: str,
+    releases: list[Entry],
+) -> None:
+    """Check a recording in full and write down what it is: recording.json and facts."""
+    from tasks.ingest.recording import describe_recording, judge, key_figure, order_findings
+
+    described = describe_recording(opened, content, settings)
+    # The catalogue's name is unique; the session's own may not be.
+    described["session"]["name"] = session_name
+    more = [*describe_change(draft.lake, version, described), *map(describe_release, releases)]
+    described["findings"] = order_findings([*described["findings"], *more])
+    described["verdict"] = judge(described)
+    described["version"] = version.number
+    described["replaces"] = None if version.replaces is None else version.replaces.id
+    described["releases"] = releases
+    draft.write_json(RECORD, described)
+    for name in ("path", "identity", "verdict", "version", "replaces", "releases"):
+        draft.fact(name, described[name])
+    for severity in ("error", "warning", "info"):
+        count = sum(f["severity"] == severity for f in described["findings"])
+        draft.metric(f"findings_{severity}", float(count))
+    draft.key_figure = key_figure(described)
 
 
 def _recording_request(
@@ -134,17 +186,3 @@ def _write_streams(
     draft.fact("byte_sha256", described["byte_sha256"])
     draft.fact("logical_sha256", described["logical_sha256"])
     draft.key_figure = key_figure(described)
-
-
-def _quarantine(
-    space: Workspace, file: Path, error: RecordingError, seconds: float
-) -> StageOutcome:
-    """Write down why a file cannot be used; what is no file at all only fails."""
-    if file.is_file():
-        byte_sha256 = hash_file(file)
-        reason = describe_reason(file, byte_sha256, error)
-        put_in_quarantine(space.lake, file, reason)
-        space.catalogue.add_quarantine(byte_sha256, str(file), reason)
-    return StageOutcome(
-        stage="ingest", state=RunState.FAILED, reason=f"quarantined: {error}", seconds=seconds
-    )

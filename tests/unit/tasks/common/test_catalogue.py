@@ -160,8 +160,10 @@ def test_recording_files_and_quarantine(bench) -> None:
     catalogue.add_quarantine("cc", "/data/bad.nwb", {"what": "no time"})
     catalogue.add_quarantine("cc", "/data/bad.nwb", {"what": "still no time"})
     assert catalogue.quarantined()["reason"].tolist() == [{"what": "still no time"}]
-    catalogue.remove_quarantine("cc")
+    catalogue.add_quarantine("cc", "/data/bad.nwb", {"what": "no time", "settled": "released"})
     assert catalogue.quarantined().empty
+    assert catalogue.quarantine_reason("cc")["settled"] == "released"
+    assert catalogue.quarantine_reason("dd") is None
     catalogue.forget(recording)
     assert catalogue.find_recording_bytes("bb") is None
 
