@@ -1,83 +1,110 @@
-"""LFP: bad channels, common median reference, anti-aliased decimation; all in windows of time."""
+"""LFP: bad channels, common median reference, decimation, hum, band power; in windows of time."""
 
 from functools import partial
-from itertools import pairwise
 
 import dask
 import dask.array as da
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
-from scipy import signal
 
 from schemas.settings.preprocess import PreprocessSettings
-from tasks.common.segments import split_runs
-from tasks.common.windows import Window, block_starts, columns_at_once, map_windows
+from tasks.common.windows import BLOCK_BYTES
+from tasks.preprocess.bands import measure_bands
 from tasks.preprocess.clock import Clock
+from tasks.preprocess.decimate import (
+    TAPS_PER_STEP,
+    decimate,
+    decimation_factor,
+    kept_runs,
+    kept_samples,
+)
+from tasks.preprocess.line_noise import find_hum, remove_hum
 from tasks.preprocess.stream import is_finite, note_operation, set_aside
 
-TAPS_PER_STEP = 10
-"""Half length of the decimation filter in output samples."""
-PASSED = 0.8
-"""Cutoff as a part of the new Nyquist frequency (scipy.signal.decimate, SpikeInterface)."""
 NOISE_BLOCKS = 20
-MOST_ROWS = 6_000
 
 
 def clean_lfp(name: str, stream: xr.Dataset, settings: PreprocessSettings) -> xr.Dataset:
-    """Return field potentials re-referenced and at a lower rate, with bad channels marked.
+    """Return field potentials re-referenced, without hum, and at a lower rate.
 
-    Bad channels stay in the data but out of the reference. Decimation keeps every n-th sample
-    of each gapless stretch after a symmetric (delay-free) FIR low-pass that reads no sample
-    of another stretch. At the ends of a stretch, and around missing samples, the filter is
-    scaled to the samples that are there.
+    Bad channels stay in the data but out of the reference. `band_power` is beside the voltage on
+    a time of its own, `band_time`.
+
+    References
+    ----------
+    Common median reference: Jun et al. 2017, doi:10.1101/101030, and SpikeInterface.
+    Decimation: tasks/preprocess/decimate.py; hum: line_noise.py; bands: bands.py.
     """
     chosen, clock = settings.lfp, Clock(stream, settings.max_gap_periods)
     voltage = da.asarray(stream["voltage"].data).astype(np.float32)
-    bad = find_bad_channels(voltage, clock, chosen.bad_channel_ratio)
-    good = np.array([n not in bad for n in range(voltage.shape[1])])
+    sample = sample_blocks(voltage, clock)
+    bad = find_bad_channels(sample, chosen.bad_channel_ratio)
+    good = np.array([n not in bad for n in range(voltage.shape[1])], bool)
+    hum_hz = find_hum([_filled(block[:, good]) for block in sample], clock.rate_hz, chosen)
     referenced = chosen.reference and good.sum() >= chosen.min_reference_channels
     if referenced:
-        voltage = voltage.rechunk({1: -1}).map_blocks(
-            partial(_reference, good=good), dtype=np.float32
-        )
-    factor = _factor(clock.rate_hz, chosen.target_rate_hz)
-    kept = _kept_samples(clock.segment, factor)
-    reduced = decimate(voltage, clock.segment, kept, factor)
-    cleaned = _dataset(stream, reduced, kept)
+        voltage = _whole_rows(voltage).map_blocks(partial(_reference, good=good), dtype=np.float32)
+    factor = decimation_factor(clock.rate_hz, chosen.target_rate_hz)
+    kept, runs = kept_samples(clock.runs, factor), kept_runs(clock.runs, factor)
+    rate_hz = clock.rate_hz / factor
+    reduced = remove_hum(decimate(voltage, clock, kept, factor), runs, rate_hz, hum_hz)
+    time = clock.at(kept)
+    cleaned = _dataset(stream, reduced, kept, time)
+    cleaned = cleaned.merge(measure_bands(reduced, time, runs, rate_hz, chosen))
     cleaned = note_operation(cleaned, "find_bad_channels", ratio=chosen.bad_channel_ratio)
     cleaned = note_operation(cleaned, "common_median_reference", applied=bool(referenced))
     cleaned = note_operation(
         cleaned, "decimate", factor=factor, taps=2 * TAPS_PER_STEP * factor + 1 if factor > 1 else 0
     )
-    return set_aside(cleaned, "channel", bad)
+    cleaned = note_operation(cleaned, "notch", hz=hum_hz or None, harmonics=True)
+    return set_aside(cleaned.assign_attrs(line_noise_hz=hum_hz), "channel", bad)
 
 
-def _factor(rate_hz: float, target_hz: float) -> int:
-    """Return the largest whole factor that keeps at least the target rate."""
-    # 1e-3: from rounded times 2,500 Hz may come out as 2,499.999.
-    return max(int(rate_hz / target_hz + 1e-3), 1) if np.isfinite(rate_hz) else 1
-
-
-def _dataset(stream: xr.Dataset, voltage: da.Array, kept: NDArray[np.int64]) -> xr.Dataset:
+def _dataset(
+    stream: xr.Dataset, voltage: da.Array, kept: NDArray[np.int64], time: NDArray[np.float64]
+) -> xr.Dataset:
     """Return the stream on its new time axis; other variables along time go with it."""
-    thinned = stream.drop_vars("voltage").isel(time=kept)
+    thinned = stream.drop_vars(["voltage", "time"]).isel(time=kept, missing_dims="ignore")
     array = xr.DataArray(voltage, dims=("time", "channel"), attrs=dict(stream["voltage"].attrs))
-    cleaned = thinned.assign(voltage=array, valid=is_finite(array))
+    cleaned = thinned.assign(voltage=array, valid=is_finite(array)).assign_coords(
+        time=("time", time, dict(stream["time"].attrs))
+    )
     cleaned.attrs.pop("rate_hz", None)
     return cleaned.assign_attrs(raw="voltage")
 
 
-def find_bad_channels(voltage: da.Array, clock: Clock, ratio: float) -> dict[int, str]:
-    """Return why channels are bad: flat, or of far more amplitude than the others.
+def _whole_rows(voltage: da.Array) -> da.Array:
+    """Rechunk so that a block holds all channels, of few enough samples to fit in memory."""
+    rows = max(BLOCK_BYTES // (8 * max(voltage.shape[1], 1)), 1)
+    return voltage.rechunk({0: min(rows, max(voltage.chunks[0], default=rows)), 1: -1})
 
-    The amplitude is the median absolute deviation from a straight line, over up to 20 seconds
-    spread over the recording: electrodes drift by more than the signal, and that is no fault.
-    """
-    size = round(clock.rate_hz) if np.isfinite(clock.rate_hz) else len(voltage)
+
+def sample_blocks(voltage: da.Array, clock: Clock) -> list[NDArray[np.float64]]:
+    """Return up to 20 blocks of a second each, (sample, channel), spread over the recording."""
+    if not voltage.size:
+        return []
+    size = clock.frames(1.0) or len(voltage)
     starts = np.unique(np.linspace(0, max(len(voltage) - size, 0), NOISE_BLOCKS).astype(int))
     (blocks,) = dask.compute([voltage[s : s + size] for s in starts.tolist()])
-    if not voltage.size:
+    return list(blocks)
+
+
+def _filled(block: NDArray[np.floating]) -> NDArray[np.float64]:
+    return np.where(np.isfinite(block), block, 0.0).astype(np.float64)
+
+
+def find_bad_channels(blocks: list[NDArray[np.float64]], ratio: float) -> dict[int, str]:
+    """Return why channels are bad: flat, or of far more amplitude than the others.
+
+    The amplitude is the median absolute deviation from a straight line: electrodes drift by more
+    than the signal, and that is no fault.
+
+    Parameters
+    ----------
+    blocks : (sample, channel) each, from all over the recording
+    """
+    if not blocks:
         return {}
     finite = np.all([np.isfinite(block).all(0) for block in blocks], axis=0)
     sample = np.concatenate([_level(np.where(finite, block, 0.0)) for block in blocks])
@@ -111,74 +138,3 @@ def _reference(block: NDArray[np.float32], good: NDArray[np.bool_]) -> NDArray[n
         finite = kept[row][np.isfinite(kept[row])]
         middle[row] = np.median(finite) if finite.size else np.nan
     return block - middle[:, None]
-
-
-def _kept_samples(segment_T: NDArray[np.integer], factor: int) -> NDArray[np.int64]:
-    """Return the positions that decimation keeps: every n-th of each stretch."""
-    runs = [np.arange(run.start, run.stop, factor) for run in split_runs(segment_T)]
-    return np.concatenate([np.zeros(0, np.int64), *runs])
-
-
-def decimate(
-    voltage: da.Array, segment_T: NDArray[np.integer], kept: NDArray[np.int64], factor: int
-) -> da.Array:
-    """Low-pass each gapless stretch and keep the samples at `kept`, lazily."""
-    if factor == 1:
-        return voltage
-    half = TAPS_PER_STEP * factor
-    taps = signal.firwin(2 * half + 1, PASSED / factor)
-    starts = block_starts(np.maximum(kept - half, 0), columns_at_once(voltage), MOST_ROWS)
-    windows = []
-    for first, last in pairwise(starts):
-        inside = kept[first:last]
-        lowest, highest = (
-            max(int(inside[0]) - half, 0),
-            min(int(inside[-1]) + half + 1, len(segment_T)),
-        )
-        kernel = partial(
-            _filter_window, kept=inside - lowest, segment=segment_T[lowest:highest], taps=taps
-        )
-        windows.append(Window(slice(lowest, highest), last - first, partial(kernel, factor=factor)))
-    return map_windows(voltage, windows, np.float32)
-
-
-def _filter_window(
-    block: NDArray[np.float32],
-    kept: NDArray[np.int64],
-    segment: NDArray[np.integer],
-    taps: NDArray[np.float64],
-    factor: int,
-) -> NDArray[np.float32]:
-    """Filter the rows of one window and return those at `kept`."""
-    made = np.empty((len(kept), block.shape[1]), np.float32)
-    for run in split_runs(segment):
-        mine = (kept >= run.start) & (kept < run.stop)
-        if mine.any():
-            made[mine] = _filter_run(block[run], kept[mine] - run.start, taps, factor)
-    return made
-
-
-def _filter_run(
-    values: NDArray[np.float32], kept: NDArray[np.int64], taps: NDArray[np.float64], factor: int
-) -> NDArray[np.float64]:
-    """Filter one stretch at `kept`, `factor` apart; NaN where half the filter is empty."""
-    finite = np.isfinite(values)
-    weight = finite.astype(np.float64) if not finite.all() else np.ones((len(values), 1))
-    total = _convolve_at(np.where(finite, values, 0.0).astype(np.float64), kept, taps, factor)
-    present = _convolve_at(weight, kept, taps, factor)
-    known = finite[kept] & (present > 0.5)
-    return np.divide(total, present, out=np.full_like(total, np.nan), where=known)
-
-
-def _convolve_at(
-    values: NDArray[np.float64], kept: NDArray[np.int64], taps: NDArray[np.float64], factor: int
-) -> NDArray[np.float64]:
-    half = len(taps) // 2
-    before = half - int(kept[0])
-    after = int(kept[-1]) + half + 1 - len(values)
-    padded = np.pad(values[max(-before, 0) :], ((max(before, 0), max(after, 0)), (0, 0)))
-    # The first full output lies 2 * half taps in, a whole number of steps since
-    # half = TAPS_PER_STEP * factor.
-    first = 2 * half // factor
-    filtered: NDArray[np.float64] = signal.upfirdn(taps, padded, down=factor, axis=0)
-    return filtered[first : first + len(kept)]

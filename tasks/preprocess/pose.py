@@ -53,6 +53,8 @@ def clean_pose(name: str, stream: xr.Dataset, settings: PreprocessSettings) -> x
         speed=_speed(velocity, str(stream["position"].attrs.get("units", "1"))),
         heading=_heading(position, velocity, front, back),
     )
+    if front and chosen.egocentric and stream.sizes["space"] >= 2:
+        cleaned = cleaned.assign(egocentric=_egocentric(position, front, back))
     cleaned = note_operation(cleaned, "filter_by_confidence", threshold=chosen.min_confidence)
     cleaned = note_operation(cleaned, "mask_stuck", longer_than_s=chosen.stuck_s)
     cleaned = note_operation(cleaned, "interpolate_over_time", longest_frames=longest)
@@ -140,6 +142,27 @@ def _heading(position: xr.DataArray, velocity: xr.DataArray, front: str, back: s
         wrap_period=2 * np.pi,
         derived_from="body axis" if front else "course",
         long_name=f"from {back} to {front}" if front else "course",
+    )
+
+
+def _egocentric(position: xr.DataArray, front: str, back: str) -> xr.DataArray:
+    """Return points as the animal sees them: the back at 0, x towards the front, y to its side.
+
+    In the plane of the first two axes; y keeps the sense that it has in the recording.
+    """
+    origin = _point(position, back)
+    along = _point(position, front) - origin
+    x, y = along.isel(space=0, drop=True), along.isel(space=1, drop=True)
+    length = (x**2 + y**2) ** 0.5
+    length = length.where(length > 0)
+    moved = position - origin
+    right, up = moved.isel(space=0, drop=True), moved.isel(space=1, drop=True)
+    turned = xr.concat(
+        [(right * x + up * y) / length, (up * x - right * y) / length], dim="direction"
+    )
+    turned = turned.assign_coords(direction=["ahead", "aside"])
+    return turned.transpose("time", "direction", "keypoint", "individual").assign_attrs(
+        units=str(position.attrs.get("units", "1")), long_name=f"seen from {back} towards {front}"
     )
 
 

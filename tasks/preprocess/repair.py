@@ -151,3 +151,15 @@ def differentiate(values_NT: Rows, time_T: NDArray[np.float64], segment_T: Segme
             where=np.broadcast_to(step > 0, change.shape),
         )
     return result
+
+
+def unwrap(values_NT: Rows, segment_T: Segments, period: float) -> Rows:
+    """Undo the jumps of an angle, within each finite stretch of each segment.
+
+    A stretch starts at the angle that was recorded: nothing is known of the turns before it.
+    """
+    result = values_NT.copy()
+    for source, target in zip(values_NT, result, strict=True):
+        for run in true_runs(np.isfinite(source), segment_T):
+            target[run] = np.unwrap(source[run], period=period)
+    return result

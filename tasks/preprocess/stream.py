@@ -44,21 +44,23 @@ def over_time(
     return xr.DataArray(data, array.coords, array.dims, array.name, dict(array.attrs))
 
 
-def summarise(kernel: RowKernel, array: xr.DataArray) -> NDArray[np.float64]:
-    """Compute one number for each column of a (time, column) array, now.
+def summarise(kernel: RowKernel, array: xr.DataArray, figures: int = 0) -> NDArray[np.float64]:
+    """Compute one number, or some, for each column of a (time, column) array, now.
 
     Parameters
     ----------
-    kernel : (row, time) float -> (row,), where rows are columns of the array
+    kernel : (row, time) float -> (row,), where rows are columns of the array; or, if `figures` is
+        given, -> (figure, row)
     """
     data = whole_time(array.data).astype(np.float64)
-    made = data.map_blocks(
-        lambda block: np.asarray(kernel(block.T), np.float64),
-        dtype=np.float64,
-        drop_axis=0,
-        meta=np.empty(0),
-    )
-    return np.asarray(made.compute(), np.float64)
+
+    def on_block(block: NDArray[Any]) -> NDArray[np.float64]:
+        return np.asarray(kernel(block.T), np.float64).reshape(max(figures, 1), -1)
+
+    rows = ((max(figures, 1),) * len(data.chunks[0]), data.chunks[1])
+    made = data.map_blocks(on_block, dtype=np.float64, chunks=rows, meta=np.empty((0, 0)))
+    computed = np.asarray(made.compute(), np.float64)
+    return computed if figures else computed[0]
 
 
 def as_float(array: xr.DataArray) -> xr.DataArray:

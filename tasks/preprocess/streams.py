@@ -6,12 +6,14 @@ import xarray as xr
 
 from schemas.entities import StreamKind
 from schemas.settings.preprocess import PreprocessSettings
-from tasks.preprocess.audio import measure_audio
-from tasks.preprocess.calcium import PREFERENCE, clean_calcium
+from tasks.preprocess.audio import measure_audio, tabulate_calls
+from tasks.preprocess.calcium import PREFERENCE, clean_calcium, pair_neuropil
 from tasks.preprocess.eye import clean_eye
+from tasks.preprocess.invalid import mask_invalid_times
 from tasks.preprocess.lfp import clean_lfp
 from tasks.preprocess.motion import clean_motion
 from tasks.preprocess.pose import clean_pose
+from tasks.preprocess.saccades import tabulate_saccades
 from tasks.preprocess.spikes import assess_spikes
 from tasks.preprocess.stream import as_float, is_finite, note_operation, set_aside
 from tasks.preprocess.video import measure_video
@@ -55,15 +57,31 @@ def preprocess_streams(streams: xr.DataTree, settings: PreprocessSettings) -> xr
 
     Returns
     -------
-    Tree of the contract PREPROCESSED, the same groups
+    Tree of the contract PREPROCESSED: the same groups, and the intervals found in them (saccades,
+    fixations, calls)
     """
+    recorded = pair_neuropil(
+        {name: node.to_dataset(inherit=False) for name, node in streams.children.items()}
+    )
     cleaned = {
-        name: CLEANERS[node.attrs["stream_kind"]](name, node.to_dataset(inherit=False), settings)
-        for name, node in streams.children.items()
+        name: CLEANERS[stream.attrs["stream_kind"]](name, stream, settings)
+        for name, stream in recorded.items()
     }
-    cleaned = set_aside_duplicates(cleaned)
-    groups = {f"/{name}": dataset for name, dataset in cleaned.items()}
+    cleaned = mask_invalid_times(set_aside_duplicates(cleaned), settings)
+    found = {n: table for name in cleaned for n, table in _tables(name, cleaned[name], settings)}
+    # A recording may have a table of this name already: then it stays.
+    groups = {f"/{name}": dataset for name, dataset in {**found, **cleaned}.items()}
     return xr.DataTree.from_dict({"/": streams.to_dataset(inherit=False), **groups})
+
+
+def _tables(
+    name: str, cleaned: xr.Dataset, settings: PreprocessSettings
+) -> list[tuple[str, xr.Dataset]]:
+    """Return the intervals found in a cleaned stream, by name."""
+    kind = cleaned.attrs["stream_kind"]
+    if kind == "eye":
+        return [*tabulate_saccades(name, cleaned, settings).items()]
+    return [*tabulate_calls(name, cleaned).items()] if kind == "audio" else []
 
 
 def set_aside_duplicates(cleaned: Mapping[str, xr.Dataset]) -> dict[str, xr.Dataset]:

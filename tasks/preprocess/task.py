@@ -27,9 +27,9 @@ def _build(draft: Draft, streams: ArtifactRef, settings: PreprocessSettings) -> 
     from tasks.preprocess.quality import measure_quality, summarise_preprocessing
     from tasks.preprocess.streams import preprocess_streams
 
-    cleaned = preprocess_streams(draft.lake.open_tree(streams), settings)
+    cleaned = preprocess_streams(draft.lake.open_tree(streams, indexes=False), settings)
     draft.write_tree(cleaned, PREPROCESSED)
     # Read back: what was written is cheaper to measure than what would be computed again.
-    written = open_tree(draft.path / TREE_NAME)
+    written = open_tree(draft.path / TREE_NAME, indexes=False)
     draft.metrics.extend(measure_quality(written))
     draft.key_figure = summarise_preprocessing(written)
