@@ -94,3 +94,20 @@ def test_an_artifact_without_arrays_says_so(bench, aligned) -> None:
 )
 def test_guessing(name: object, expected: bool) -> None:
     assert TectumBackend().guess_can_open(name) == expected
+
+
+def test_a_pattern_opens_a_branch_for_each_session(bench, aligned, make_aligned) -> None:
+    key = bench.add_session("fly81")
+    tree = make_aligned(np.ones((50, 4)))
+    request = bench.request(2, session_key=key)
+    bench.workspace.produce(request, lambda draft: draft.write_tree(tree, ALIGNED))
+    both = xr.open_datatree("tectum:fly8*/aligned", engine="tectum", chunks={})
+    names = sorted(bench.workspace.catalogue.search()["session"])
+    assert sorted(both.children) == names
+    assert both[names[1]]["calcium"]["activity"].shape == (50, 4)
+    assert both[names[0]]["calcium"]["activity"].chunks is not None
+    assert both.tectum.between(0, 1)[names[0]]["clock"].sizes["time"] == 10
+    with pytest.raises(NotFoundError, match="names 2 sessions"):
+        xr.open_dataset("tectum:fly8*/aligned", engine="tectum", group="clock")
+    with pytest.raises(NotFoundError, match=r"no session like 'rat\*' has 'aligned'"):
+        xr.open_datatree("tectum:rat*/aligned", engine="tectum")
