@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import weakref
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -33,6 +34,13 @@ class SteadyHttpFileSystem(HTTPFileSystem):
         )
         self.attempts, self.wait_s = attempts, wait_s
         self.bytes_read = 0
+
+    async def set_session(self) -> aiohttp.ClientSession:
+        """Return the pool of connections; it is closed with the file system, at the latest."""
+        if self._session is None and self.asynchronous:
+            session = await super().set_session()
+            weakref.finalize(self, self.close_session, None, session)
+        return await super().set_session()
 
     async def _cat_file(
         self, url: str, start: int | None = None, end: int | None = None, **_: Any

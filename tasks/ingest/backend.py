@@ -1,10 +1,13 @@
-"""xarray's engine "nwb": any NWB file as lazy, scaled arrays with their times.
+"""xarray's engine "nwb": any NWB file, here or far away, as lazy, scaled arrays with their times.
 
     xr.open_datatree("session.nwb", engine="nwb")
     xr.open_dataset("session.nwb", engine="nwb", group="df_over_f")
+    xr.open_datatree("https://server/session.nwb", engine="nwb")
+    xr.open_datatree("s3://bucket/session.nwb.zarr", engine="nwb")
 
-Streams come as the file has them; only the ingest stage puts times in order. xarray reads the
-times to index them; `create_default_indexes=False` leaves them unread too.
+Streams come as the file has them; only the ingest stage puts times in order. Imaging movies,
+stimulus images and waveforms of single spikes, which the lake does not take, are here too. xarray
+reads the times to index them; `create_default_indexes=False` leaves them unread too.
 """
 
 from collections.abc import Iterable
@@ -17,10 +20,13 @@ from xarray.backends import BackendEntrypoint
 
 from schemas.errors import NotFoundError, RecordingError
 from schemas.settings.ingest import IngestSettings
+from tasks.common.remote import is_url, public_url
+
+SUFFIXES = (".nwb", ".nwb.zarr")
 
 
 class NwbBackend(BackendEntrypoint):
-    """Opens NWB files in HDF5."""
+    """Opens NWB files in HDF5 and in Zarr."""
 
     description: ClassVar[str] = "Open NWB recordings lazily, one group for each stream"
     open_dataset_parameters: ClassVar[tuple[str, ...]] = (
@@ -95,7 +101,7 @@ class NwbBackend(BackendEntrypoint):
         # Imported where it is needed: xarray imports every backend whenever it opens a file.
         from tasks.ingest.opening import read_recording
 
-        with read_recording(_as_path(filename_or_obj), settings) as recording:
+        with read_recording(_as_name(filename_or_obj), settings, raw=True) as recording:
             streams = {
                 f"/{name}": node.to_dataset(inherit=False).drop_vars(dropped, errors="ignore")
                 for name, node in recording.streams.children.items()
@@ -105,17 +111,21 @@ class NwbBackend(BackendEntrypoint):
             return {"/": root, **streams}
 
     def guess_can_open(self, filename_or_obj: Any) -> bool:
-        """Tell whether this is a file named *.nwb that holds HDF5."""
+        """Tell whether this is named *.nwb or *.nwb.zarr; of a file here, also by what is in it."""
         if not isinstance(filename_or_obj, str | Path):
             return False
+        if is_url(str(filename_or_obj)):
+            return public_url(str(filename_or_obj)).rstrip("/").endswith(SUFFIXES)
         path = Path(filename_or_obj)
+        if path.is_dir():
+            return path.name.endswith(SUFFIXES)
         return path.suffix == ".nwb" and path.is_file() and bool(h5py.is_hdf5(path))
 
 
-def _as_path(filename_or_obj: Any) -> Path:
+def _as_name(filename_or_obj: Any) -> str:
     if isinstance(filename_or_obj, str | Path):
-        return Path(filename_or_obj)
+        return str(filename_or_obj)
     raise RecordingError(
-        f"engine 'nwb' opens paths, not {type(filename_or_obj).__name__} objects.",
-        remedy="Give the path of an NWB file.",
+        f"engine 'nwb' opens paths and URLs, not {type(filename_or_obj).__name__} objects.",
+        remedy="Give the path or URL of an NWB file.",
     )

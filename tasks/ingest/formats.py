@@ -1,16 +1,29 @@
-"""The two formats that NWB comes in, HDF5 and Zarr, as pynwb opens them."""
+"""The two formats that NWB comes in, HDF5 and Zarr, here or on another machine."""
 
 import warnings
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import h5py
 import pynwb
 from hdmf.backends.io import HDMFIO
 from hdmf.build import BuildManager, TypeMap
 from zarr.abc.store import Store
+from zarr.storage import FsspecStore
 
-from tasks.ingest.zarr_folder import SealedNwbZarrIO
+from schemas.errors import RecordingError
+from schemas.settings.remote import RemoteSettings
+from tasks.common.remote import is_url, network_errors, open_filesystem, public_url
+from tasks.ingest.identify import first_line, identify, nwb_version
+from tasks.ingest.lazy import FileArrays
+from tasks.ingest.ranged_file import RangedFile, failing_as_network, open_ranged
+from tasks.ingest.zarr_folder import SealedNwbZarrIO, identify_zarr, local_store
+
+ZARR_SUFFIX = ".zarr"
 
 
 class NwbFormat(Protocol):
@@ -24,23 +37,18 @@ class NwbFormat(Protocol):
 
 
 class Hdf5Format:
-    """NWB in an HDF5 file: a path, or a file-like object that reads a remote one."""
+    """NWB in an HDF5 file, which `opener` opens."""
 
-    def __init__(self, target: Path | Any) -> None:
-        self.target = str(target) if isinstance(target, Path) else target
+    def __init__(self, opener: Callable[[], h5py.File]) -> None:
+        self.opener = opener
 
     def open(self, manager: BuildManager) -> HDMFIO:
         """Return pynwb's reader of the file; the caller closes it."""
-        if isinstance(self.target, str):
-            return pynwb.NWBHDF5IO(self.target, "r", manager=manager)
-        return pynwb.NWBHDF5IO(file=h5py.File(self.target, "r"), mode="r", manager=manager)
+        return pynwb.NWBHDF5IO(file=self.opener(), mode="r", manager=manager)
 
     def load_namespaces(self, type_map: TypeMap) -> None:
         """Add the specifications that the file carries."""
-        if isinstance(self.target, str):
-            pynwb.NWBHDF5IO.load_namespaces(type_map, self.target)
-            return
-        with h5py.File(self.target, "r") as file:
+        with self.opener() as file:
             pynwb.NWBHDF5IO.load_namespaces(type_map, file=file)
 
 
@@ -60,3 +68,97 @@ class ZarrFormat:
             # A store without specifications is read with the installed ones.
             warnings.filterwarnings("ignore", message="No cached namespaces found")
             SealedNwbZarrIO.load_namespaces(type_map, path=self.store)
+
+
+@dataclass(frozen=True)
+class Reach:
+    """A recording that can be reached, and how.
+
+    Attributes
+    ----------
+    name : its path or URL, without what may be secret
+    stored : how pynwb opens it
+    arrays : makes lazy arrays of what is in it
+    folder : where files beside it are looked for; None if nowhere
+    identify : returns the NWB version, or raises RecordingError
+    watch : context that raises network errors as such, whatever a library made of them
+    """
+
+    name: str
+    stored: NwbFormat
+    arrays: FileArrays
+    folder: Path | None
+    identify: Callable[[], str]
+    watch: Callable[[], AbstractContextManager[None]]
+
+
+def reach(name: str, settings: RemoteSettings) -> Reach:
+    """Find out what a path or URL names; reads no more than a remote file's length.
+
+    Raises
+    ------
+    RecordingError
+        A URL that names nothing; of a path, only `identify` says so.
+    NetworkError
+        The server cannot be reached.
+    """
+    if not is_url(name):
+        return _reach_local(Path(name.removeprefix("file://")).expanduser())
+    if name.rstrip("/").endswith(ZARR_SUFFIX):
+        return _reach_remote_zarr(name, settings)
+    return _reach_remote_hdf5(name, settings)
+
+
+def _reach_local(path: Path) -> Reach:
+    folder, where = path.resolve().parent, str(path)
+    if path.is_dir():
+        store = local_store(where)
+        check = partial(identify_zarr, store, where)
+        return Reach(where, ZarrFormat(store), FileArrays(), folder, check, nullcontext)
+    stored = Hdf5Format(partial(h5py.File, path, "r"))
+    return Reach(where, stored, FileArrays(), folder, partial(identify, path), nullcontext)
+
+
+def _reach_remote_hdf5(url: str, settings: RemoteSettings) -> Reach:
+    where = public_url(url)
+    try:
+        file = RangedFile(url, settings)
+    except FileNotFoundError as error:
+        raise _absent(where) from error
+
+    def check() -> str:
+        try:
+            with open_ranged(file) as opened:
+                return nwb_version(opened, where)
+        except OSError as error:
+            reason = f"the file is not HDF5, or is damaged ({first_line(error)})."
+            raise RecordingError(reason, where=where, problem="not_hdf5") from error
+
+    stored = Hdf5Format(partial(open_ranged, file))
+    watch = partial(failing_as_network, file)
+    return Reach(where, stored, FileArrays(file), None, check, watch)
+
+
+def _reach_remote_zarr(url: str, settings: RemoteSettings) -> Reach:
+    where = public_url(url)
+    store = remote_store(url, settings)
+
+    def check() -> str:
+        try:
+            with network_errors(url):
+                return identify_zarr(store, where)
+        except FileNotFoundError as error:
+            raise _absent(where) from error
+
+    watch = partial(network_errors, url)
+    return Reach(where, ZarrFormat(store), FileArrays(), None, check, watch)
+
+
+def remote_store(url: str, settings: RemoteSettings) -> Store:
+    """Return the Zarr store behind a URL, never written."""
+    filesystem, path = open_filesystem(url.rstrip("/"), settings, asynchronous=True)
+    return FsspecStore(filesystem, read_only=True, path=path)
+
+
+def _absent(where: str) -> RecordingError:
+    return RecordingError("there is no such file.", where=where, problem="no_file")

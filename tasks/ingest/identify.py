@@ -26,9 +26,7 @@ def identify(path: Path) -> str:
         )
     try:
         with h5py.File(path, "r") as file:
-            version = file.attrs.get("nwb_version")
-            is_v1 = "nwb_version" in file and version is None
-            has_root = "session_description" in file
+            return nwb_version(file, where)
     except (OSError, RuntimeError, ValueError) as error:
         damaged = has_signature(path)
         reason = "is cut short or damaged" if damaged else "is not HDF5"
@@ -38,14 +36,19 @@ def identify(path: Path) -> str:
             remedy="Copy it again.",
             problem="damaged" if damaged else "not_hdf5",
         ) from error
-    if is_v1:
+
+
+def nwb_version(file: h5py.File, where: str) -> str:
+    """Return the NWB version of an open file; RecordingError if it is not NWB 2."""
+    version = file.attrs.get("nwb_version")
+    if "nwb_version" in file and version is None:
         raise RecordingError(
             "the file is NWB 1, which is not supported.",
             where=where,
             remedy=CONVERT,
             problem="nwb_1",
         )
-    if version is None or not has_root:
+    if version is None or "session_description" not in file:
         raise RecordingError(
             "the file is HDF5, but not NWB: it lacks the NWB root.",
             where=where,

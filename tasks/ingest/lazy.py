@@ -18,6 +18,8 @@ from xarray.backends import BackendArray, CachingFileManager
 from xarray.backends.locks import HDF5_LOCK
 from xarray.core import indexing
 
+from tasks.ingest.ranged_file import RangedFile, failing_as_network, open_ranged
+
 Key = tuple[Any, ...]
 Array = NDArray[Any]
 
@@ -48,9 +50,13 @@ class LazyArray(BackendArray):
 
 
 class FileArrays:
-    """Makes lazy arrays of what NWB objects hold, with one handle for each HDF5 file."""
+    """Makes lazy arrays of what NWB objects hold, with one handle for each HDF5 file.
 
-    def __init__(self) -> None:
+    remote : the file that all HDF5 datasets are in, if it is on another machine
+    """
+
+    def __init__(self, remote: RangedFile | None = None) -> None:
+        self._remote = remote
         self._managers: dict[str, CachingFileManager[h5py.File]] = {}
 
     def lazy(self, data: Any) -> LazyArray:
@@ -58,13 +64,15 @@ class FileArrays:
         # hdmf wraps what a program is about to write in a DataIO.
         inner = getattr(data, "data", data) if type(data).__name__.endswith("DataIO") else data
         if isinstance(inner, h5py.Dataset):
-            return StoredArray(self._manager(inner.file.filename), inner)
+            return StoredArray(self._manager(inner.file.filename), inner, self._remote)
         if isinstance(inner, zarr.Array):
             return ZarrArray(inner)
         return MemoryArray(np.asarray(inner))
 
     def _manager(self, filename: str) -> "CachingFileManager[h5py.File]":
-        if filename not in self._managers:
+        if filename not in self._managers and self._remote is not None:
+            self._managers[filename] = CachingFileManager(open_ranged, self._remote, mode="r")
+        elif filename not in self._managers:
             path = str(Path(filename).resolve())
             self._managers[filename] = CachingFileManager(h5py.File, path, mode="r")
         return self._managers[filename]
@@ -80,14 +88,23 @@ class StoredArray(LazyArray):
 
     support = indexing.IndexingSupport.OUTER_1VECTOR
 
-    def __init__(self, manager: "CachingFileManager[h5py.File]", dataset: h5py.Dataset) -> None:
+    def __init__(
+        self,
+        manager: "CachingFileManager[h5py.File]",
+        dataset: h5py.Dataset,
+        remote: RangedFile | None = None,
+    ) -> None:
         super().__init__(dataset.shape, dataset.dtype)
         self.manager = manager
+        self.remote = remote
         self.name = str(dataset.name)
 
     def _read(self, key: Key) -> Array:
         with HDF5_LOCK:
-            return np.asarray(self.manager.acquire()[self.name][key])
+            if self.remote is None:
+                return np.asarray(self.manager.acquire()[self.name][key])
+            with failing_as_network(self.remote, self.manager.close):
+                return np.asarray(self.manager.acquire()[self.name][key])
 
 
 class ZarrArray(LazyArray):

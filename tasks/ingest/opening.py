@@ -8,22 +8,21 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import h5py
 import pynwb
 import xarray as xr
-from hdmf.build import BuildManager, TypeMap
+from hdmf.build import BuildManager, ConstructError, TypeMap
 from hdmf.spec import NamespaceCatalog
 from pynwb.spec import NWBDatasetSpec, NWBGroupSpec, NWBNamespace
 
 from schemas.entities import Finding, Session
-from schemas.errors import RecordingError
+from schemas.errors import RecordingError, TectumError
 from schemas.settings.ingest import IngestSettings
-from tasks.ingest.formats import Hdf5Format, NwbFormat, ZarrFormat
-from tasks.ingest.lazy import FileArrays
+from tasks.ingest.formats import NwbFormat, Reach, reach
+from tasks.ingest.identify import first_line
+from tasks.ingest.lenient import LenientManager
 from tasks.ingest.objects import AssumedEqual, Container, ReadContext
 from tasks.ingest.session import read_session, session_attrs
 from tasks.ingest.streams import read_streams
-from tasks.ingest.zarr_folder import identify_zarr, local_store
 
 BUILT_IN = ("hdmf-common", "hdmf-experimental", "core")
 KNOWN_EXTENSIONS = ("ndx_pose",)
@@ -36,7 +35,7 @@ class OpenedRecording:
 
     Attributes
     ----------
-    path : the file
+    path : the file; of one on another machine its URL, for messages only
     nwb_version : version of the NWB schema it was written with
     nwbfile : the pynwb object
     session : who was recorded, and when
@@ -58,29 +57,33 @@ class OpenedRecording:
 
 @contextmanager
 def read_recording(
-    path: str | Path, settings: IngestSettings | None = None
+    path: str | Path, settings: IngestSettings | None = None, *, raw: bool = False
 ) -> Generator[OpenedRecording]:
     """Open an NWB file and find its streams, reading no samples.
 
     Parameters
     ----------
-    path : an NWB 2 file in HDF5, or a folder of NWB in Zarr v3
+    path : an NWB 2 file in HDF5, a folder of NWB in Zarr v3, or the URL of either
+    raw : also find imaging movies, stimulus images and waveforms, which the lake does not take
 
     Raises
     ------
     RecordingError
         The file cannot be read, is no NWB file, or is one that pynwb cannot make sense of.
+    NetworkError
+        It is on another machine, which cannot be reached.
     """
-    file = Path(path)
-    context = ReadContext(settings or IngestSettings(), FileArrays(), file.resolve().parent)
-    with open_nwb(file) as (nwbfile, version, heard):
+    settings = settings or IngestSettings()
+    found = reach(str(path), settings.remote)
+    context = ReadContext(settings, found.arrays, found.folder, raw)
+    with found.watch(), open_nwb(found) as (nwbfile, version, heard):
         context.findings.extend(heard)
         session = read_session(nwbfile, context)
         streams = read_streams(nwbfile, context)
         streams.attrs = session_attrs(session, nwbfile)
         try:
             yield OpenedRecording(
-                file,
+                Path(found.name),
                 version,
                 nwbfile,
                 session,
@@ -94,68 +97,22 @@ def read_recording(
 
 
 @contextmanager
-def open_nwb(path: Path) -> Generator[tuple[Container, str, list[Finding]]]:
+def open_nwb(found: Reach) -> Generator[tuple[Container, str, list[Finding]]]:
     """Open an NWB file with pynwb; yield the NWBFile, its version and pynwb's warnings.
 
     Extensions are read by the specifications that the file carries, whatever is installed, so
     that a file reads the same everywhere; the installed ones are the second choice.
     """
-    stored: NwbFormat
-    if path.is_dir():
-        store = local_store(str(path))
-        version, stored = identify_zarr(store, str(path)), ZarrFormat(store)
-    else:
-        version, stored = identify(path), Hdf5Format(path)
+    version = found.identify()
     heard: list[Finding] = []
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        io, nwbfile = _read(stored, str(path))
+        io, nwbfile = _read(found.stored, found.name)
     heard.extend(_as_findings(caught))
     try:
         yield nwbfile, version, heard
     finally:
         io.close()
-
-
-def identify(path: Path) -> str:
-    """Return the NWB version of an HDF5 file, told by its root attributes alone.
-
-    Raises
-    ------
-    RecordingError
-        Not there, empty, not HDF5, damaged, not NWB, or NWB 1.
-    """
-    where = str(path)
-    if not path.is_file():
-        raise RecordingError("there is no such file.", where=where)
-    if path.stat().st_size == 0:
-        raise RecordingError("the file is empty.", where=where, remedy="Copy it again.")
-    try:
-        with h5py.File(path, "r") as file:
-            version = file.attrs.get("nwb_version")
-            is_v1 = "nwb_version" in file and version is None
-            has_root = "session_description" in file
-    except OSError as error:
-        reason = "is cut short or damaged" if _has_signature(path) else "is not HDF5"
-        raise RecordingError(
-            f"the file {reason} ({_first_line(error)}).", where=where, remedy="Copy it again."
-        ) from error
-    if is_v1:
-        raise RecordingError(
-            "the file is NWB 1, which is not supported.",
-            where=where,
-            remedy="Convert it to NWB 2, for instance with NeuroConv.",
-        )
-    if version is None or not has_root:
-        raise RecordingError("the file is HDF5, but not NWB: it lacks the NWB root.", where=where)
-    text = version.decode() if isinstance(version, bytes) else str(version)
-    if text.lstrip("v").startswith(("0", "1")):
-        raise RecordingError(
-            f"the file is NWB {text}, which is not supported.",
-            where=where,
-            remedy="Convert it to NWB 2, for instance with NeuroConv.",
-        )
-    return text
 
 
 def _read(stored: NwbFormat, where: str) -> tuple[Any, Container]:
@@ -166,13 +123,13 @@ def _read(stored: NwbFormat, where: str) -> tuple[Any, Container]:
         try:
             io = stored.open(manager(stored))
             return io, io.read()
-        except RecordingError:
+        except TectumError:
             # Ours, with a reason of its own: the second manager would not help.
             if io is not None:
                 io.close()
             raise
         except Exception as error:  # hdmf raises whatever the broken part of a file leads to
-            failures.append(_first_line(error))
+            failures.append(_reason(error))
             if io is not None:
                 io.close()
     raise RecordingError(
@@ -180,6 +137,13 @@ def _read(stored: NwbFormat, where: str) -> tuple[Any, Container]:
         where=where,
         remedy="Validate it with 'pynwb-validate' or NWB Inspector and write it again.",
     )
+
+
+def _reason(error: Exception) -> str:
+    """Return why an object cannot be read; hdmf prints the whole object in front of it."""
+    if isinstance(error, ConstructError) and error.args:
+        return first_line(Exception(error.args[-1]))
+    return first_line(error)
 
 
 def _manager_of_file(stored: NwbFormat) -> BuildManager:
@@ -192,7 +156,7 @@ def _manager_of_file(stored: NwbFormat) -> BuildManager:
     # The successor that hdmf names, merge, would bring the installed extensions along.
     type_map.copy_mappers(installed)
     stored.load_namespaces(type_map)
-    return BuildManager(type_map)
+    return LenientManager(type_map)
 
 
 def _manager_installed(stored: NwbFormat) -> BuildManager:
@@ -201,7 +165,7 @@ def _manager_installed(stored: NwbFormat) -> BuildManager:
         import_module(extension)
     type_map = pynwb.get_type_map()
     stored.load_namespaces(type_map)
-    return BuildManager(type_map)
+    return LenientManager(type_map)
 
 
 def _as_findings(caught: list[warnings.WarningMessage]) -> list[Finding]:
@@ -218,13 +182,3 @@ def _as_findings(caught: list[warnings.WarningMessage]) -> list[Finding]:
         for text in texts
         if not text.startswith(QUIET)
     ]
-
-
-def _has_signature(path: Path) -> bool:
-    with path.open("rb") as handle:
-        return handle.read(8) == b"\x89HDF\r\n\x1a\n"
-
-
-def _first_line(error: BaseException) -> str:
-    text = str(error).strip()
-    return text.splitlines()[0][:500] if text else type(error).__name__
