@@ -118,6 +118,27 @@ class SimulateSettings(StageSettings):
     camera_rate_hz: float = Field(
         default=15.0, ge=5, le=120, description="Video frames, and so poses, per second."
     )
+    camera_clock: bool = Field(
+        default=True,
+        description="Whether the camera has a clock of its own, to be synchronised by the sync "
+        "pulses that it records too. Sessions below 30 s have one clock: too few pulses.",
+    )
+    camera_offset_s: float = Field(
+        default=-3.7, ge=-1e6, le=1e6, description="Session time minus the camera's at the start."
+    )
+    camera_drift_ppm: float = Field(
+        default=32.0,
+        ge=-200,
+        le=200,
+        description="How much faster the session's clock runs than the camera's, in parts per "
+        "million; it strays from that by a quarter as the camera warms up.",
+    )
+    dropped_frames: float = Field(
+        default=0.002, ge=0, le=0.2, description="Fraction of frames that the camera loses."
+    )
+    lost_pulses: float = Field(
+        default=0.03, ge=0, le=0.3, description="Fraction of sync pulses that the camera misses."
+    )
     video_size: int = Field(
         default=96,
         ge=32,

@@ -10,6 +10,7 @@ from schemas.entities import Session, Subject
 from schemas.settings.simulate import SimulateSettings
 from tasks.common.progress import report_progress
 from tasks.simulate.behaviour import Body, Pose, Series, move_body, run_wheel, track_pose, watch_eye
+from tasks.simulate.camera_clock import CameraClock, lose_frames, start_camera
 from tasks.simulate.dynamics import Trajectory, integrate_network
 from tasks.simulate.events import Audio, Cues, pulse_sync, record_audio, schedule_cues
 from tasks.simulate.neurons import emit_spikes, image_calcium
@@ -21,7 +22,10 @@ START = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class SimulatedAnimal:
-    """Everything about one simulated session; the truth is in `wiring` and `trajectory`."""
+    """Everything about one simulated session; the truth is in `wiring` and `trajectory`.
+
+    All times are the session's; what the file says of the camera is on its own clock, `camera`.
+    """
 
     settings: SimulateSettings
     session: Session
@@ -37,6 +41,7 @@ class SimulatedAnimal:
     pose: Pose
     cues: Cues
     sync_P: NDArray[np.float64]
+    camera: CameraClock | None
     audio: Audio
     floor_seed: int
 
@@ -63,6 +68,13 @@ def simulate_animal(settings: SimulateSettings, rng: np.random.Generator) -> Sim
     gaze, pupil = watch_eye(trajectory, wiring, settings, rng)
     body = move_body(trajectory, wiring, settings, rng)
     cues = schedule_cues(settings, rng)
+    spikes = emit_spikes(trajectory, settings, rng)
+    pose = track_pose(body, settings, rng)
+    sync_P = pulse_sync(settings, rng)
+    # Of its own: the camera's faults must not change what the animal does.
+    faults = np.random.default_rng([settings.seed, 1])
+    camera = start_camera(sync_P, settings, faults)
+    body, pose = lose_frames(body, pose, settings, faults)
     return SimulatedAnimal(
         settings=settings,
         session=identify_session(settings),
@@ -70,14 +82,15 @@ def simulate_animal(settings: SimulateSettings, rng: np.random.Generator) -> Sim
         trajectory=trajectory,
         frame_time_F=frame_time_F,
         calcium_FU=calcium_FU,
-        spikes=emit_spikes(trajectory, settings, rng),
+        spikes=spikes,
         running=running,
         gaze=gaze,
         pupil=pupil,
         body=body,
-        pose=track_pose(body, settings, rng),
+        pose=pose,
         cues=cues,
-        sync_P=pulse_sync(settings, rng),
+        sync_P=sync_P,
+        camera=camera,
         audio=record_audio(running, cues, settings, rng),
         floor_seed=int(rng.integers(2**31)),
     )

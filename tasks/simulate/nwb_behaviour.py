@@ -2,6 +2,7 @@
 
 import numpy as np
 from ndx_pose import PoseEstimation, PoseEstimationSeries, Skeleton, Skeletons
+from numpy.typing import NDArray
 from pynwb import H5DataIO, NWBFile, ProcessingModule, TimeSeries
 from pynwb.behavior import BehavioralTimeSeries, EyeTracking, PupilTracking, SpatialSeries
 from pynwb.device import Device
@@ -52,15 +53,19 @@ def add_camera(file: NWBFile, animal: SimulatedAnimal, video_name: str) -> Image
     """Add `camera`, an external video beside the file, with a time for every frame."""
     device = file.add_device(Device(name="overhead_camera", description="Simulated camera."))
     size = animal.settings.video_size
+    time_F = animal.body.time_F
     camera = ImageSeries(
         name="camera",
         description="The arena from above.",
+        comments=f"Lost frames are absent. {name_clock(animal)}",
         external_file=[video_name],
         starting_frame=[0],
         format="external",
         dimension=[size, size],
         unit="n.a.",
-        timestamps=H5DataIO(animal.body.time_F, compression="gzip"),
+        timestamps=H5DataIO(
+            animal.camera.show(time_F) if animal.camera else time_F, compression="gzip"
+        ),
         device=device,
     )
     file.add_acquisition(camera)
@@ -94,7 +99,7 @@ def add_pose(behavior: ProcessingModule, animal: SimulatedAnimal, camera: ImageS
     behavior.add(
         PoseEstimation(
             name="body_pose",
-            description="Keypoints of the animal seen from above.",
+            description=f"Keypoints of the animal seen from above. {name_clock(animal)}",
             pose_estimation_series=series,
             device=camera.device,
             scorer="simulation",
@@ -130,12 +135,35 @@ def add_trials(file: NWBFile, animal: SimulatedAnimal) -> None:
 
 
 def add_sync(file: NWBFile, animal: SimulatedAnimal) -> None:
-    """Add `sync_pulses`: the rising edges of the pulses that every device receives."""
-    pulses = EventsTable(
-        name="sync_pulses",
-        description="Rising edges of the shared sync signal, unevenly spaced.",
-        source_description="Simulated sync generator",
+    """Add `sync_pulses`, and `camera_sync_pulses` if the camera has a clock of its own.
+
+    The marks in brackets are how a file tells Tectum which clock a stream is on and which pulses
+    are of one line.
+    """
+    _add_pulses(
+        file,
+        "sync_pulses",
+        "Rising edges of the shared sync signal, unevenly spaced. [line: sync]",
+        animal.sync_P,
     )
-    for time in animal.sync_P:
+    if animal.camera is not None:
+        _add_pulses(
+            file,
+            "camera_sync_pulses",
+            f"The same edges as the camera saw them. [line: sync] {name_clock(animal)}",
+            animal.camera.pulse_P,
+        )
+
+
+def name_clock(animal: SimulatedAnimal) -> str:
+    """Return what a stream of the camera says of its clock."""
+    return "[clock: camera]" if animal.camera is not None else "[clock: session]"
+
+
+def _add_pulses(file: NWBFile, name: str, description: str, time_P: NDArray[np.float64]) -> None:
+    pulses = EventsTable(
+        name=name, description=description, source_description="Simulated sync generator"
+    )
+    for time in time_P:
         pulses.add_event(timestamp=float(time))
     file.add_events_table(pulses)

@@ -116,3 +116,32 @@ def test_sync_intervals_are_uneven(animal: SimulatedAnimal) -> None:
     assert gaps.max() < 1.31
     assert gaps.std() > 0.1
     assert len(np.unique(gaps.round(3))) > 0.8 * len(gaps)
+
+
+def test_the_camera_has_a_clock_of_its_own(animal: SimulatedAnimal) -> None:
+    assert animal.camera is not None
+    clock = animal.camera.clock
+    ahead = animal.sync_P - clock.show(animal.sync_P)
+    assert ahead[0] == pytest.approx(SMALL.camera_offset_s, abs=1e-3)
+    ppm = 1e6 * (ahead[-1] - ahead[0]) / (animal.sync_P[-1] - animal.sync_P[0])
+    assert ppm == pytest.approx(SMALL.camera_drift_ppm, rel=0.3)
+    assert set(np.diff(animal.camera.pulse_P) > 0) == {True}
+    assert len(animal.camera.pulse_P) <= len(animal.sync_P)
+    alone = simulate_animal(
+        SMALL.model_copy(update={"camera_clock": False}), np.random.default_rng(SMALL.seed)
+    )
+    assert alone.camera is None
+    np.testing.assert_array_equal(alone.audio.count_S, animal.audio.count_S)
+
+
+def test_lost_frames_leave_gaps() -> None:
+    lossy = SMALL.model_copy(update={"dropped_frames": 0.05})
+    rng = np.random.default_rng(0)
+    animal = simulate_animal(lossy, rng)
+    whole = simulate_animal(
+        SMALL.model_copy(update={"dropped_frames": 0.0}), np.random.default_rng(0)
+    )
+    lost = ~np.isin(whole.body.time_F, animal.body.time_F)
+    assert 0.01 < lost.mean() < 0.15
+    np.testing.assert_array_equal(animal.pose.time_F, animal.body.time_F)
+    np.testing.assert_array_equal(animal.pose.position_FK2, whole.pose.position_FK2[~lost])
