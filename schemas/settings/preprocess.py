@@ -275,6 +275,17 @@ class VideoFeatures(_Part):
     width: int = Field(
         default=160, ge=8, description="Frames are scaled down to this width in pixels first."
     )
+    components: int = Field(
+        default=3,
+        ge=0,
+        le=500,
+        description="Channels `motion_0`, ...: scores of the strongest spatial components of "
+        "motion energy (Facemap keeps 500, Syeda et al. 2024, doi:10.1038/s41593-023-01490-6; "
+        "each of them is one more behaviour for the stages that follow). 0 measures none.",
+    )
+    component_width: int = Field(
+        default=64, ge=4, description="Width in pixels that components are found at."
+    )
 
 
 class AudioFeatures(_Part):

@@ -80,7 +80,7 @@ def _whole_rows(voltage: da.Array) -> da.Array:
     return voltage.rechunk({0: min(rows, max(voltage.chunks[0], default=rows)), 1: -1})
 
 
-def sample_blocks(voltage: da.Array, clock: Clock) -> list[NDArray[np.float64]]:
+def sample_blocks(voltage: da.Array, clock: Clock) -> list[NDArray[np.float32]]:
     """Return up to 20 blocks of a second each, (sample, channel), spread over the recording."""
     if not voltage.size:
         return []
@@ -90,11 +90,11 @@ def sample_blocks(voltage: da.Array, clock: Clock) -> list[NDArray[np.float64]]:
     return list(blocks)
 
 
-def _filled(block: NDArray[np.floating]) -> NDArray[np.float64]:
-    return np.where(np.isfinite(block), block, 0.0).astype(np.float64)
+def _filled(block: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.nan_to_num(block, nan=0.0, posinf=0.0, neginf=0.0)
 
 
-def find_bad_channels(blocks: list[NDArray[np.float64]], ratio: float) -> dict[int, str]:
+def find_bad_channels(blocks: list[NDArray[np.float32]], ratio: float) -> dict[int, str]:
     """Return why channels are bad: flat, or of far more amplitude than the others.
 
     The amplitude is the median absolute deviation from a straight line: electrodes drift by more
@@ -107,9 +107,10 @@ def find_bad_channels(blocks: list[NDArray[np.float64]], ratio: float) -> dict[i
     if not blocks:
         return {}
     finite = np.all([np.isfinite(block).all(0) for block in blocks], axis=0)
-    sample = np.concatenate([_level(np.where(finite, block, 0.0)) for block in blocks])
+    sample = np.concatenate([_level(np.where(finite, block, 0)).astype("f4") for block in blocks])
     amplitude = np.zeros(sample.shape[1])
-    amplitude[finite] = np.median(np.abs(sample[:, finite]), axis=0)
+    np.abs(sample, out=sample)
+    amplitude[finite] = np.median(sample, axis=0, overwrite_input=True)[finite]
     varies = finite & np.any([np.ptp(block, axis=0) > 0 for block in blocks], axis=0)
     typical = np.median(amplitude[varies]) if varies.any() else 0.0
     absent = ~np.any([np.isfinite(block).any(0) for block in blocks], axis=0)
