@@ -37,7 +37,9 @@ CatalogueOption = Annotated[
 
 @app.command()
 def run(
-    recordings: Annotated[list[Path], typer.Argument(help="NWB files.")],
+    recordings: Annotated[
+        list[str], typer.Argument(help="NWB files, Zarr folders, or http(s):// and s3:// URLs.")
+    ],
     lake: LakeOption = "lake",
     catalogue: CatalogueOption = "",
     settings: SettingsOption = None,
@@ -73,6 +75,20 @@ def demo(
     workspace = WorkspaceSettings(lake=lake, catalogue=catalogue, dask=dask)
     done = run_demo(workspace, recording, settings, as_json=as_json)
     raise typer.Exit(0 if done else 1)
+
+
+@app.command()
+def validate(
+    recordings: Annotated[list[Path], typer.Argument(help="NWB files.")],
+    settings: SettingsOption = None,
+    notes: Annotated[bool, typer.Option("--notes", help="Also print what is only noted.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Check recordings in full without ingesting them; exit status 1 if one cannot be used."""
+    from flows.validate import validate_files
+
+    usable = validate_files(recordings, settings, notes=notes, as_json=as_json)
+    raise typer.Exit(0 if usable else 1)
 
 
 @app.command()

@@ -127,6 +127,14 @@ class Finding(Entity):
         default="", description="what ingest does about it in the lake; the raw file stays as it is"
     )
 
+    def place(self) -> str:
+        """Return object, sample, time and value: "acquisition/x, sample 1,200 at 12 s: nan"."""
+        parts = [self.where]
+        if self.sample is not None:
+            at = "" if self.time_s is None else f" at {self.time_s:.10g} s"
+            parts.append(f"sample {self.sample:,}{at}")
+        return ", ".join(parts) + (f": {self.value}" if self.value else "")
+
 
 class Artifact(Entity):
     """An immutable result in the lake, as its catalogue row tells it."""

@@ -75,9 +75,26 @@ def read_clock(found: NwbObject, samples: int, context: ReadContext) -> SampleCl
             repair="The series is left out.",
         )
         return None
-    start = _scalar(found.field("starting_time"))
-    start = start if np.isfinite(start) else 0.0
+    start = _start(found, context)
     return SampleClock(RegularAxis(start, rate, samples), rate, ("rate", start, rate))
+
+
+def _start(found: NwbObject, context: ReadContext) -> float:
+    """Return when a regular series starts; 0 with a finding if the file does not tell."""
+    stated = found.field("starting_time")
+    start = _scalar(stated)
+    if np.isfinite(start):
+        return start
+    if stated is not None:
+        context.note(
+            "no_starting_time",
+            "warning",
+            f"The starting time is {_shown(stated)}: 0 is taken for it.",
+            found.path,
+            "Write one starting time in seconds.",
+            value=f"{_shown(stated)} s",
+        )
+    return 0.0
 
 
 def _stamped(

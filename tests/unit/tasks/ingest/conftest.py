@@ -9,6 +9,7 @@ from uuid import uuid4
 import numpy as np
 import pynwb
 import pytest
+import xarray as xr
 from pynwb.behavior import (
     BehavioralEvents,
     BehavioralTimeSeries,
@@ -23,6 +24,10 @@ from pynwb.file import Subject
 from pynwb.image import ImageSeries
 
 START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+COMMON_UNITS = {"volts": "V", "seconds": "s", "watts": "W", "meters": "m", "radians": "rad",
+                "degrees": "deg", "\N{DEGREE SIGN}": "deg", "second": "s",
+                "amperes": "A"}  # fmt: skip
 
 NewFile = Callable[..., pynwb.NWBFile]
 Save = Callable[[pynwb.NWBFile, str], Path]
@@ -185,3 +190,144 @@ def _add_tables(nwbfile: pynwb.NWBFile) -> None:
     for timestamp, size in ((3.0, 5), (1.0, 2), (2.0, 9)):
         table.add_event(timestamp=timestamp, size=size)
     nwbfile.add_events_table(table)
+
+
+@pytest.fixture(scope="session")
+def compare_with_pynwb() -> Callable[[xr.DataTree, pynwb.NWBFile], int]:
+    """Return a function that asserts that each stream holds what pynwb reads at its source.
+
+    It works the values out from data, conversion and offset as the NWB schema defines them, and
+    returns how many streams it compared.
+    """
+
+    def compare(tree: xr.DataTree, nwbfile: pynwb.NWBFile) -> int:
+        objects = {_path(o): o for o in nwbfile.objects.values()}
+        for node in tree.children.values():
+            stream = node.to_dataset(inherit=False)
+            source = objects[stream.attrs["source"]]
+            _COMPARE.get(stream.attrs["stream_kind"], _compare_series)(stream, source)
+        return len(tree.children)
+
+    return compare
+
+
+def _path(container: Any) -> str:
+    return container.get_read_io().manager.get_builder(container).path.removeprefix("root/")
+
+
+def _times(series: Any, size: int) -> np.ndarray:
+    if series.timestamps is not None:
+        return np.asarray(series.timestamps[:])[:size]
+    return np.ravel(series.starting_time)[0] + np.arange(size) / np.ravel(series.rate)[0]
+
+
+def _scaled(series: Any) -> np.ndarray:
+    data = np.asarray(series.data[:])
+    gains = getattr(series, "channel_conversion", None)
+    if gains is not None:
+        data = data * np.asarray(gains[:])
+    return data * series.conversion + (series.offset or 0.0)
+
+
+def _same_unit(variable: xr.DataArray, series: Any) -> None:
+    # xarray would read "seconds" as a duration: the common units come as their symbols.
+    assert variable.attrs["units"] == COMMON_UNITS.get(series.unit.lower(), series.unit)
+
+
+def _compare_series(stream: xr.Dataset, series: Any) -> None:
+    values = stream[stream.attrs["primary"]]
+    expected = _scaled(series)
+    np.testing.assert_array_equal(stream["time"], _times(series, len(values)))
+    np.testing.assert_allclose(values, expected.reshape(values.shape), rtol=1e-6)
+    _same_unit(values, series)
+    region = getattr(series, "electrodes", None) or getattr(series, "rois", None)
+    if region is not None:
+        _compare_columns(stream, region.table, np.asarray(region.data[:]))
+
+
+def _compare_columns(stream: xr.Dataset, table: Any, rows: np.ndarray) -> None:
+    """Compare the flat columns of a table that came along."""
+    for column in table.columns:
+        if column.name in stream.variables and type(column).__name__ != "VectorIndex":
+            # A reference, such as to an electrode group, comes as its name.
+            expected = [getattr(value, "name", value) for value in np.asarray(column[:])[rows]]
+            np.testing.assert_array_equal(stream[column.name], expected)
+
+
+def _compare_pose(stream: xr.Dataset, container: Any) -> None:
+    if "SpatialSeries" in {base.__name__ for base in type(container).__mro__}:
+        series = {container.name: container}
+    else:
+        series = getattr(container, "pose_estimation_series", None) or container.spatial_series
+    assert len(series) == stream.sizes["keypoint"] * stream.sizes["individual"]
+    names = {
+        name: (keypoint, individual)
+        for keypoint in stream["keypoint"].values
+        for individual in stream["individual"].values
+        for name in (keypoint, f"{individual}_{keypoint}")
+    }
+    for one in series.values():
+        keypoint, individual = names.get(one.name, ("body", "individual_0"))
+        point = stream.sel(keypoint=keypoint, individual=individual)
+        np.testing.assert_array_equal(point["position"], _scaled(one))
+        np.testing.assert_array_equal(stream["time"], _times(one, stream.sizes["time"]))
+        _same_unit(point["position"], one)
+        if getattr(one, "confidence", None) is not None:
+            np.testing.assert_array_equal(point["confidence"], one.confidence[:])
+
+
+def _compare_units(stream: xr.Dataset, table: Any) -> None:
+    owner = stream["unit_index"].values
+    for unit in range(len(table.id)):
+        own = stream["spike_time"].values[owner == unit]
+        np.testing.assert_array_equal(own, table["spike_times"][unit])
+        if "obs_intervals" in table.colnames:
+            of_unit = stream["observed_unit"].values == unit
+            spans = np.column_stack([stream["observed_start"], stream["observed_stop"]])[of_unit]
+            np.testing.assert_array_equal(spans, table["obs_intervals"][unit])
+    # Ragged, and thus of another length than the table.
+    _compare_columns(
+        stream.drop_vars("waveforms", errors="ignore"), table, np.arange(len(table.id))
+    )
+
+
+def _compare_intervals(stream: xr.Dataset, table: Any) -> None:
+    if hasattr(table, "columns"):
+        _compare_columns(stream.drop_vars("tags", errors="ignore"), table, np.arange(len(table.id)))
+        return
+    marks, times = np.asarray(table.data[:]), np.asarray(table.timestamps[:])
+    np.testing.assert_array_equal(stream["start_time"], times[marks > 0])
+    np.testing.assert_array_equal(stream["stop_time"], times[marks < 0])
+
+
+def _compare_events(stream: xr.Dataset, source: Any) -> None:
+    if hasattr(source, "columns"):
+        np.testing.assert_array_equal(stream["event_time"], source["timestamp"][:])
+        _compare_columns(stream, source, np.arange(len(source.id)))
+        return
+    times = getattr(source, "times", None)
+    np.testing.assert_array_equal(
+        stream["event_time"], _times(source, stream.sizes["event"]) if times is None else times[:]
+    )
+    if "label" in stream:
+        assert stream["label"].values.tolist() == list(source.data[:])
+    elif "value" in stream:
+        given = source.features[:] if hasattr(source, "features") else _scaled(source)
+        np.testing.assert_array_equal(stream["value"], given.reshape(stream["value"].shape))
+
+
+def _compare_video(stream: xr.Dataset, series: Any) -> None:
+    size = stream.sizes["time"]
+    np.testing.assert_array_equal(stream["time"], _times(series, size))
+    np.testing.assert_array_equal(stream["frame_index"], np.arange(size))
+    if "image" in stream:
+        np.testing.assert_allclose(stream["image"], _scaled(series), rtol=1e-6)
+
+
+_COMPARE = {
+    "pose": _compare_pose,
+    "spikes": _compare_units,
+    "intervals": _compare_intervals,
+    "events": _compare_events,
+    "video": _compare_video,
+}

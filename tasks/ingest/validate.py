@@ -1,0 +1,66 @@
+"""Checking a recording without ingesting it: what ingest would find, nothing written."""
+
+from collections import Counter
+from pathlib import Path
+
+from pydantic import Field
+
+from schemas.entities import Entity, Finding, Severity
+from schemas.errors import RecordingError
+from schemas.settings.ingest import IngestSettings
+from tasks.ingest.check import check_streams
+from tasks.ingest.inspector import inspect
+from tasks.ingest.opening import read_recording
+from tasks.ingest.recording import ACCEPTED, REPAIRED
+
+QUARANTINED = "quarantined"
+
+
+class Validation(Entity):
+    """What a full reading of one recording says about it."""
+
+    path: str
+    verdict: str = Field(description=f"{ACCEPTED}, {REPAIRED} or {QUARANTINED}")
+    streams: dict[str, str] = Field(default={}, description="name -> kind")
+    findings: tuple[Finding, ...] = ()
+
+    def count(self, severity: Severity) -> int:
+        """Return how many findings are of one severity."""
+        return sum(finding.severity == severity for finding in self.findings)
+
+    @property
+    def kinds(self) -> str:
+        """The streams in short: "calcium 1, motion 2"."""
+        counts = Counter(self.streams.values())
+        return ", ".join(f"{kind} {count}" for kind, count in sorted(counts.items()))
+
+
+def validate_recording(path: str | Path, settings: IngestSettings) -> Validation:
+    """Read a recording in full, a block at a time, and judge it as ingest would.
+
+    Never raises for what is wrong with the file: that is the verdict and a finding.
+    """
+    try:
+        with read_recording(path, settings) as opened:
+            report = check_streams(opened.streams, settings, opened.assumed_equal)
+            said = inspect(opened.nwbfile, settings.inspector_seconds) if settings.inspector else []
+            findings = sort_findings([*opened.findings, *report.findings, *said])
+            kinds = {n: node.attrs["stream_kind"] for n, node in opened.streams.children.items()}
+    except RecordingError as error:
+        reason = Finding(
+            code="unreadable",
+            severity="error",
+            what=error.what,
+            where=error.where or str(path),
+            remedy=error.remedy,
+        )
+        return Validation(path=str(path), verdict=QUARANTINED, findings=(reason,))
+    repaired = any(finding.repair for finding in findings)
+    verdict = REPAIRED if repaired else ACCEPTED
+    return Validation(path=str(path), verdict=verdict, streams=kinds, findings=tuple(findings))
+
+
+def sort_findings(findings: list[Finding]) -> list[Finding]:
+    """Return findings without doubles, errors first."""
+    rank = {"error": 0, "warning": 1, "info": 2}
+    return sorted(dict.fromkeys(findings), key=lambda finding: rank[finding.severity])
