@@ -10,6 +10,7 @@ from schemas.entities import RunState, StageOutcome
 from schemas.errors import NotFoundError
 from schemas.settings.pipeline import PipelineSettings, load_settings
 from schemas.settings.workspace import WorkspaceSettings
+from tasks.common.remote import is_url, public_url
 from tasks.common.workspace import Workspace
 from tasks.simulate.task import simulate_session
 
@@ -30,16 +31,16 @@ class SessionResult:
 
 
 def run_recordings(
-    workspace: WorkspaceSettings, paths: list[Path], settings_file: Path | None, *, as_json: bool
+    workspace: WorkspaceSettings, paths: list[str], settings_file: Path | None, *, as_json: bool
 ) -> bool:
     """Process each file and print its table; whether none failed."""
     settings = load_settings(settings_file)
-    if missing := [str(path) for path in paths if not path.exists()]:
+    if missing := [path for path in paths if not is_url(path) and not Path(path).exists()]:
         raise NotFoundError(f"no such file: {', '.join(missing)}.", remedy="Check the path.")
     results = []
     for path in paths:
         with console.show_progress(quiet=as_json):
-            result = _process(Chain(workspace), str(path.resolve()), path.name, settings)
+            result = _process(Chain(workspace), *_address(path), settings)
         results.append(result)
         _print(result, as_json=as_json)
     if as_json:
@@ -56,7 +57,7 @@ def run_demo(
 ) -> bool:
     """Run the chain on a recording, or on a simulated animal if none is given."""
     if recording is not None:
-        return run_recordings(workspace, [recording], settings_file, as_json=as_json)
+        return run_recordings(workspace, [str(recording)], settings_file, as_json=as_json)
     settings = load_settings(settings_file)
     with console.show_progress(quiet=as_json):
         chain = Chain(workspace)
@@ -70,6 +71,13 @@ def run_demo(
     if as_json:
         console.print_json([_plain(result)])
     return result.succeeded
+
+
+def _address(path: str) -> tuple[str, str]:
+    """Return a recording's absolute path or URL, and what to call it on the screen."""
+    if is_url(path):
+        return path, public_url(path).rstrip("/").rpartition("/")[2]
+    return str(Path(path).resolve()), Path(path).name
 
 
 def _process(chain: Chain, path: str, name: str, settings: PipelineSettings) -> SessionResult:

@@ -40,7 +40,8 @@ class SteadyHttpFileSystem(HTTPFileSystem):
         if self._session is None and self.asynchronous:
             session = await super().set_session()
             weakref.finalize(self, self.close_session, None, session)
-        return await super().set_session()
+        found: aiohttp.ClientSession = await super().set_session()
+        return found
 
     async def _cat_file(
         self, url: str, start: int | None = None, end: int | None = None, **_: Any

@@ -57,7 +57,11 @@ class OpenedRecording:
 
 @contextmanager
 def read_recording(
-    path: str | Path, settings: IngestSettings | None = None, *, raw: bool = False
+    path: str | Path,
+    settings: IngestSettings | None = None,
+    *,
+    raw: bool = False,
+    alone: bool = False,
 ) -> Generator[OpenedRecording]:
     """Open an NWB file and find its streams, reading no samples.
 
@@ -65,6 +69,8 @@ def read_recording(
     ----------
     path : an NWB 2 file in HDF5, a folder of NWB in Zarr v3, or the URL of either
     raw : also find imaging movies, stimulus images and waveforms, which the lake does not take
+
+    alone : look for no file beside it: it is a copy of one that lies elsewhere
 
     Raises
     ------
@@ -75,7 +81,7 @@ def read_recording(
     """
     settings = settings or IngestSettings()
     found = reach(str(path), settings.remote)
-    context = ReadContext(settings, found.arrays, found.folder, raw)
+    context = ReadContext(settings, found.arrays, None if alone else found.folder, raw)
     with found.watch(), open_nwb(found) as (nwbfile, version, heard):
         context.findings.extend(heard)
         session = read_session(nwbfile, context)

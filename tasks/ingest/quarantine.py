@@ -18,6 +18,7 @@ from schemas.errors import NotFoundError, RecordingError
 from tasks.common.catalogue import Catalogue
 from tasks.common.digest import hash_file
 from tasks.common.lake import Lake
+from tasks.ingest.folders import tree_sha256
 
 REASON_NAME = "reason.json"
 ACCEPTABLE = frozenset({"leads_outside", "claims_too_much", "too_many_objects"})
@@ -67,7 +68,7 @@ def identify_bytes(file: Path) -> str:
     """Return the hash that stands for a file in quarantine; of a link, where it leads."""
     if file.is_symlink():
         return hashlib.sha256(f"link to {str(file.readlink())!a}".encode()).hexdigest()
-    return hash_file(file)
+    return tree_sha256(file) if file.is_dir() else hash_file(file)
 
 
 def put_in_quarantine(lake: Lake, catalogue: Catalogue, file: Path, reason: Entry) -> Path:

@@ -10,6 +10,7 @@ from schemas.errors import RecordingError
 from schemas.settings.ingest import IngestSettings
 from tasks.common.fingerprint import code_fingerprint
 from tasks.common.workspace import Workspace
+from tasks.ingest.folders import is_zarr_folder
 from tasks.ingest.guard import allowed_folders
 from tasks.ingest.quarantine import (
     DAMAGE,
@@ -21,17 +22,6 @@ from tasks.ingest.quarantine import (
     printable,
     put_in_quarantine,
 )
-
-FileState = tuple[int, int, int]
-"""Inode, size and time of the last change."""
-
-
-def file_state(file: Path) -> FileState | None:
-    """Return what tells that a file has changed; None if it is not there."""
-    if not file.exists():
-        return None
-    found = file.stat()
-    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def follow_link(space: Workspace, file: Path, settings: IngestSettings) -> Path:
@@ -90,7 +80,7 @@ def refuse(
     waits = _why_wait(space, file, error, settings)
     if waits:
         return StageOutcome(stage="ingest", state=RunState.WAITING, reason=waits)
-    if file.is_file() or file.is_symlink():
+    if file.is_file() or file.is_symlink() or is_zarr_folder(file):
         reason = describe_reason(file, identify_bytes(file), error)
         put_in_quarantine(space.lake, space.catalogue, file, {**reason, "asked": _asked(settings)})
     return StageOutcome(stage="ingest", state=RunState.FAILED, reason=f"quarantined: {error}")

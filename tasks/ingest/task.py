@@ -10,15 +10,17 @@ from schemas.entities import ArtifactRef, StageOutcome
 from schemas.errors import NothingToDoError, RecordingError
 from schemas.settings.ingest import IngestSettings
 from schemas.settings.workspace import WorkspaceSettings
-from tasks.common.digest import hash_file
 from tasks.common.draft import Draft
 from tasks.common.locks import hold_lock
+from tasks.common.remote import is_url, public_url
 from tasks.common.stage import Request, settle_artifact
 from tasks.common.workspace import Workspace
+from tasks.ingest.folders import Version
 from tasks.ingest.guard import survey_guarded
 from tasks.ingest.quarantine import Entry, accepted_problems, releases_of, settle_entries
-from tasks.ingest.refusal import file_state, follow_link, refuse, refuse_again
+from tasks.ingest.refusal import follow_link, refuse, refuse_again
 from tasks.ingest.sidecars import Described, sidecars_changed
+from tasks.ingest.source import LocalSource, Source
 from tasks.ingest.versions import (
     RecordingVersion,
     describe_change,
@@ -38,74 +40,109 @@ def ingest_recording(
     """Validate and catalogue one NWB file and write its streams; or put it in quarantine."""
     start = time.perf_counter()
     space = Workspace(workspace)
-    file = Path(path).expanduser()
+    file = Path(public_url(path) if is_url(path) else path).expanduser()
     try:
-        file = follow_link(space, file, settings)
-        recording = _known_recording(space, file, settings) or _new_recording(space, file, settings)
-        request = Request("streams", "ingest", settings, parents=(recording,))
-        build = partial(_write_streams, file=file, recording=recording, settings=settings)
-        outcome = settle_artifact(space, request, build)
+        with find_source(space, path, settings) as source:
+            recording = _known_recording(space, source, settings)
+            recording = recording or _new_recording(space, source, settings)
+            request = Request("streams", "ingest", settings, parents=(recording,))
+            build = partial(_write_streams, source=source, recording=recording, settings=settings)
+            outcome = settle_artifact(space, request, build)
     except RecordingError as error:
         outcome = refuse(space, file, error, settings)
     return outcome.model_copy(update={"seconds": time.perf_counter() - start})
 
 
-def _known_recording(space: Workspace, file: Path, settings: IngestSettings) -> ArtifactRef | None:
+def find_source(space: Workspace, path: str, settings: IngestSettings) -> Source:
+    """Return what a path or URL names; RecordingError if a link leads where it may not."""
+    if is_url(path):
+        from tasks.ingest.remote_source import RemoteSource
+
+        return RemoteSource(path, settings.remote, space.lake)
+    file = Path(path.removeprefix("file://")).expanduser()
+    return LocalSource(follow_link(space, file, settings))
+
+
+def _known_recording(
+    space: Workspace, source: Source, settings: IngestSettings
+) -> ArtifactRef | None:
     """Return the recording that this file, or one of the same bytes, was ingested as."""
-    if not file.is_file():
+    version = source.version()
+    if version is None:
         return None
-    stat = file.stat()
-    known = space.catalogue.find_recording_file(str(file), stat.st_size, stat.st_mtime_ns)
-    byte_sha256 = "" if known else hash_file(file)
+    known = space.catalogue.find_recording_file(source.uri, version.size, version.stamp)
+    byte_sha256 = "" if known else source.byte_sha256()
     known = known or space.catalogue.find_recording_bytes(byte_sha256)
     ref = ArtifactRef(kind="recording", id=known) if known else None
     if ref is None or space.catalogue.find(ref.id) is None:
         return None
     described: Described = space.lake.read_json(ref, RECORD)
-    request = _recording_request(space, file, described["identity"], settings)
-    if request.ref != ref or sidecars_changed(described, file, settings.safety.trusted_folders):
+    request = _recording_request(space, source, described["identity"], settings)
+    if request.ref != ref or _films_changed(described, source, settings):
         # The code, the settings or a video has changed since: read it again.
         return None
     if byte_sha256:
-        _remember(space, file, byte_sha256, ref)
+        _remember(space, source, version, byte_sha256, ref)
     return ref
 
 
-def _new_recording(space: Workspace, file: Path, settings: IngestSettings) -> ArtifactRef:
+def _films_changed(described: Described, source: Source, settings: IngestSettings) -> bool:
+    """Tell whether videos came, went or changed; far away none is looked for."""
+    if source.folder is None:
+        return False
+    return sidecars_changed(described, source.path(), settings.safety.trusted_folders)
+
+
+def _new_recording(space: Workspace, source: Source, settings: IngestSettings) -> ArtifactRef:
     """Read a file in full, and make (or find) the recording that it is."""
     # Imported where it is needed: pynwb takes seconds, and a known file never gets here.
     from tasks.ingest.opening import read_recording
     from tasks.ingest.recording import identify_content
 
-    before = file_state(file)
-    byte_sha256 = hash_file(file) if file.is_file() else ""
+    before = source.version()
+    file = source.path()
+    byte_sha256 = source.byte_sha256() if before is not None else ""
     refuse_again(space, byte_sha256, settings)
     accepted = accepted_problems(space.catalogue, byte_sha256)
-    survey = survey_guarded(file, settings.safety, accepted)
-    with read_recording(file, settings) as opened:
-        content = identify_content(opened, survey.logical_sha256, settings)
+    logical_sha256 = _survey(file, settings, accepted)
+    with read_recording(file, settings, alone=source.folder is None) as opened:
+        content = identify_content(opened, logical_sha256, settings)
         session_key = space.catalogue.add_session(opened.session)
         # Two files of one session at once would both be its next version.
         with hold_lock(space.lake.lock_path(f"session-{session_key}")):
             version = settle_version(space.catalogue, session_key, content["identity"])
-            request = _recording_request(space, file, content["identity"], settings, session_key)
+            request = _recording_request(space, source, content["identity"], settings, session_key)
             build = partial(
                 _write_recording,
                 opened=opened,
-                content={**content, "byte_sha256": byte_sha256},
+                content={
+                    **content,
+                    "path": source.uri,
+                    "byte_sha256": byte_sha256,
+                    "fetched_bytes": source.fetched_bytes,
+                },
                 version=version,
                 settings=settings,
                 session_name=space.catalogue.session_name(session_key),
                 releases=releases_of(space.catalogue, byte_sha256),
             )
             space.produce(request, build)
-    if file_state(file) != before:
+    if before is None or source.version() != before:
         raise RecordingError(
-            "the file changed while it was read.", where=str(file), problem="changed"
+            "the file changed while it was read.", where=source.uri, problem="changed"
         )
-    _remember(space, file, byte_sha256, request.ref)
-    settle_entries(space.lake, space.catalogue, byte_sha256, str(file))
+    _remember(space, source, before, byte_sha256, request.ref)
+    settle_entries(space.lake, space.catalogue, byte_sha256, source.uri)
     return request.ref
+
+
+def _survey(file: Path, settings: IngestSettings, accepted: tuple[str, ...]) -> str:
+    """Return the logical hash of a recording, found in a first look at all of it."""
+    if file.is_dir():
+        from tasks.ingest.zarr_survey import survey_zarr
+
+        return survey_zarr(file, settings.safety, accepted)
+    return survey_guarded(file, settings.safety, accepted).logical_sha256
 
 
 def _write_recording(
@@ -140,28 +177,27 @@ def _write_recording(
 
 def _recording_request(
     space: Workspace,
-    file: Path,
+    source: Source,
     identity: str,
     settings: IngestSettings,
     session_key: str | None = None,
 ) -> Request:
     """Return the request of a recording; a simulated one has its simulation as parent."""
-    origin = space.lake.containing(file)
+    origin = space.lake.containing(Path(source.uri)) if source.folder else None
     parents = (origin,) if origin is not None else ()
     return Request(
         "recording", "ingest", settings, parents, session_key=session_key, identity=identity
     )
 
 
-def _remember(space: Workspace, file: Path, byte_sha256: str, ref: ArtifactRef) -> None:
-    stat = file.stat()
-    space.catalogue.add_recording_file(
-        str(file), stat.st_size, stat.st_mtime_ns, byte_sha256, ref.id
-    )
+def _remember(
+    space: Workspace, source: Source, version: Version, byte_sha256: str, ref: ArtifactRef
+) -> None:
+    space.catalogue.add_recording_file(source.uri, version.size, version.stamp, byte_sha256, ref.id)
 
 
 def _write_streams(
-    draft: Draft, file: Path, recording: ArtifactRef, settings: IngestSettings
+    draft: Draft, source: Source, recording: ArtifactRef, settings: IngestSettings
 ) -> None:
     from schemas.contracts.streams import STREAMS
     from tasks.ingest.opening import read_recording
@@ -169,12 +205,12 @@ def _write_streams(
     from tasks.ingest.repair import repair_streams
 
     described: Described = draft.lake.read_json(recording, RECORD)
-    with read_recording(file, settings) as opened:
+    with read_recording(source.path(), settings, alone=source.folder is None) as opened:
         streams = opened.streams.drop_nodes(described["unreadable"])
         if not streams.children:
             raise NothingToDoError(
                 "the recording holds no stream that can be read.",
-                where=str(file),
+                where=source.uri,
                 remedy="Its findings say what it holds instead.",
             )
         repaired = repair_streams(streams, settings.block_mib)

@@ -1,0 +1,76 @@
+"""The logical hash of a recording in Zarr.
+
+It covers the same as that of HDF5: every group, array and attribute by name, type and value,
+whatever the chunks and codecs. The two formats spell links, references and text differently, so
+the same recording in HDF5 and in Zarr counts as two.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import zarr
+from zarr.abc.store import Store
+
+from tasks.ingest.hashing import BLOCK_BYTES, FRESH_ATTRIBUTES, FRESH_OBJECTS
+from tasks.ingest.zarr_folder import read_nodes
+
+LAYOUT_ATTRIBUTES = frozenset({"_ARRAY_DIMENSIONS"})
+"""Names of dimensions, which hdmf-zarr derives from the specification and not from the data."""
+
+
+def zarr_logical_sha256(store: Store, where: str) -> str:
+    """Return the hash of a recording's logical content; reads every array in blocks.
+
+    Raises
+    ------
+    RecordingError
+        The store's metadata are damaged.
+    """
+    root = zarr.open_group(store, mode="r")
+    digest = hashlib.sha256()
+    for path, node in sorted(read_nodes(store, where).items()):
+        if any(f"/{path}/".startswith(f"{fresh}/") for fresh in FRESH_OBJECTS):
+            continue
+        values = _values(root, path) if node["node_type"] == "array" else ""
+        attributes = json.dumps(_kept(node.get("attributes", {})), sort_keys=True)
+        line = "\x1f".join([node["node_type"], path, attributes, values])
+        digest.update(line.encode() + b"\n")
+    return digest.hexdigest()
+
+
+def _kept(attributes: dict[str, Any]) -> dict[str, Any]:
+    left = FRESH_ATTRIBUTES | LAYOUT_ATTRIBUTES
+    return {name: value for name, value in attributes.items() if name not in left}
+
+
+def _values(root: zarr.Group, path: str) -> str:
+    """Return a hash of an array's shape, type and values."""
+    array = root[path]
+    if not isinstance(array, zarr.Array):
+        return "unreadable"
+    digest = hashlib.sha256(f"{array.shape}\x1f{array.dtype}".encode())
+    try:
+        for block in _blocks(array):
+            if block.dtype.kind in "iufb":
+                digest.update(np.ascontiguousarray(block, block.dtype.newbyteorder("<")).tobytes())
+            else:
+                digest.update(json.dumps(block.tolist(), default=str).encode())
+    except Exception:  # a codec says what is wrong with a chunk in its own way
+        # A damaged chunk: the stream is left out, the rest of the recording is still itself.
+        return "unreadable"
+    return digest.hexdigest()
+
+
+def _blocks(array: "zarr.Array[Any]") -> Iterator[np.ndarray]:
+    if not array.ndim:
+        yield np.asarray(array[()])
+        return
+    row = max(int(np.prod(array.shape[1:], dtype=np.int64)) * array.dtype.itemsize, 1)
+    # Whole chunks, or compressed ones would be unpacked twice.
+    chunk = max((array.shards or array.chunks)[0], 1)
+    step = max(BLOCK_BYTES // row // chunk, 1) * chunk
+    for start in range(0, array.shape[0], step):
+        yield np.asarray(array[start : start + step])
