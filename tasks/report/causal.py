@@ -35,6 +35,7 @@ from tasks.report.figures import (
 )
 from tasks.report.graph import (
     draw_convergence,
+    draw_delays,
     draw_graph,
     names_of,
     tell_nodes,
@@ -69,6 +70,7 @@ def write_causal(evidence: Evidence, settings: ReportSettings) -> Section:
         blocks += [
             draw_graph(nodes, edges, settings),
             draw_convergence(skill, nodes, edges, settings),
+            *draw_delays(edges),
         ]
     else:
         blocks.append(note("No edge passed the criteria: no picture of the graph to draw."))

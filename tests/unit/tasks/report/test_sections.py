@@ -16,7 +16,7 @@ from tasks.report.causal import order_nodes, write_causal
 from tasks.report.courses import estimate_spectrum
 from tasks.report.elements import Section
 from tasks.report.evidence import Ending, Evidence
-from tasks.report.graph import pick_curves, pick_edges, tell_edge
+from tasks.report.graph import draw_delays, pick_curves, pick_edges, tell_edge
 from tasks.report.page import write_sections
 from tasks.report.quality import judge_session, write_quality
 from tasks.report.stream_facts import describe_stream
@@ -187,6 +187,23 @@ def test_the_false_discovery_rate_is_told_where_it_is_known(trees: Trees) -> Non
     edges = group(trees["causal"], "edges")
     assert ", q " not in tell_edge(edges, 0)
     assert tell_edge(edges.assign(q_value=edges["skill"] * 0 + 0.012), 0).endswith(", q 0.012")
+
+
+def test_delays_are_told_where_they_were_measured(trees: Trees) -> None:
+    edges = group(trees["causal"], "edges")
+    assert draw_delays(edges) == ()
+    count = edges.sizes["edge"]
+    known = edges.assign(
+        lag_s=("edge", np.resize([0.2, 0.0, -0.1], count)),
+        label=("edge", np.resize(["direct", "indirect", "synchrony"], count)),
+        explained_by=("edge", np.resize(["", "n7", ""], count)),
+    )
+    (chart,) = draw_delays(known)
+    assert [bar.name for bar in chart.figure.data] == ["direct", "indirect", "synchrony"]
+    assert sum(sum(bar.y) for bar in chart.figure.data) == count
+    assert tell_edge(known, 0).endswith(", cause leads by 0.2 s")
+    assert tell_edge(known, 1).endswith(", no delay, indirect through n7")
+    assert tell_edge(known, 2).endswith(", effect leads by 0.1 s, synchrony")
 
 
 def test_large_matrices_keep_the_strongest_nodes(trees: Trees) -> None:
