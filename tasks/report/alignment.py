@@ -22,6 +22,7 @@ from tasks.report.elements import (
     facts,
     format_number,
     format_seconds,
+    heading,
     meter,
     note,
     paragraph,
@@ -40,6 +41,7 @@ from tasks.report.figures import (
 from tasks.report.previews import describe_image
 from tasks.report.stream_facts import list_operations, valid_fraction
 from tasks.report.streams import kind_mark
+from tasks.report.sync import write_clocks
 
 TITLE, SLUG = "Alignment", "alignment"
 QUESTION = "Do all streams share one clock, and what had to be done to bring them there?"
@@ -58,14 +60,18 @@ def write_alignment(evidence: Evidence, settings: ReportSettings) -> Section:
     """Return the axis, the share of valid samples, the resampling, and neurons over behaviour."""
     aligned = evidence.trees.get("aligned")
     if aligned is None:
-        return Section(SLUG, TITLE, QUESTION, (note(evidence.why_missing("aligned")),), empty=True)
+        missing = (note(evidence.why_missing("aligned")), *write_clocks(evidence))
+        return Section(SLUG, TITLE, QUESTION, missing, empty=len(missing) == 1)
     clock = aligned.children["clock"].to_dataset(inherit=False)
     streams = {
         name: node.to_dataset(inherit=False)
         for name, node in aligned.children.items()
         if name != "clock" and node.attrs.get("stream_kind") not in TABLE_KINDS
     }
+    clocks = write_clocks(evidence)
     blocks: list[Block] = [
+        *clocks,
+        *([heading("Time axis")] if clocks else []),
         describe_axis(clock),
         _stream_table(streams),
         _segments(clock),

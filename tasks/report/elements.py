@@ -19,6 +19,7 @@ TONES: dict[str, Tone] = {
     "pass": "pass", "warn": "warn", "fail": "fail", "info": "info",
     "win": "pass", "tie": "info", "loss": "warn",
     "as real": "pass", "differs": "warn", "copies": "fail", "not measured": "info",
+    "synchronised": "pass", "partial": "warn", "ambiguous": "fail", "unmatched": "fail",
     "warning": "warn", "error": "fail",
     "complete": "pass", "incomplete": "warn", "empty": "info", "failed": "fail",
     "running": "info", "waiting": "info",
