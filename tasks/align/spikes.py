@@ -1,5 +1,7 @@
 """Spikes onto the time axis: counts in bins, valid where the unit was observed."""
 
+import dask
+import dask.array as da
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
@@ -7,32 +9,71 @@ from numpy.typing import NDArray
 from tasks.align.clock import Axis, merge_spans, observed_spans
 
 Span = NDArray[np.float64]
+MOST_BINS = 6_000
 
 
-def count_spikes(stream: xr.Dataset, axis: Axis) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
-    """Count the spikes of each kept unit in each bin.
+def count_spikes(
+    stream: xr.Dataset, axis: Axis, broken: NDArray[np.bool_] | None = None
+) -> tuple[da.Array, NDArray[np.bool_]]:
+    """Count the spikes of each kept unit in each bin, lazily, a block of bins at a time.
 
     A bin is valid where it lies within the unit's observed intervals. Where the recording does
     not tell these, units were observed from the first to the last spike of all, and the bins
     that hold those two spikes count as observed.
 
+    Parameters
+    ----------
+    broken : (time,) bins that are not valid whatever they hold
+
     Returns
     -------
-    counts : (time, unit), 0 where not valid
+    counts : (time, unit) int32, 0 where not valid
     valid : (time,), or (time, unit) if units were observed at different times
     """
     keep = np.flatnonzero(stream["keep"].values)
-    time = np.asarray(stream["spike_time"].values, np.float64)
-    column = np.full(stream.sizes["unit"], -1, np.int64)
-    column[keep] = np.arange(len(keep))
-    unit = column[np.asarray(stream["unit_index"].values, np.int64)]
-    into = np.searchsorted(axis.low, time, side="right") - 1
-    inside = (into >= 0) & (unit >= 0) & (time < axis.high[np.maximum(into, 0)])
-    counts = np.zeros((len(axis.time), len(keep)), np.int32)
-    np.add.at(counts, (into[inside], unit[inside]), 1)
     valid = _observed(stream, axis, keep)
-    counts[~valid] = 0
-    return counts, valid
+    if broken is not None:
+        valid[broken] = False
+    time, begin, end = _by_unit(stream, keep)
+    spikes = dask.delayed(time)
+    blocks = []
+    for start in range(0, len(axis.time), MOST_BINS):
+        rows = slice(start, start + MOST_BINS)
+        counted = dask.delayed(_count_block)(
+            spikes, begin, end, axis.low[rows], axis.high[rows], valid[rows]
+        )
+        blocks.append(da.from_delayed(counted, (len(axis.low[rows]), len(keep)), np.int32))
+    return da.concatenate(blocks), valid
+
+
+def _by_unit(
+    stream: xr.Dataset, keep: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
+    """Return all spike times, ascending within units, and where each kept unit's begin and end."""
+    time = np.asarray(stream["spike_time"].values, np.float64)
+    unit = np.asarray(stream["unit_index"].values)
+    if ((unit[1:] < unit[:-1]) | ((unit[1:] == unit[:-1]) & ~(time[1:] >= time[:-1]))).any():
+        order = np.lexsort((time, unit))
+        time, unit = time[order], unit[order]
+    ends = np.searchsorted(unit, keep, side="right")
+    return time, np.searchsorted(unit, keep, side="left"), ends
+
+
+def _count_block(
+    time: NDArray[np.float64],
+    begin: NDArray[np.int64],
+    end: NDArray[np.int64],
+    low: Span,
+    high: Span,
+    valid: NDArray[np.bool_],
+) -> NDArray[np.int32]:
+    """Return the counts of some neighbouring bins, (bin, unit)."""
+    # Compiled when it is first needed; numba takes a second to import.
+    from tasks.align.spike_kernel import count_in_bins
+
+    counts = np.zeros((len(begin), len(low)), np.int32)
+    count_in_bins(time, begin, end, low, high, counts)
+    return np.where(valid if valid.ndim == 2 else valid[:, None], counts.T, np.int32(0))
 
 
 def _observed(stream: xr.Dataset, axis: Axis, keep: NDArray[np.int64]) -> NDArray[np.bool_]:

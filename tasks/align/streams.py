@@ -111,12 +111,11 @@ def _excluded(stream: xr.Dataset) -> dict[str, str]:
 
 
 def _align_spikes(stream: xr.Dataset, axis: Axis, broken: NDArray[np.bool_]) -> xr.Dataset:
-    counts, valid = count_spikes(stream, axis)
-    counts[broken], valid[broken] = 0, False
+    counts, valid = count_spikes(stream, axis, broken)
     units = stream["unit"].values[stream["keep"].values]
     return xr.Dataset(
         {
-            "counts": (("time", "unit"), da.from_array(counts, (MOST_ROWS, -1)), {"units": "1"}),
+            "counts": (("time", "unit"), counts, {"units": "1"}),
             "valid": (("time", "unit")[: valid.ndim], valid),
         },
         {"time": _time(axis), "unit": np.array(units, dtype=object)},

@@ -3,14 +3,21 @@
 from collections.abc import Callable
 
 import numpy as np
+import pytest
 import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.align.clock import rate_axis, stream_axis
-from tasks.align.spikes import count_spikes, covered_bins, touched_bins
+from tasks.align.clock import Axis, rate_axis, stream_axis
+from tasks.align.spikes import count_spikes as count_lazily
+from tasks.align.spikes import covered_bins, touched_bins
 
 Factory = Callable[..., xr.Dataset]
+
+
+def count_spikes(stream: xr.Dataset, axis: Axis) -> tuple[np.ndarray, np.ndarray]:
+    counts, valid = count_lazily(stream, axis)
+    return counts.compute(scheduler="synchronous"), valid
 
 
 @settings(max_examples=30, deadline=None)
@@ -59,3 +66,28 @@ def test_covered_and_touched_bins() -> None:
     assert np.flatnonzero(covered_bins(axis, spans)).tolist() == [3, 4, 5, 6]
     assert np.flatnonzero(touched_bins(axis, spans)).tolist() == [2, 3, 4, 5, 6, 7]
     assert not touched_bins(axis, np.zeros((0, 2))).any()
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 2**31), st.integers(1, 40))
+def test_blocks_of_bins_and_the_order_of_spikes_make_no_difference(seed: int, block: int) -> None:
+    rng = np.random.default_rng(seed)
+    time, unit = rng.uniform(0, 20, 300), rng.integers(0, 4, 300)
+    time[::37] = np.nan
+    stream = xr.Dataset(
+        {
+            "spike_time": ("spike", time),
+            "unit_index": ("spike", unit),
+            "keep": ("unit", np.array([True, False, True, True])),
+        },
+        {"unit": list("abcd")},
+    )
+    axis = rate_axis(np.array([[1.0, 8.0], [12.0, 19.0]]), 5.0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tasks.align.spikes.MOST_BINS", block)
+        counts, _ = count_spikes(stream, axis)
+    expected = [
+        [((time[unit == n] >= a) & (time[unit == n] < b)).sum() for n in (0, 2, 3)]
+        for a, b in zip(axis.low, axis.high, strict=True)
+    ]
+    np.testing.assert_array_equal(counts, expected)
