@@ -18,10 +18,17 @@ from tasks.ingest.scan_times import Odd, blocks, scan_times
 from tasks.ingest.scan_values import scan_values, value_findings
 from tasks.ingest.time_findings import order_findings, place, shape_findings
 
-KEPT_FIRST = (
-    "Samples without a time or out of order are left out; of repeated ones the first stays."
-)
-SORTED = "Events are put in order; those without a time are left out."
+LEFT_OUT: Mapping[str, str] = {
+    "timestamps_nan": "They are left out.",
+    "timestamps_infinite": "They are left out.",
+    "timestamps_repeated": "The first of them stays, the others are left out.",
+    "timestamps_reversed": "As few samples as possible are left out to put the rest in order.",
+}
+SORTED: Mapping[str, str] = {
+    **dict.fromkeys(LEFT_OUT, "They are left out."),
+    "timestamps_reversed": "The events are sorted, with all their columns.",
+}
+"""Code of a finding -> what ingest does about the samples of a stream, and about events."""
 
 Check = Callable[[xr.Dataset, IngestSettings], tuple[list[Finding], Span]]
 
@@ -93,7 +100,7 @@ def _check_sampled(stream: xr.Dataset, settings: IngestSettings) -> tuple[list[F
     span = (scan.start_s, scan.stop_s)
     if scan.size == scan.absent:
         return [_empty(scan.size, "sample", where)], span
-    found = order_findings(scan, where, KEPT_FIRST)
+    found = order_findings(scan, where, LEFT_OUT)
     found += shape_findings(scan, kind, where)
     if kind == "pose":
         found += _check_points(stream, settings)
@@ -151,6 +158,7 @@ def _empty(size: int, noun: str, where: str) -> Finding:
         where=where,
         sample=0 if size else None,
         value="NaN" if size else "",
+        repair="The NaN that stands for nothing is left out." if size else "",
     )
 
 

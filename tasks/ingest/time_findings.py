@@ -1,6 +1,7 @@
 """What scans of time axes say, as findings."""
 
 import math
+from collections.abc import Mapping
 
 from schemas.entities import Finding, StreamKind
 from tasks.ingest.scan_times import JITTER, Odd, TimeScan
@@ -28,10 +29,10 @@ PLAUSIBLE_HZ: dict[StreamKind, tuple[float, float]] = {
 written as a rate; 30,000,000 Hz for a probe comes from times in milliseconds or sample numbers."""
 
 
-def order_findings(scan: TimeScan, where: str, repair: str) -> list[Finding]:
+def order_findings(scan: TimeScan, where: str, repairs: Mapping[str, str]) -> list[Finding]:
     """Return a finding for each way in which a time axis is out of order.
 
-    repair : what ingest does about the samples, e.g. "They are left out."
+    repairs : code -> what ingest does about the samples, e.g. "They are left out."
     """
     kinds = (
         ("timestamps_nan", scan.nan, "have no time (NaN)"),
@@ -47,7 +48,7 @@ def order_findings(scan: TimeScan, where: str, repair: str) -> list[Finding]:
                 what=f"{odd.count:,} of {scan.size:,} samples {text}.",
                 where=where,
                 value=_order_value(code, odd),
-                repair=repair,
+                repair=repairs[code],
                 remedy="Find out in the rig's log what happened at this sample.",
             ),
             odd,

@@ -9,6 +9,7 @@ from schemas.entities import Entity, Finding, Severity
 from schemas.errors import RecordingError
 from schemas.settings.ingest import IngestSettings
 from tasks.ingest.check import check_streams
+from tasks.ingest.guard import survey_guarded
 from tasks.ingest.inspector import inspect
 from tasks.ingest.opening import read_recording
 from tasks.ingest.recording import ACCEPTED, REPAIRED
@@ -41,6 +42,9 @@ def validate_recording(path: str | Path, settings: IngestSettings) -> Validation
     Never raises for what is wrong with the file: that is the verdict and a finding.
     """
     try:
+        if Path(path).is_file():
+            # A hostile file may loop, crash or swell: the first look is in a process of its own.
+            survey_guarded(Path(path), settings.safety)
         with read_recording(path, settings) as opened:
             report = check_streams(opened.streams, settings, opened.assumed_equal)
             said = inspect(opened.nwbfile, settings.inspector_seconds) if settings.inspector else []

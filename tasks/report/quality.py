@@ -12,8 +12,10 @@ from tasks.report.elements import (
     Section,
     Tone,
     chip,
+    code,
     details,
     heading,
+    keep_together,
     note,
     paragraph,
     table,
@@ -37,6 +39,7 @@ def write_quality(evidence: Evidence) -> Section:
         heading("Checks"),
         *_metrics(evidence.metrics),
         heading("Findings in the recording"),
+        *_recording_verdict(evidence.recording),
         _findings(findings, "recording" in {story.ref.kind for story in evidence.stories}),
     ]
     question = "Can these results be relied on? What should be looked at before using them?"
@@ -115,6 +118,17 @@ def _metric_table(metrics: list[tuple[str, QCMetric]]) -> Markup:
     return table(["verdict", "stage", "figure", "value", "threshold", "note"], rows)
 
 
+def _recording_verdict(recording: Mapping[str, Any]) -> list[Markup]:
+    """Return whether ingest took the recording as it is, and how much it had to repair."""
+    verdict = str(recording.get("verdict", ""))
+    if not verdict:
+        return []
+    repairs = sum(bool(f.get("repair")) for f in recording.get("findings", ()))
+    told = f" {repairs} of the findings below led to a repair; the raw file is as it was."
+    sentence = f" Ingest {verdict.replace('accepted', 'accepted the recording')}."
+    return [paragraph(chip("warn" if repairs else "pass") + sentence + (told if repairs else ""))]
+
+
 def _findings(findings: Sequence[Mapping[str, Any]], read: bool) -> Markup:
     if not findings:
         return paragraph("None." if read else "The recording's own record is not at hand.")
@@ -129,6 +143,25 @@ def _findings(findings: Sequence[Mapping[str, Any]], read: bool) -> Markup:
 
 def _finding_table(findings: Sequence[Mapping[str, Any]]) -> Markup:
     rows: list[list[Cell]] = [
-        [chip(f["severity"]), f["what"], f["where"], f.get("remedy", "")] for f in findings
+        [chip(f["severity"]), f["what"], _place(f), _remedy(f)] for f in findings
     ]
-    return table(["severity", "what", "where", "remedy"], rows)
+    return table(["severity", "what", "where", "what was done, what to do"], rows)
+
+
+def _place(finding: Mapping[str, Any]) -> Markup:
+    """Return the objects, one a line, and the first sample with its time and value."""
+    lines = [code(part) for part in str(finding["where"]).split(", ")]
+    sample, time_s = finding.get("sample"), finding.get("time_s")
+    if sample is not None:
+        at = "" if time_s is None else f" at {time_s:,.6g} s"
+        lines.append(keep_together(f"sample {sample:,}{at}") or Markup(""))
+    if value := finding.get("value"):
+        lines.append(Markup("found: {}").format(value))
+    return Markup("<br>").join(lines)
+
+
+def _remedy(finding: Mapping[str, Any]) -> Markup:
+    """Return what ingest did about a finding, and what the reader can do."""
+    done, to_do = finding.get("repair", ""), finding.get("remedy", "")
+    parts = [Markup("<strong>Done:</strong> {}").format(done)] if done else []
+    return Markup("<br>").join([*parts, *([Markup("{}").format(to_do)] if to_do else [])])
