@@ -9,6 +9,7 @@ from tasks.causal.graph import causal_tree, correlate_nodes, select_edges
 from tasks.causal.interactions import interaction_strengths
 from tasks.causal.labels import label_edges
 from tasks.causal.nodes import gather_nodes
+from tasks.causal.plan import require_memory
 from tasks.causal.significance import cross_map_significance
 from tasks.causal.skill import cross_map_convergence
 
@@ -32,6 +33,8 @@ def extract_graph(
     ------
     NothingToDoError
         Fewer than two usable nodes, or too few samples (RecordingTooShortError).
+    TectumError
+        It would not fit into this machine's memory; says what it needs.
 
     References
     ----------
@@ -39,6 +42,7 @@ def extract_graph(
     """
     nodes = gather_nodes(aligned, settings)
     usable = nodes.isel(node=np.flatnonzero(~nodes["excluded"].to_numpy()))
+    require_memory(usable.sizes["node"], usable.sizes["time"], settings)
     dimensions = embedding_dimensions(usable, settings)
     dimension_N = dimensions["embedding_dimension"].to_numpy()
     skill = cross_map_convergence(usable, dimension_N, settings)

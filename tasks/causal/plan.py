@@ -1,11 +1,13 @@
 """What a cross mapping will cost, before it is started: pairs, memory, seconds on this machine."""
 
+import os
 import time
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from schemas.errors import TectumError
 from schemas.settings.causal import CausalSettings
 from tasks.causal.engine import open_engine
 from tasks.causal.problem import CrossMapProblem
@@ -76,6 +78,51 @@ def plan_cross_map(
         memory_bytes=_memory(nodes, samples, draws, dimension, settings),
         seconds=_ROOM * (distances / speed.distances + lookups / speed.lookups),
     )
+
+
+def describe_plan(plan: CrossMapPlan) -> str:
+    """Return a plan as a few lines for a reader."""
+    return (
+        f"{plan.nodes:,} nodes of {plan.samples:,} samples: {plan.pairs:,} ordered pairs\n"
+        f"memory: {_size(plan.memory_bytes)} of {_size(machine_memory())} on this machine\n"
+        f"time: about {_duration(plan.seconds)}, at most (highest dimension for all nodes)"
+    )
+
+
+def require_memory(nodes: int, samples: int, settings: CausalSettings) -> None:
+    """Stop before the work starts if it cannot fit into this machine.
+
+    Raises
+    ------
+    TectumError
+        With what was asked for, what there is, and what to change.
+    """
+    draws = 1 + len(settings.library_fractions) * settings.library_samples
+    dimension = settings.dimension or settings.max_dimension
+    needed = _memory(nodes, samples, draws, dimension, settings)
+    if needed > machine_memory():
+        raise TectumError(
+            f"Cross mapping {nodes:,} nodes of {samples:,} samples ({nodes * (nodes - 1):,} pairs) "
+            f"needs {_size(needed)} of memory; this machine has {_size(machine_memory())}.",
+            remedy="Use fewer nodes, a lower causal.block, fewer library_fractions or surrogates, "
+            "or a larger machine. 'tectum causal plan SESSION' shows what it would take.",
+        )
+
+
+def machine_memory() -> int:
+    """Return the bytes of memory of this machine."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def _size(count: int) -> str:
+    return f"{count / 2**30:,.1f} GiB"
+
+
+def _duration(seconds: float) -> str:
+    for name, length in (("days", 86400), ("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:,.0f} {name}"
+    return f"{seconds:,.0f} seconds"
 
 
 def measure_speed(settings: CausalSettings) -> EngineSpeed:

@@ -7,6 +7,10 @@ from numpy.typing import NDArray
 
 from tasks.causal.kernels.reference import pearson
 
+_SINGULAR = 1e-5
+"""Directions with less than this part of the largest variance are left out: causes that are nearly
+copies of each other (two points of one body) would get huge strengths of opposite sign."""
+
 
 @dataclass(frozen=True)
 class LocalMap:
@@ -60,7 +64,7 @@ def fit_local_maps(
         design_UV = np.column_stack([np.ones(len(allowed)), step_UV])
         weighted_UV = weight[:, None] * design_UV
         # Singular directions (two causes that are copies) share their slope: least norm.
-        inverse = np.linalg.pinv(weighted_UV.T @ design_UV, rcond=1e-12, hermitian=True)
+        inverse = np.linalg.pinv(weighted_UV.T @ design_UV, rcond=_SINGULAR, hermitian=True)
         solved = inverse @ (weighted_UV.T @ observed_T[allowed])
         predicted_R[r] = solved[0]
         slope_RV[r] = solved[1:]

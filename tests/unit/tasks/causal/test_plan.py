@@ -2,8 +2,15 @@
 
 import pytest
 
+from schemas.errors import TectumError
 from schemas.settings.causal import CausalSettings
-from tasks.causal.plan import EngineSpeed, measure_speed, plan_cross_map
+from tasks.causal.plan import (
+    EngineSpeed,
+    describe_plan,
+    measure_speed,
+    plan_cross_map,
+    require_memory,
+)
 
 SPEED = EngineSpeed(distances=1e9, lookups=1e10)
 
@@ -29,3 +36,17 @@ def test_the_machine_can_be_measured():
     speed = measure_speed(CausalSettings())
     assert speed.distances > 1e7
     assert speed.lookups > 1e7
+
+
+def test_what_does_not_fit_is_refused_with_its_size():
+    require_memory(100, 1000, CausalSettings())
+    with pytest.raises(TectumError, match=r"10,000,000 nodes .* needs [\d,.]+ GiB") as caught:
+        require_memory(10_000_000, 8_528, CausalSettings())
+    assert "causal plan" in str(caught.value)
+
+
+def test_a_plan_is_told_in_words():
+    told = describe_plan(plan_cross_map(1000, 8528, CausalSettings(), SPEED))
+    assert "999,000 ordered pairs" in told
+    assert "GiB" in told
+    assert "hours" in told or "minutes" in told

@@ -1,0 +1,77 @@
+"""The graph as tables, networkx, GraphML and Parquet: nothing lost, nothing made up."""
+
+import networkx as nx
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+
+from schemas.errors import TectumError
+from tasks.causal.export import (
+    drivers_of_behaviour,
+    edge_table,
+    find_hubs,
+    node_table,
+    stream_by_stream,
+    to_networkx,
+    write_graph,
+)
+
+
+@pytest.fixture
+def tree() -> xr.DataTree:
+    """a drives b and the wheel w; b drives w; d is excluded."""
+    nodes = xr.Dataset(
+        {
+            "stream": ("node", ["cells", "cells", "wheel", "cells"]),
+            "behaviour": ("node", [False, False, True, False]),
+            "excluded": ("node", [False, False, False, True]),
+            "reason": ("node", ["", "", "", "constant"]),
+        },
+        {"node": ["a", "b", "w", "d"]},
+    )
+    edges = xr.Dataset(
+        {
+            "cause": ("edge", ["a", "b", "a"]),
+            "effect": ("edge", ["b", "w", "w"]),
+            "skill": ("edge", np.array([0.9, 0.7, 0.5], np.float32)),
+            "direct": ("edge", [True, True, False]),
+            "lag_skill": (("edge", "lag"), np.zeros((3, 2))),
+        }
+    )
+    return xr.DataTree.from_dict({"/nodes": nodes, "/edges": edges})
+
+
+def test_tables_hold_every_edge_and_every_used_node(tree):
+    assert list(edge_table(tree).columns) == ["cause", "effect", "skill", "direct"]
+    nodes = node_table(tree).set_index("node")
+    assert list(nodes.index) == ["a", "b", "w"]
+    assert nodes["drives"].tolist() == [2, 1, 0]
+    assert nodes["driven_by"].tolist() == [0, 1, 2]
+
+
+def test_graphml_comes_back_as_the_same_graph(tree, tmp_path):
+    graph = to_networkx(tree)
+    write_graph(tree, tmp_path / "graph.graphml")
+    back = nx.read_graphml(tmp_path / "graph.graphml")
+    assert set(back.edges) == set(graph.edges) == {("a", "b"), ("b", "w"), ("a", "w")}
+    assert back.edges["a", "w"]["skill"] == pytest.approx(0.5)
+    assert back.edges["a", "w"]["direct"] is False
+    assert back.nodes["w"]["stream"] == "wheel"
+
+
+def test_files_hold_the_edges_and_other_endings_are_refused(tree, tmp_path):
+    for name, read in (("e.parquet", pd.read_parquet), ("e.csv", pd.read_csv)):
+        write_graph(tree, tmp_path / name)
+        assert read(tmp_path / name)["cause"].tolist() == ["a", "b", "a"]
+    with pytest.raises(TectumError, match=r"e\.xlsx"):
+        write_graph(tree, tmp_path / "e.xlsx")
+
+
+def test_who_matters_is_told(tree):
+    assert find_hubs(tree, 1)["node"].tolist() == ["a"]
+    assert drivers_of_behaviour(tree)["cause"].tolist() == ["b", "a"]
+    shares = stream_by_stream(tree)
+    assert shares.loc["cells", "cells"] == 0.5
+    assert shares.loc["wheel", "cells"] == 1
+    assert shares.loc["cells", "wheel"] == 0
