@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from flows import console
+from flows.causal_cli import causal
 from schemas.errors import TectumError
 from schemas.settings.workspace import WorkspaceSettings
 
@@ -17,6 +18,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="From recordings of brain and behaviour to a causal graph, a model and a virtual animal.",
 )
+
+app.add_typer(causal, name="causal")
 
 LakeOption = Annotated[
     str, typer.Option("--lake", envvar="TECTUM_LAKE", help="Folder that holds all artifacts.")
