@@ -104,6 +104,20 @@ def test_quality_takes_the_worst_of_everything() -> None:
     assert judge_session(Evidence(endings=(Ending("lnm", RunState.EMPTY),)))[0] == "info"
 
 
+def test_findings_say_where_when_and_what_was_done() -> None:
+    finding = {
+        "severity": "warning", "what": "1 sample has no time.", "where": "acquisition/a, units",
+        "sample": 70_000, "time_s": 12.5, "value": "nan", "repair": "It is left out.",
+        "remedy": "See the log.",
+    }  # fmt: skip
+    recording = {"findings": [finding], "verdict": "accepted with repairs"}
+    html = write_quality(evidence_with(recording=recording)).html
+    for text in ("sample 70,000 at 12.5 s", "found: nan", "Done:", "It is left out.", "See the log",
+                 "Ingest accepted the recording with repairs. 1 of the findings"):  # fmt: skip
+        assert text in html
+    assert html.count("<code") == 2
+
+
 def test_figures_that_need_a_look_come_first() -> None:
     metrics = [
         QCMetric(name="good_one", value=1.0, verdict="pass"),
