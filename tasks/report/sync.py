@@ -26,8 +26,8 @@ from tasks.report.figures import FAINT, GENERATED, SERIES, label, stack_rows
 MOST_PULSES = 20_000
 """More residuals than this are thinned out in the picture, not in the figures."""
 COLUMNS = (
-    "clock", "verdict", "streams", "offset [s]", "drift [ppm]", "residual median [ms]", "p95 [ms]",
-    "greatest [ms]", "matched", "missing", "extra", "stretches",
+    "clock", "verdict", "offset [s]", "drift [ppm]", "residual median, p95, max [ms]", "matched",
+    "missing", "extra", "stretches",
 )  # fmt: skip
 
 
@@ -59,16 +59,16 @@ def write_clocks(evidence: Evidence) -> list[Block]:
 def _row(name: str, clock: xr.Dataset) -> list[Cell]:
     told = clock.attrs
     late = [
-        1e3 * float(told[key]) if key in told else None
+        format_number(1e3 * float(told[key]))
         for key in ("residual_median_s", "residual_p95_s", "residual_max_s")
+        if key in told
     ]
     return [
         Markup("<strong>{}</strong>").format(name),
         chip(str(told["verdict"])),
-        ", ".join(json.loads(told["streams"])),
         _number(told.get("offset_s")),
         _number(told.get("drift_ppm")),
-        *late,
+        ", ".join(late),
         int(told["matched"]),
         int(told["missing_count"]),
         int(told["spurious_count"]),
@@ -110,8 +110,9 @@ def _draw_clock(number: int, name: str, clock: xr.Dataset) -> Chart:
     caption = (
         f"{clock.attrs['matched']:,} pulses of '{clock.attrs['device']}' matched with "
         f"'{clock.attrs['reference']}' by {clock.attrs['evidence']}; drift from "
-        f"{format_number(least)} to {format_number(most)} ppm. The next best offset is "
-        f"{100 * float(clock.attrs['margin']):.0f} % worse."
+        f"{format_number(least)} to {format_number(most)} ppm. The next best offset matches "
+        f"{100 * float(clock.attrs['margin']):.0f} % fewer. On this clock: "
+        f"{', '.join(json.loads(clock.attrs['streams']))}."
     )
     return Chart(f"sync-{number}", figure, f"Clock of {name}", caption)
 
