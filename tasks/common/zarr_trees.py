@@ -78,31 +78,38 @@ def open_tree(path: Path | str, *, indexes: bool = True) -> xr.DataTree:
 
 
 def _prepare(dataset: xr.Dataset) -> xr.Dataset:
-    """Give every variable the lake's chunks and drop what another file's encoding left behind."""
-    prepared = dataset.copy()
-    for name in prepared.variables:
-        variable = prepared[name]
-        encoding = {k: v for k, v in variable.encoding.items() if k in KEPT_ENCODING}
-        chunks = tuple(encoding.get("chunks") or default_chunks(variable.shape))
-        if len(chunks) != variable.ndim:
-            chunks = default_chunks(variable.shape)
-        if variable.chunks is not None and variable.ndim:
-            variable = variable.chunk(dict(zip(variable.dims, chunks, strict=True)))
-        if _loses_nan(variable, encoding):
-            variable = xr.apply_ufunc(
-                _require_finite,
-                variable,
-                dask="parallelized",
-                keep_attrs=True,
-                output_dtypes=[variable.dtype],
-            )
-        prepared[name] = variable
-        prepared[name].encoding = _stored_as(variable, encoding, chunks)
-    return prepared
+    """Give every variable the lake's chunks and drop what another file's encoding left behind.
+
+    The result has no indexes: an index would read the times, gigabytes for an hour of sound.
+    """
+    prepared = {name: _chunked(variable) for name, variable in dataset.variables.items()}
+    coords = {name: prepared.pop(name) for name in dataset.coords}
+    return xr.Dataset(prepared, xr.Coordinates(coords, indexes={}), dataset.attrs)
+
+
+def _chunked(source: xr.Variable) -> xr.Variable:
+    """Return a variable in the lake's chunks, with the encoding that it is stored with."""
+    variable = source.to_base_variable()
+    encoding = {k: v for k, v in variable.encoding.items() if k in KEPT_ENCODING}
+    chunks = tuple(encoding.get("chunks") or default_chunks(variable.shape))
+    if len(chunks) != variable.ndim:
+        chunks = default_chunks(variable.shape)
+    if variable.chunks is not None and variable.ndim:
+        variable = variable.chunk(dict(zip(variable.dims, chunks, strict=True)))
+    if _loses_nan(variable, encoding):
+        variable = xr.apply_ufunc(
+            _require_finite,
+            variable,
+            dask="parallelized",
+            keep_attrs=True,
+            output_dtypes=[variable.dtype],
+        )
+    variable.encoding = _stored_as(variable, encoding, chunks)
+    return variable
 
 
 def _stored_as(
-    variable: xr.DataArray, encoding: dict[Hashable, Any], chunks: tuple[int, ...]
+    variable: xr.Variable, encoding: dict[Hashable, Any], chunks: tuple[int, ...]
 ) -> dict[Hashable, Any]:
     """Return the encoding of a variable: its own scale, the lake's chunks and codec."""
     if not variable.ndim:
@@ -112,7 +119,7 @@ def _stored_as(
     return {**encoding, "chunks": chunks, **codec}
 
 
-def _loses_nan(variable: xr.DataArray, encoding: dict[Hashable, Any]) -> bool:
+def _loses_nan(variable: xr.Variable, encoding: dict[Hashable, Any]) -> bool:
     """Whether NaN would become some number: floats kept as integers without a fill value."""
     kept_as_integer = "dtype" in encoding and np.dtype(encoding["dtype"]).kind in "iu"
     return kept_as_integer and variable.dtype.kind == "f" and "_FillValue" not in encoding

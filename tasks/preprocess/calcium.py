@@ -195,7 +195,7 @@ def _assess(
     for n in np.flatnonzero(spread == 0):
         found.setdefault(int(n), "constant")
     assessed = stream.assign(
-        valid=is_finite(stream["activity"]),
+        valid=_valid(stream["activity"], finite),
         noise=("unit", noise, {"units": stream["activity"].attrs.get("units", "1")}),
     )
     if normalised:
@@ -205,6 +205,16 @@ def _assess(
     return note_operation(
         set_aside(assessed, "unit", found), "assess_units", min_valid=chosen.min_valid
     )
+
+
+def _valid(activity: xr.DataArray, finite: NDArray[np.float64]) -> xr.DataArray:
+    """Tell where values are finite; once for all units where all of them are, always.
+
+    One column instead of thousands; and align sees that there is nothing to mask.
+    """
+    if (finite == 1).all():
+        return xr.DataArray(np.ones(activity.sizes["time"], bool), dims="time")
+    return is_finite(activity)
 
 
 def _figures(rows: Rows, clock: Clock) -> Rows:

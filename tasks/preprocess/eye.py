@@ -98,7 +98,7 @@ def _pupil_size(name: str, value: xr.DataArray) -> dict[str, xr.DataArray]:
     else:
         return {}
     lengths, areas = (f"sqrt({units})", units) if "area" in found else (units, f"({units})^2")
-    area: xr.DataArray = found["area"] if "area" in found else across**2 * (np.pi / 4)
+    area = found["area"] if "area" in found else np.pi / 4 * (across * across)
     return {
         "pupil_diameter": across.rename(None).assign_attrs(units=lengths),
         "pupil_area": area.rename(None).assign_attrs(units=areas),
@@ -123,7 +123,8 @@ def _gaze(name: str, value: xr.DataArray, chosen: EyeCleaning) -> dict[str, xr.D
     per = DEGREES_PER.get(str(value.attrs.get("units", "")).lower())
     if chosen.gaze_distance:
         centre = xr.DataArray(list(chosen.gaze_centre), dims="direction")
-        angle = np.arctan2((place - centre) * chosen.gaze_unit, chosen.gaze_distance)
+        away = (place - centre) * (chosen.gaze_unit / chosen.gaze_distance)
+        angle: xr.DataArray = xr.apply_ufunc(np.arctan, away, dask="allowed")
         degrees = angle * (180 / np.pi)
     elif per is not None:
         degrees = place * per

@@ -44,7 +44,8 @@ def read_frames_at(path: Path, indices: Sequence[int], width: int) -> Iterator[F
         times, keys = _index_packets(container)
         picture = container.streams.video[0]
         size = _scaled(picture, width)
-        at, frames = -1, iter(())
+        at = -1
+        frames: Iterator[av.VideoFrame] = iter(())
         for index in indices:
             if not 0 <= index < len(times):
                 raise IndexError(f"{path.name} has {len(times)} frames, no frame {index}")

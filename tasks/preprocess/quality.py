@@ -1,7 +1,9 @@
 """What preprocessing found: quality figures of the cleaned streams, for the catalogue."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Literal
 
+import numpy as np
 import xarray as xr
 
 from schemas.entities import NEURAL_KINDS, QCMetric
@@ -9,6 +11,20 @@ from schemas.entities import NEURAL_KINDS, QCMetric
 MIN_VALID = 0.5
 MAX_MISSING_FRAMES = 0.001
 """ibllib qc/camera.py: more dropped frames than one in a thousand is a fault."""
+
+
+FIGURES: Mapping[str, tuple[str, str, Literal["median", "mean"]]] = {
+    "isi_violations": ("isi_violations", "", "median"),
+    "contamination": ("contamination", "", "median"),
+    "presence_ratio": ("presence_ratio", "", "median"),
+    "amplitude_cutoff": ("amplitude_cutoff", "", "median"),
+    "noise_level": ("noise_level", "%/sqrt(Hz)", "median"),
+    "likely_blink": ("blinks", "part of the values", "mean"),
+    "filled": ("filled", "part of the values", "mean"),
+}
+"""Variable -> name of its figure, unit, and how one figure is made of many."""
+USUAL_BRIGHTNESS = (20.0, 235.0)
+BLURRED, MAX_BLURRED = 0.2, 0.05
 
 
 def measure_quality(cleaned: xr.DataTree) -> list[QCMetric]:
@@ -38,6 +54,43 @@ def _stream_quality(name: str, stream: xr.Dataset) -> Iterator[QCMetric]:
         note = f"{times} frame times, {frames} frames in the video"
         passed = share <= MAX_MISSING_FRAMES
         yield _metric(f"frame_mismatch:{name}", share, MAX_MISSING_FRAMES, passed, note)
+    yield from measure_facts(name, stream)
+
+
+def measure_facts(name: str, stream: xr.Dataset) -> Iterator[QCMetric]:
+    """Yield what a stream's own variables say of its quality; no bar is set for these."""
+    for variable, (figure, unit, reduce) in FIGURES.items():
+        if variable not in stream or not stream[variable].size:
+            continue
+        values = np.asarray(stream[variable].values, np.float64)
+        if np.isfinite(values).any():
+            note = f"{reduce} of {values.size:,}" + (f", {unit}" if unit else "")
+            value = float(np.nanmedian(values) if reduce == "median" else np.nanmean(values))
+            yield QCMetric(name=f"{figure}:{name}", value=value, verdict="info", note=note)
+    if hum := float(stream.attrs.get("line_noise_hz", 0.0)):
+        yield QCMetric(name=f"hum_removed:{name}", value=hum, verdict="info", note="Hz")
+    if "value" in stream and stream.attrs.get("stream_kind") == "video":
+        yield from _picture_quality(name, stream)
+
+
+def _picture_quality(name: str, stream: xr.Dataset) -> Iterator[QCMetric]:
+    """Yield brightness, and how much the focus changed; see ibllib qc/camera.py."""
+    labels = [str(label) for label in stream["channel"].values]
+    brightness, focus = (
+        np.asarray(stream["value"][:, labels.index(c)].values, np.float64)
+        for c in ("brightness", "focus")
+    )
+    if np.isfinite(brightness).any():
+        level = float(np.nanmean(brightness))
+        low, high = USUAL_BRIGHTNESS
+        note = f"grey level of 255, usual {low:g} to {high:g}"
+        verdict: Literal["pass", "warn"] = "pass" if low <= level <= high else "warn"
+        yield QCMetric(name=f"brightness:{name}", value=level, verdict=verdict, note=note)
+    if np.nanmedian(focus) > 0:
+        blurred = float((focus < BLURRED * np.nanmedian(focus)).mean())
+        passed = blurred <= MAX_BLURRED
+        note = f"frames with less than {BLURRED:.0%} of the usual variance of the Laplacian"
+        yield _metric(f"blurred_frames:{name}", blurred, MAX_BLURRED, passed, note)
 
 
 def _metric(name: str, value: float, threshold: float, passed: bool, note: str) -> QCMetric:

@@ -1,7 +1,7 @@
 """What every cleaner does: work over whole time, keep the raw values, note what was done."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from tasks.common.windows import whole_time
 
+BATCH_BYTES = 2**22
 RowKernel = Callable[[NDArray[Any]], NDArray[Any]]
 
 
@@ -35,8 +36,11 @@ def over_time(
         if block.size == 0:
             return block.astype(kind)
         rows = np.moveaxis(block, 0, -1)
-        made = kernel(rows.reshape(-1, rows.shape[-1]))
-        return np.moveaxis(made.reshape(rows.shape), -1, 0).astype(kind)
+        flat = rows.reshape(-1, rows.shape[-1])
+        made = np.empty(flat.shape, kind)
+        for batch in _batches(flat):
+            made[batch] = kernel(flat[batch])
+        return np.moveaxis(made.reshape(rows.shape), -1, 0)
 
     data = whole_time(array.data).map_blocks(
         on_block, dtype=kind, meta=np.empty((0,) * array.ndim, kind)
@@ -52,15 +56,25 @@ def summarise(kernel: RowKernel, array: xr.DataArray, figures: int = 0) -> NDArr
     kernel : (row, time) float -> (row,), where rows are columns of the array; or, if `figures` is
         given, -> (figure, row)
     """
-    data = whole_time(array.data).astype(np.float64)
+    data = whole_time(array.data)
 
     def on_block(block: NDArray[Any]) -> NDArray[np.float64]:
-        return np.asarray(kernel(block.T), np.float64).reshape(max(figures, 1), -1)
+        made = np.empty((max(figures, 1), block.shape[1]))
+        for batch in _batches(block.T):
+            made[:, batch] = kernel(np.ascontiguousarray(block.T[batch], np.float64))
+        return made
 
     rows = ((max(figures, 1),) * len(data.chunks[0]), data.chunks[1])
     made = data.map_blocks(on_block, dtype=np.float64, chunks=rows, meta=np.empty((0, 0)))
     computed = np.asarray(made.compute(), np.float64)
     return computed if figures else computed[0]
+
+
+def _batches(rows: NDArray[Any]) -> Iterator[slice]:
+    """Yield slices of rows: a kernel makes several arrays of what it gets, of 8 bytes each."""
+    step = max(BATCH_BYTES // (8 * max(rows.shape[1], 1)), 1)
+    for start in range(0, len(rows), step):
+        yield slice(start, start + step)
 
 
 def as_float(array: xr.DataArray) -> xr.DataArray:

@@ -26,6 +26,7 @@ from tasks.report.evidence import Evidence
 from tasks.report.figures import KIND_COLOURS, bar_height, distinct_labels, new_figure
 from tasks.report.previews import preview_stream
 from tasks.report.stream_facts import StreamFacts, describe_stream
+from tasks.report.unit_quality import tell_unit_quality
 
 TITLE, SLUG = "Streams", "streams"
 QUESTION = "What was recorded, when is it valid, and does it look as it should?"
@@ -54,6 +55,7 @@ def write_streams(evidence: Evidence, settings: ReportSettings) -> Section:
         ),
         _cleaning(told),
         _set_aside(shown),
+        tell_unit_quality(shown),
         heading("A look at each stream"),
     ]
     for name, stream in shown.items():
