@@ -96,12 +96,18 @@ def validate(
 
 @app.command()
 def sessions(
-    lake: LakeOption = "lake", catalogue: CatalogueOption = "", as_json: JsonOption = False
+    versions: Annotated[
+        bool, typer.Option("--versions", help="List every version of every recording.")
+    ] = False,
+    lake: LakeOption = "lake",
+    catalogue: CatalogueOption = "",
+    as_json: JsonOption = False,
 ) -> None:
-    """List the sessions in the catalogue."""
+    """List the sessions in the catalogue, each with the verdict on its newest recording."""
     from tasks.common.workspace import Workspace
 
-    frame = Workspace(WorkspaceSettings(lake=lake, catalogue=catalogue)).catalogue.sessions()
+    known = Workspace(WorkspaceSettings(lake=lake, catalogue=catalogue)).catalogue
+    frame = known.versions() if versions else known.sessions()
     console.print_frame(
         frame, as_json=as_json, empty="No sessions yet. Start with 'tectum run FILE.nwb'."
     )
@@ -174,15 +180,55 @@ def doctor(
     raise typer.Exit(0 if healthy else 1)
 
 
-@app.command()
-def quarantine(
-    lake: LakeOption = "lake", catalogue: CatalogueOption = "", as_json: JsonOption = False
-) -> None:
-    """List the recordings that could not be used, and why."""
-    from tasks.common.workspace import Workspace
+quarantine = typer.Typer(
+    help="Recordings that could not be used: why, and how to let them out.",
+    no_args_is_help=True,
+)
+app.add_typer(quarantine, name="quarantine")
 
-    frame = Workspace(WorkspaceSettings(lake=lake, catalogue=catalogue)).catalogue.quarantined()
-    console.print_frame(frame, as_json=as_json, empty="The quarantine is empty.")
+
+@quarantine.command("list")
+def quarantine_list(
+    settled: Annotated[bool, typer.Option("--all", help="Also what has left it.")] = False,
+    lake: LakeOption = "lake",
+    catalogue: CatalogueOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """List what lies in quarantine, since when and why."""
+    from flows.quarantine import list_quarantine
+
+    workspace = WorkspaceSettings(lake=lake, catalogue=catalogue)
+    list_quarantine(workspace, as_json=as_json, settled=settled)
+
+
+@quarantine.command("show")
+def quarantine_show(
+    entry: Annotated[str, typer.Argument(help="Id in quarantine, or its start.")],
+    lake: LakeOption = "lake",
+    catalogue: CatalogueOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Show what is wrong with a recording, where, and what to do."""
+    from flows.quarantine import show_entry
+
+    show_entry(WorkspaceSettings(lake=lake, catalogue=catalogue), entry, as_json=as_json)
+
+
+@quarantine.command("release")
+def quarantine_release(
+    entry: Annotated[str, typer.Argument(help="Id in quarantine, or its start.")],
+    reason: Annotated[str, typer.Option(help="Why; kept in the lineage.")] = "",
+    lake: LakeOption = "lake",
+    catalogue: CatalogueOption = "",
+    settings: SettingsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Ingest a recording again: mended, or with its problem accepted."""
+    from flows.quarantine import release_entry
+
+    workspace = WorkspaceSettings(lake=lake, catalogue=catalogue)
+    outcome = release_entry(workspace, entry, reason, settings, as_json=as_json)
+    raise typer.Exit(0 if outcome.ref is not None else 1)
 
 
 @app.command()

@@ -58,7 +58,8 @@ class Session(Entity):
     def name(self) -> str:
         """A readable name for file paths and `tectum:NAME/aligned`; not an identity."""
         parts = [self.subject.subject_id, self.session_id or f"{self.start_time:%Y%m%d}"]
-        return re.sub(r"[^A-Za-z0-9.-]+", "-", "_".join(p for p in parts if p)).strip("-.")
+        name = re.sub(r"[^A-Za-z0-9.-]+", "-", "_".join(p for p in parts if p)).strip("-.")
+        return name or "session"
 
 
 class ArtifactRef(Entity):

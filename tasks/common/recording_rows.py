@@ -124,6 +124,16 @@ class RecordingRows(Transactions):
             return [_known(row) for row in rows if "version" in row.facts]
 
 
+def newest_recordings(recordings: list[KnownRecording]) -> dict[str, KnownRecording]:
+    """Return the newest version of each session, as it was read last."""
+    newest: dict[str, KnownRecording] = {}
+    for found in recordings:
+        before = newest.get(found.session_key)
+        if before is None or found.version >= before.version:
+            newest[found.session_key] = found
+    return newest
+
+
 def _reason(row: QuarantineRow) -> dict[str, Any]:
     return {**row.reason, "byte_sha256": row.byte_sha256, "path": row.path}
 

@@ -6,14 +6,14 @@ from sqlalchemy import BigInteger, cast, func, select
 
 from schemas.entities import Session, Subject
 from schemas.errors import NotFoundError
+from tasks.common.recording_rows import RecordingRows, newest_recordings
 from tasks.common.tables import ArtifactRow, SessionRow, SubjectRow
-from tasks.common.transactions import Transactions
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-class SessionRows(Transactions):
+class SessionRows(RecordingRows):
     """Reads and writes subjects and sessions."""
 
     def add_session(self, session: Session) -> str:
@@ -93,4 +93,33 @@ class SessionRows(Transactions):
             .group_by(SessionRow.key, SubjectRow.subject_id)
             .order_by(SessionRow.start_time, SessionRow.key)
         )
-        return self._frame(query)
+        frame = self._frame(query)
+        newest = newest_recordings(self.recordings_of())
+        known = [newest.get(key) for key in frame["key"]]
+        frame.insert(5, "version", [0 if found is None else found.version for found in known])
+        frame.insert(6, "verdict", ["" if found is None else found.verdict for found in known])
+        return frame
+
+    def versions(self) -> "pd.DataFrame":
+        """Return one row a version of a session's recording, the newest of each session first."""
+        import pandas as pd
+
+        rows = [
+            {
+                "name": self.session_name(found.session_key),
+                "version": found.version,
+                "verdict": found.verdict,
+                "recording": str(found.ref),
+                "replaces": (found.replaces or "")[:12],
+                "key_figure": found.key_figure,
+                "path": found.path,
+                "created": pd.Timestamp(found.created),
+            }
+            for found in self.recordings_of()
+        ]
+        columns = [
+            "name", "version", "verdict", "recording", "replaces", "key_figure", "path", "created",
+        ]  # fmt: skip
+        frame = pd.DataFrame(rows, columns=columns)
+        order = ["name", "version", "created"]
+        return frame.sort_values(order, ascending=[True, False, False], ignore_index=True)

@@ -162,7 +162,7 @@ def release_file(lake: Lake, catalogue: Catalogue, entry: Entry, why: str) -> Pa
     """
     kept = quarantine_folder(lake, entry["byte_sha256"]) / Path(entry["path"]).name
     original = Path(entry["path"])
-    present = [path for path in (kept, original) if path.is_file() or path.is_symlink()]
+    present = [path for path in (kept, original) if path.exists() or path.is_symlink()]
     if not present:
         raise NotFoundError(
             "the file is neither in quarantine nor where it was.",

@@ -51,7 +51,9 @@ def session_attrs(session: Session, nwbfile: Container) -> dict[str, str]:
 
 def _text(holder: Any, name: str) -> str:
     value = getattr(holder, name, None)
-    return "" if value is None else str(value).strip()
+    text = "" if value is None else str(value).strip()
+    # Bytes that are no text, and terminal codes, would break databases and screens.
+    return "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in text)
 
 
 def _aware(start: datetime, context: ReadContext) -> datetime:
