@@ -1,8 +1,9 @@
 """From ingest to the aligned session, against reading and writing the same bytes once, one run.
 
-The bar is what nobody can go below and still have the data in Zarr: h5py reads every dataset of the
-recording's streams, zarr-python writes them with its own defaults in the lake's chunks, and that is all: no
-checks, no hashes, no fsync. Ours reads, checks, hashes, cleans, aligns and commits three artifacts.
+The bar is what nobody can go below and still have the data in Zarr: h5py reads every dataset of
+the recording's streams, zarr-python writes them with its own defaults in the lake's chunks, and
+that is all: no checks, no hashes, no fsync. Ours reads, checks, hashes, cleans, aligns and commits
+three artifacts.
 """
 
 import shutil
