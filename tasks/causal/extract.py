@@ -4,6 +4,7 @@ import numpy as np
 import xarray as xr
 
 from schemas.settings.causal import CausalSettings
+from tasks.causal.blocks import NO_STORE, BlockStore
 from tasks.causal.dimension import embedding_dimensions
 from tasks.causal.graph import causal_tree, correlate_nodes, select_edges
 from tasks.causal.interactions import interaction_strengths
@@ -15,7 +16,10 @@ from tasks.causal.skill import cross_map_convergence
 
 
 def extract_graph(
-    aligned: xr.DataTree, settings: CausalSettings, truth: xr.DataTree | None = None
+    aligned: xr.DataTree,
+    settings: CausalSettings,
+    truth: xr.DataTree | None = None,
+    store: BlockStore = NO_STORE,
 ) -> xr.DataTree:
     """Find who drives whom in one session.
 
@@ -24,6 +28,7 @@ def extract_graph(
     aligned : tree of the ALIGNED contract
     settings : samples used, embedding, libraries, rule of an edge
     truth : tree of the TRUTH contract, if the session is simulated
+    store : keeps finished blocks, so that a run that was killed goes on where it was
 
     Returns
     -------
@@ -45,10 +50,10 @@ def extract_graph(
     require_memory(usable.sizes["node"], usable.sizes["time"], settings)
     dimensions = embedding_dimensions(usable, settings)
     dimension_N = dimensions["embedding_dimension"].to_numpy()
-    skill = cross_map_convergence(usable, dimension_N, settings)
+    skill = cross_map_convergence(usable, dimension_N, settings, store)
     skill["correlation"] = correlate_nodes(usable)
     if settings.surrogates:
-        tested = cross_map_significance(usable, dimension_N, skill["skill"], settings)
+        tested = cross_map_significance(usable, dimension_N, skill["skill"], settings, store)
         skill = skill.merge(tested)
     edges = label_edges(usable, select_edges(skill, settings), skill, dimension_N, settings)
     interactions = interaction_strengths(usable, edges, dimension_N, settings)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import xarray as xr
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from schemas.settings.causal import CausalSettings
+from tasks.causal.blocks import NO_STORE, Block, BlockStore
 from tasks.causal.dimension import tau_samples, theiler_samples
 from tasks.causal.engine import open_engine
 from tasks.causal.problem import CrossMapProblem
@@ -25,6 +27,7 @@ def cross_map_significance(
     dimension_N: NDArray[np.integer],
     skill: xr.DataArray,
     settings: CausalSettings,
+    store: BlockStore = NO_STORE,
 ) -> xr.Dataset:
     """Compare every skill with those of surrogates of its cause.
 
@@ -38,11 +41,21 @@ def cross_map_significance(
     """
     score_NM = np.full(skill.shape, np.nan)
     pool = ScorePool()
-    for causes, null_NMS in _null_skills(nodes, dimension_N, settings):
-        score_NM[:, causes] = standard_score(skill.to_numpy()[:, causes], null_NMS)
+
+    def score(causes: range) -> Block:
+        null_NMS = _null_skills(nodes, dimension_N, settings, causes)
+        score_NC = standard_score(skill.to_numpy()[:, causes], null_NMS)
         # A series and its own surrogates are no unrelated pair.
         null_NMS[causes, range(len(causes))] = np.nan
-        pool.add(left_out_scores(null_NMS))
+        own = ScorePool()
+        own.add(left_out_scores(null_NMS))
+        return {"score": score_NC, "counts": own.counts, "highest": own.highest}
+
+    for causes in _cause_blocks(nodes, settings):
+        name = f"surrogates-{settings.backend}-{causes.start}-{causes.stop}"
+        block = store.fetch(name, partial(score, causes))
+        score_NM[:, causes] = block["score"]
+        pool.merge(block["counts"], block["highest"])
     p_NM = pool.p_values(score_NM)
     dims = ("effect", "cause")
     q_NM = false_discovery_rate(p_NM, settings.fdr_method)
@@ -89,17 +102,25 @@ class ScorePool:
     _TAIL, _COUNTED = 250, 10
 
     def __init__(self) -> None:
-        self._counts = np.zeros(len(self._EDGES) + 1, np.int64)
-        self._highest = np.empty(0)
+        self.counts = np.zeros(len(self._EDGES) + 1, np.int64)
+        self.highest = np.empty(0)
 
     def add(self, score: NDArray[np.float64]) -> None:
         """Count scores of surrogates; NaN does not count."""
         finite = score[np.isfinite(score)]
         bins = np.searchsorted(self._EDGES, finite, side="right")
-        self._counts += np.bincount(bins, minlength=len(self._counts))
-        together = np.concatenate([self._highest, finite])
+        self.counts += np.bincount(bins, minlength=len(self.counts))
+        self._keep_highest(finite)
+
+    def merge(self, counts: NDArray[np.generic], highest: NDArray[np.generic]) -> None:
+        """Add what another pool counted."""
+        self.counts += np.asarray(counts, np.int64)
+        self._keep_highest(np.asarray(highest, np.float64))
+
+    def _keep_highest(self, score: NDArray[np.float64]) -> None:
+        together = np.concatenate([self.highest, score])
         kept = min(self._TAIL + 1, len(together))
-        self._highest = np.partition(together, len(together) - kept)[len(together) - kept :]
+        self.highest = np.partition(together, len(together) - kept)[len(together) - kept :]
 
     def p_values(self, score: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the share of the null that is at least as high, never 0; NaN stays NaN.
@@ -108,14 +129,14 @@ class ScorePool:
         ----------
         Knijnenburg et al. 2009, doi:10.1093/bioinformatics/btp211 (the tail)
         """
-        at_least = np.cumsum(self._counts[::-1])[::-1]
+        at_least = np.cumsum(self.counts[::-1])[::-1]
         bins = np.searchsorted(self._EDGES, np.nan_to_num(score), side="right")
         p = (1 + at_least[bins]) / (1 + at_least[0])
-        total = int(self._counts.sum())
+        total = int(self.counts.sum())
         # A tail is fitted only where it is one: 250 of at least 5,000 scores.
         if total >= 20 * self._TAIL:
-            threshold = self._highest.min()
-            tail = fit_pareto_tail(np.sort(self._highest - threshold)[1:])
+            threshold = self.highest.min()
+            tail = fit_pareto_tail(np.sort(self.highest - threshold)[1:])
             beyond = self._TAIL / total * tail.sf(np.nan_to_num(score) - threshold)
             beyond = np.maximum(beyond, np.finfo(np.float64).tiny)
             p = np.where(at_least[bins] < self._COUNTED, np.minimum(p, beyond), p)
@@ -201,35 +222,40 @@ def false_discovery_rate(p_NM: NDArray[np.float64], method: str = "bh") -> NDArr
     return q_NM
 
 
+def _cause_blocks(nodes: xr.Dataset, settings: CausalSettings) -> Iterator[range]:
+    """Yield as many causes at a time as have surrogates that fit into a panel."""
+    count, samples = nodes.sizes["node"], nodes.sizes["time"]
+    at_once = max(1, _PANEL_BYTES // (4 * settings.surrogates * samples))
+    starts = range(0, count, at_once)
+    for start in track(starts, "surrogates", len(starts)):
+        yield range(start, min(start + at_once, count))
+
+
 def _null_skills(
-    nodes: xr.Dataset, dimension_N: NDArray[np.integer], settings: CausalSettings
-) -> Iterator[tuple[range, NDArray[np.floating]]]:
-    """Yield a few causes and the skills (effect, cause, surrogate) of their surrogates."""
+    nodes: xr.Dataset, dimension_N: NDArray[np.integer], settings: CausalSettings, causes: range
+) -> NDArray[np.floating]:
+    """Return the skills (effect, cause, surrogate) of the surrogates of a few causes."""
     series_NT = np.ascontiguousarray(nodes["value"].to_numpy().T)
     theiler = theiler_samples(nodes, settings)
     rule = CrossMapRule(tau_samples(nodes, settings), settings.tp, theiler)
     count, made = len(series_NT), settings.surrogates
-    # Not longer: under the null a long shift is no better than a short one, and leaving short
-    # ones out would favour the unshifted cause wherever signals are slow.
     period = max(1, round((settings.surrogate_period_s or 0) * float(nodes.attrs["rate_hz"])))
+    # The margin is no longer: under the null a long shift is no better than a short one, and leaving short
+    # ones out would favour the unshifted cause wherever signals are slow.
     kept = SurrogateRule(settings.surrogate, max(theiler, 1), tau=rule.tau, period=period)
-    causes_at_once = max(1, _PANEL_BYTES // (4 * made * series_NT.shape[1]))
-    starts = range(0, count, causes_at_once)
-    for start in track(starts, "surrogates", len(starts)):
-        causes = range(start, min(start + causes_at_once, count))
-        panel = [
-            make_surrogates(
-                series_NT[n],
-                replace(kept, dimension=int(dimension_N[n])),
-                made,
-                np.random.default_rng(np.random.SeedSequence(settings.seed, spawn_key=(1, n))),
-            )
-            for n in causes
-        ]
-        by_target = dimension_N[causes].repeat(made) if settings.dimension_by == "target" else None
-        problem = CrossMapProblem(
-            series_NT, np.concatenate(panel), nodes["segment"].to_numpy(), dimension_N, rule,
-            by_target,
-        )  # fmt: skip
-        skill_NM = open_engine(problem, settings.backend, settings.threads).skills(range(count))[0]
-        yield causes, skill_NM.reshape(count, len(causes), made)
+    panel = [
+        make_surrogates(
+            series_NT[n],
+            replace(kept, dimension=int(dimension_N[n])),
+            made,
+            np.random.default_rng(np.random.SeedSequence(settings.seed, spawn_key=(1, n))),
+        )
+        for n in causes
+    ]
+    by_target = dimension_N[causes].repeat(made) if settings.dimension_by == "target" else None
+    problem = CrossMapProblem(
+        series_NT, np.concatenate(panel), nodes["segment"].to_numpy(), dimension_N, rule,
+        by_target,
+    )  # fmt: skip
+    engine = open_engine(problem, settings.backend, settings.threads)
+    return np.asarray(engine.skills(range(count))[0].reshape(count, len(causes), made))

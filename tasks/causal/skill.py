@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import xarray as xr
@@ -9,10 +10,11 @@ from numpy.typing import NDArray
 
 from schemas.errors import RecordingTooShortError
 from schemas.settings.causal import CausalSettings
+from tasks.causal.blocks import NO_STORE, Block, BlockStore
 from tasks.causal.convergence import kendall_trend, mean_of_draws
 from tasks.causal.dimension import tau_samples, theiler_samples
-from tasks.causal.engine import Engine, open_engine
-from tasks.causal.problem import NO_DRAWS, CrossMapProblem, LibraryDraws
+from tasks.causal.engine import open_engine
+from tasks.causal.problem import CrossMapProblem, LibraryDraws
 from tasks.causal.rule import CrossMapRule, neighbour_count
 from tasks.common.progress import track
 
@@ -59,7 +61,8 @@ def cross_map_skill(
     """
     problem = cross_map_problem(nodes, dimension_N, settings)
     engine = open_engine(problem, settings.backend, settings.threads)
-    skill_NM = np.concatenate([b.skill_DBM[0] for b in map_blocks(engine, problem, settings)])
+    blocks = effect_blocks(len(problem.libraries_NT), settings)
+    skill_NM = np.concatenate([engine.skills(effects)[0] for effects in blocks])
     np.fill_diagonal(skill_NM, np.nan)
     names = nodes["node"].to_numpy()
     return xr.DataArray(
@@ -68,7 +71,10 @@ def cross_map_skill(
 
 
 def cross_map_convergence(
-    nodes: xr.Dataset, dimension_N: NDArray[np.integer], settings: CausalSettings
+    nodes: xr.Dataset,
+    dimension_N: NDArray[np.integer],
+    settings: CausalSettings,
+    store: BlockStore = NO_STORE,
 ) -> xr.Dataset:
     """Score every pair with the full library and with random smaller ones.
 
@@ -76,6 +82,7 @@ def cross_map_convergence(
     ----------
     nodes, dimension_N : as of `cross_map_skill`
     settings : also the library sizes, how many random libraries of each, and the seed
+    store : keeps finished blocks
 
     Returns
     -------
@@ -97,22 +104,24 @@ def cross_map_convergence(
         [size for size in sizes for _ in range(settings.library_samples)], settings.seed
     )
     size_D = np.array([full, *draws.sizes])
-    blocks = [_summary(block, size_D) for block in map_blocks(engine, problem, settings, draws)]
+
+    def summarize(effects: range) -> Block:
+        return _summary(SkillBlock(effects, engine.skills(effects, draws)), size_D)
+
+    blocks = [
+        store.fetch(
+            f"skill-{settings.backend}-{effects.start}-{effects.stop}", partial(summarize, effects)
+        )
+        for effects in effect_blocks(len(problem.libraries_NT), settings)
+    ]
     return _pair_dataset(nodes, [*sizes, full], blocks)
 
 
-def map_blocks(
-    engine: Engine,
-    problem: CrossMapProblem,
-    settings: CausalSettings,
-    draws: LibraryDraws = NO_DRAWS,
-) -> Iterator[SkillBlock]:
-    """Yield the skills of a few libraries at a time, reporting progress."""
-    count = len(problem.libraries_NT)
+def effect_blocks(count: int, settings: CausalSettings) -> Iterator[range]:
+    """Yield the effects of one unit of work at a time, reporting progress."""
     starts = range(0, count, settings.block)
     for start in track(starts, "cross mapping", len(starts)):
-        effects = range(start, min(start + settings.block, count))
-        yield SkillBlock(effects, engine.skills(effects, draws))
+        yield range(start, min(start + settings.block, count))
 
 
 def library_sizes(full: int, settings: CausalSettings, least: int) -> list[int]:
@@ -134,7 +143,7 @@ def library_sizes(full: int, settings: CausalSettings, least: int) -> list[int]:
     return sizes
 
 
-def _summary(block: SkillBlock, size_D: NDArray[np.integer]) -> dict[str, NDArray[np.floating]]:
+def _summary(block: SkillBlock, size_D: NDArray[np.integer]) -> Block:
     skill_DBM = block.skill_DBM.astype(np.float32)
     for b, effect in enumerate(block.effects):
         skill_DBM[:, b, effect] = np.nan
@@ -147,9 +156,7 @@ def _summary(block: SkillBlock, size_D: NDArray[np.integer]) -> dict[str, NDArra
     }
 
 
-def _pair_dataset(
-    nodes: xr.Dataset, sizes: list[int], blocks: list[dict[str, NDArray[np.floating]]]
-) -> xr.Dataset:
+def _pair_dataset(nodes: xr.Dataset, sizes: list[int], blocks: list[Block]) -> xr.Dataset:
     names = nodes["node"].to_numpy()
     variables = {}
     for name in blocks[0]:

@@ -1,5 +1,6 @@
 """The causal stage at its edge: read, extract the graph, write."""
 
+import shutil
 from functools import partial
 
 from schemas.entities import ArtifactRef, StageOutcome
@@ -28,10 +29,14 @@ def _build(
 ) -> None:
     # Imported where it is needed: numba takes seconds, and a finished stage never gets here.
     from schemas.contracts.causal import CAUSAL
+    from tasks.causal.blocks import BlockStore
     from tasks.causal.extract import extract_graph, summarize_graph
 
     known = None if truth is None else draft.lake.open_tree(truth)
-    tree = extract_graph(draft.lake.open_tree(aligned), settings, known)
+    # Not in the draft, which does not outlive a kill.
+    unfinished = draft.lake.root / "unfinished" / draft.ref.id
+    store = BlockStore(unfinished)
+    tree = extract_graph(draft.lake.open_tree(aligned), settings, known, store)
     draft.write_tree(tree, CAUSAL)
     draft.fact("split", settings.split.model_dump())
     draft.fact("samples_used", settings.use)
@@ -47,3 +52,4 @@ def _build(
             "pass" if better else "warn", "threshold: AUROC of plain correlation",
         )  # fmt: skip
     draft.key_figure = summarize_graph(tree)
+    shutil.rmtree(unfinished, ignore_errors=True)
