@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from flows import chain
 from schemas.contracts.aligned import ALIGNED
 from schemas.contracts.sync import SYNC
-from schemas.entities import ArtifactRef, RunState
+from schemas.entities import ArtifactRef, RunState, StageOutcome
 from schemas.settings.align import AlignSettings
+from schemas.settings.pipeline import PipelineSettings
 from schemas.settings.sync import BarcodeSettings, PulsePair, SyncSettings
 from schemas.settings.workspace import WorkspaceSettings
 from tasks.align.sync_apply import put_on_session_clock
@@ -206,3 +208,24 @@ def test_a_session_with_one_clock_ends_empty_at_once(
     outcome = synchronise_session(space.settings, cleaned, SyncSettings())
     assert outcome.state is RunState.EMPTY
     assert "no stream is on a clock of its own" in outcome.reason
+
+
+def test_clocks_that_failed_are_not_aligned_as_if_they_were_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def fail(*_: object) -> StageOutcome:
+        raise ZeroDivisionError("a bug")
+
+    def make(*_: object) -> StageOutcome:
+        ref = ArtifactRef(kind="preprocessed", id="a" * 32)
+        return StageOutcome(stage="preprocess", state=RunState.COMPLETE, ref=ref)
+
+    monkeypatch.setattr(chain, "preprocess_session", make)
+    monkeypatch.setattr(chain, "synchronise_session", fail)
+    monkeypatch.setattr(chain, "report_session", make)
+    running = chain.Chain(WorkspaceSettings(lake=str(tmp_path)))
+    chain.process_streams(running, make(), PipelineSettings())
+    ended = {outcome.stage: outcome for outcome in running.outcomes}
+    assert ended["sync"].state is RunState.FAILED
+    assert ended["align"].state is RunState.EMPTY
+    assert "related clocks" in ended["align"].reason
