@@ -12,7 +12,8 @@ from tasks.ingest.check import check_streams
 from tasks.ingest.guard import survey_guarded
 from tasks.ingest.inspector import inspect
 from tasks.ingest.opening import read_recording
-from tasks.ingest.recording import ACCEPTED, REPAIRED
+from tasks.ingest.recording import ACCEPTED, REPAIRED, order_findings
+from tasks.ingest.zarr_survey import survey_zarr
 
 QUARANTINED = "quarantined"
 
@@ -42,13 +43,16 @@ def validate_recording(path: str | Path, settings: IngestSettings) -> Validation
     Never raises for what is wrong with the file: that is the verdict and a finding.
     """
     try:
-        if Path(path).is_file():
+        if Path(path).is_dir():
+            survey_zarr(Path(path), settings.safety)
+        elif Path(path).is_file():
             # A hostile file may loop, crash or swell: the first look is in a process of its own.
             survey_guarded(Path(path), settings.safety)
         with read_recording(path, settings) as opened:
             report = check_streams(opened.streams, settings, opened.assumed_equal)
             said = inspect(opened.nwbfile, settings.inspector_seconds) if settings.inspector else []
-            findings = sort_findings([*opened.findings, *report.findings, *said])
+            every = (f.model_dump() for f in (*opened.findings, *report.findings, *said))
+            findings = [Finding(**finding) for finding in order_findings(every)]
             kinds = {n: node.attrs["stream_kind"] for n, node in opened.streams.children.items()}
     except RecordingError as error:
         reason = Finding(
@@ -62,9 +66,3 @@ def validate_recording(path: str | Path, settings: IngestSettings) -> Validation
     repaired = any(finding.repair for finding in findings)
     verdict = REPAIRED if repaired else ACCEPTED
     return Validation(path=str(path), verdict=verdict, streams=kinds, findings=tuple(findings))
-
-
-def sort_findings(findings: list[Finding]) -> list[Finding]:
-    """Return findings without doubles, errors first."""
-    rank = {"error": 0, "warning": 1, "info": 2}
-    return sorted(dict.fromkeys(findings), key=lambda finding: rank[finding.severity])
