@@ -60,8 +60,15 @@ def nightly(folder: str = "", settings: PipelineSettings = DEFAULTS) -> State:
 
 
 def find_recordings(folder: Path) -> list[Path]:
-    """Return the NWB files below a folder, oldest first."""
-    found = [p for p in folder.rglob("*") if p.suffix in SUFFIXES and p.is_file()]
+    """Return the NWB files below a folder, oldest first.
+
+    Hidden ones are left out: rsync and others give a file its own name when it is whole.
+    """
+    found = [
+        path
+        for path in folder.rglob("*")
+        if path.suffix in SUFFIXES and path.is_file() and not path.name.startswith(".")
+    ]
     return sorted(found, key=lambda path: (path.stat().st_mtime_ns, path.name))
 
 

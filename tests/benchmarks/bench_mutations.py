@@ -157,7 +157,9 @@ def differing(path: Path, tree: Any, described: dict[str, Any]) -> str:
         for name, node in tree.children.items():
             source = node.attrs["source"]
             data = file.get(f"{source}/data")
-            value = node.get(node.attrs["primary"])
+            # The primary variable of events is their times.
+            events = node.attrs["stream_kind"] == "events"
+            value = node.get("value" if events else node.attrs["primary"])
             if source in changed or not isinstance(data, h5py.Dataset) or value is None:
                 continue
             if data.shape[:1] != value.shape[:1] or data.size != value.size:
