@@ -240,8 +240,8 @@ def _null_skills(
     rule = CrossMapRule(tau_samples(nodes, settings), settings.tp, theiler)
     count, made = len(series_NT), settings.surrogates
     period = max(1, round((settings.surrogate_period_s or 0) * float(nodes.attrs["rate_hz"])))
-    # The margin is no longer: under the null a long shift is no better than a short one, and leaving short
-    # ones out would favour the unshifted cause wherever signals are slow.
+    # The margin is no longer: under the null a long shift is no better than a short one, and
+    # leaving short ones out would favour the unshifted cause wherever signals are slow.
     kept = SurrogateRule(settings.surrogate, max(theiler, 1), tau=rule.tau, period=period)
     panel = [
         make_surrogates(
