@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from flows import console
+from flows import console, lnm
 from flows.causal_cli import causal
 from schemas.errors import TectumError
 from schemas.settings.workspace import WorkspaceSettings
@@ -20,6 +20,8 @@ app = typer.Typer(
 )
 
 app.add_typer(causal, name="causal")
+
+app.add_typer(lnm.app, name="lnm")
 
 LakeOption = Annotated[
     str, typer.Option("--lake", envvar="TECTUM_LAKE", help="Folder that holds all artifacts.")
@@ -125,9 +127,8 @@ def open_(
 
     workspace = Workspace(WorkspaceSettings(lake=lake, catalogue=catalogue))
     artifact = workspace.catalogue.latest(workspace.catalogue.find_session(session), kind)
-    folder = workspace.lake.folder(artifact.ref)
     if kind == "report":
-        page = folder / "report.html"
+        page = workspace.lake.local_folder(artifact.ref) / "report.html"
         console.out.print(str(page), soft_wrap=True)
         webbrowser.open(page.as_uri())
         return

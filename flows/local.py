@@ -65,7 +65,7 @@ def run_demo(
         if simulated.ref is None:
             result = SessionResult("simulated animal", chain.outcomes, simulated.seconds, None)
         else:
-            path = Workspace(workspace).lake.folder(simulated.ref) / "session.nwb"
+            path = Workspace(workspace).lake.local_folder(simulated.ref) / "session.nwb"
             result = _process(chain, str(path), "simulated animal", settings)
     _print(result, as_json=as_json)
     if as_json:
@@ -86,7 +86,7 @@ def _process(chain: Chain, path: str, name: str, settings: PipelineSettings) -> 
     seconds = time.perf_counter() - start
     page = None
     if report.stage == "report" and report.ref is not None:
-        page = Workspace(chain.workspace).lake.folder(report.ref) / "report.html"
+        page = Workspace(chain.workspace).lake.local_folder(report.ref) / "report.html"
     return SessionResult(name, chain.outcomes, seconds, page)
 
 

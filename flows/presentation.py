@@ -53,7 +53,7 @@ def show_outcomes(
     if report is None:
         return
     workspace = Workspace(settings)
-    page = workspace.lake.folder(report) / "report.html"
+    page = workspace.lake.local_folder(report) / "report.html"
     create_link_artifact(page.as_uri(), link_text="Report of this session", key=f"{key}-report")
     create_markdown_artifact(picture_lineage(workspace, report), key=f"{key}-lineage")
 

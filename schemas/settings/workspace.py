@@ -1,5 +1,7 @@
 """Where the lake, the catalogue and the Dask cluster are."""
 
+import hashlib
+import re
 from pathlib import Path
 from typing import Self
 
@@ -11,10 +13,13 @@ class WorkspaceSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    lake: str = Field(default="lake", description="Folder that holds all artifacts.")
+    lake: str = Field(
+        default="lake", description="Folder or bucket (s3://BUCKET/NAME) that holds all artifacts."
+    )
     catalogue: str = Field(
         default="",
-        description="SQLAlchemy URL of the catalogue; empty means SQLite inside the lake.",
+        description="SQLAlchemy URL of the catalogue; empty means SQLite inside the lake, "
+        "for a bucket SQLite in local_side(lake).",
     )
     dask: str = Field(
         default="threads",
@@ -28,5 +33,14 @@ class WorkspaceSettings(BaseModel):
         if "://" not in self.lake:
             object.__setattr__(self, "lake", str(Path(self.lake).expanduser().resolve()))
         if not self.catalogue:
-            object.__setattr__(self, "catalogue", f"sqlite:///{self.lake}/catalogue.sqlite")
+            folder = local_side(self.lake) if "://" in self.lake else Path(self.lake)
+            object.__setattr__(self, "catalogue", f"sqlite:///{folder}/catalogue.sqlite")
         return self
+
+
+def local_side(lake: str) -> Path:
+    """Return the folder of this machine for a lake in a bucket: drafts, locks, copies, SQLite."""
+    url = lake.rstrip("/")
+    name = re.sub(r"[^a-z0-9]+", "-", url.lower()).strip("-")[:60]
+    mark = hashlib.sha256(url.encode()).hexdigest()[:8]
+    return Path.home() / ".local/share/tectum" / f"{name}-{mark}"

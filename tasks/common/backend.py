@@ -16,6 +16,7 @@ from tasks.common.accessor import TectumAccessor
 from tasks.common.catalogue import Catalogue
 from tasks.common.environment import workspace_from_environment
 from tasks.common.lake import Lake
+from tasks.common.remote import is_url
 from tasks.common.zarr_trees import quiet_zarr
 
 __all__ = ["TectumAccessor", "TectumBackend"]
@@ -78,7 +79,7 @@ def _below(session: str, group: str) -> str:
     return f"/{session}{group}".rstrip("/") if session else group
 
 
-def _take_paths(name: object, options: dict[str, Any]) -> dict[str, Path]:
+def _take_paths(name: object, options: dict[str, Any]) -> dict[str, Path | str]:
     """Take `lake` and `catalogue` out of the options of a call and return what to open."""
     options["consolidated"] = True
     return find_trees(str(name), options.pop("lake", None), options.pop("catalogue", None))
@@ -86,7 +87,7 @@ def _take_paths(name: object, options: dict[str, Any]) -> dict[str, Path]:
 
 def find_trees(
     name: str, lake: str | Path | None = None, catalogue: str | None = None
-) -> dict[str, Path]:
+) -> dict[str, Path | str]:
     """Return the Zarr store of each session that a name stands for; "" if it stands for one.
 
     Raises
@@ -95,7 +96,7 @@ def find_trees(
         No lake, session or artifact of that name, or one that has no arrays.
     """
     settings = _settings(lake, catalogue)
-    if not Path(settings.lake).is_dir():
+    if not is_url(settings.lake) and not Path(settings.lake).is_dir():
         raise NotFoundError(
             "there is no lake.",
             where=settings.lake,

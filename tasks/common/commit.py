@@ -18,10 +18,11 @@ from pydantic import BaseModel, ConfigDict
 from schemas.entities import Artifact, ArtifactRef, ProcessRun, QCMetric, Session
 from schemas.errors import LakeError
 from schemas.settings.base import ParamSet
+from tasks.common.bucket import BucketFolder
 from tasks.common.catalogue import Catalogue
 from tasks.common.digest import Manifest, build_manifest, digest_manifest, manifest_bytes
 from tasks.common.draft import Draft
-from tasks.common.lake import RECORD_NAME, TREE_NAME, Lake
+from tasks.common.lake import RECORD_NAME, TREE_NAME, Lake, read_text
 from tasks.common.storage import storage_errors, sync_folder, sync_path
 
 
@@ -91,6 +92,9 @@ def write_record(draft: Draft, origin: Origin) -> ArtifactRecord:
 def publish(draft: Draft, record: ArtifactRecord) -> None:
     """Verify, make durable and rename the draft to its final place."""
     verify_folder(draft.path, record)
+    if draft.lake.bucket:
+        draft.lake.bucket.folder(draft.ref).upload(draft.path, last=RECORD_NAME)
+        return
     sync_folder(draft.path)
     final = draft.lake.folder(draft.ref)
     final.parent.mkdir(parents=True, exist_ok=True)
@@ -115,7 +119,7 @@ def adopt_folder(lake: Lake, catalogue: Catalogue, ref: ArtifactRef) -> bool:
     The caller holds the artifact's lock. Session, run and environment come back with it, if the
     catalogue does not know them.
     """
-    folder = lake.folder(ref)
+    folder = lake.stored(ref)
     if not folder.is_dir():
         return False
     try:
@@ -131,7 +135,7 @@ def adopt_folder(lake: Lake, catalogue: Catalogue, ref: ArtifactRef) -> bool:
     return True
 
 
-def check_folder(folder: Path) -> ArtifactRecord:
+def check_folder(folder: Path | BucketFolder) -> ArtifactRecord:
     """Return an artifact's own record, after comparing every byte with it.
 
     Raises
@@ -144,13 +148,13 @@ def check_folder(folder: Path) -> ArtifactRecord:
     return record
 
 
-def read_record(folder: Path) -> ArtifactRecord:
+def read_record(folder: Path | BucketFolder) -> ArtifactRecord:
     """Read an artifact's own record."""
-    path = folder / RECORD_NAME
     try:
-        return ArtifactRecord.model_validate(json.loads(path.read_text(encoding="utf-8")))
+        return ArtifactRecord.model_validate(json.loads(read_text(folder, RECORD_NAME)))
     except (OSError, ValueError) as error:
-        raise LakeError("the artifact's record cannot be read.", where=str(path)) from error
+        where = f"{folder}/{RECORD_NAME}"
+        raise LakeError("the artifact's record cannot be read.", where=where) from error
 
 
 def verify_folder(folder: Path, record: ArtifactRecord) -> None:
@@ -162,18 +166,32 @@ def verify_folder(folder: Path, record: ArtifactRecord) -> None:
         open_tree(folder / TREE_NAME, indexes=False).close()
 
 
-def verify_sizes(folder: Path, record: ArtifactRecord) -> None:
+def verify_sizes(folder: Path | BucketFolder, record: ArtifactRecord) -> None:
     """Check that every file of the record is there in full, without reading it."""
+    if isinstance(folder, BucketFolder):
+        found = folder.sizes()
+        for name, (size, _) in record.manifest.items():
+            if found.get(name) != size:
+                what = f"a file is missing or not {size} bytes long."
+                raise LakeError(what, where=f"{folder}/{name}")
+        return
     for name, (size, _) in record.manifest.items():
         path = folder / name
         if not path.is_file() or path.stat().st_size != size:
             raise LakeError(f"a file is missing or not {size} bytes long.", where=str(path))
 
 
-def verify_contents(folder: Path, record: ArtifactRecord) -> None:
+def find_manifest(folder: Path | BucketFolder) -> Manifest:
+    """Return size and hash of every file of an artifact but its record; reads all of them."""
+    if isinstance(folder, BucketFolder):
+        return folder.manifest(RECORD_NAME)
+    return build_manifest(folder, leave_out=RECORD_NAME)
+
+
+def verify_contents(folder: Path | BucketFolder, record: ArtifactRecord) -> None:
     """Re-hash every file and compare with the record."""
     try:
-        found = build_manifest(folder, leave_out=RECORD_NAME)
+        found = find_manifest(folder)
     except OSError as error:
         raise LakeError(f"a file cannot be read ({error}).", where=str(folder)) from error
     if found != record.manifest:

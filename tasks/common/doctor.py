@@ -10,17 +10,20 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+from uuid import uuid4
 
 from schemas.entities import Artifact, ArtifactRef, RunState
 from schemas.errors import LakeError
+from tasks.common.bucket import BucketFolder
 from tasks.common.commit import (
     adopt_folder,
     check_folder,
+    find_manifest,
     read_record,
     verify_contents,
     verify_sizes,
 )
-from tasks.common.digest import build_manifest, digest_manifest, hash_file
+from tasks.common.digest import digest_manifest, hash_file
 from tasks.common.lake import RECORD_NAME, ref_of
 from tasks.common.locks import is_held, try_lock
 from tasks.common.progress import track
@@ -127,7 +130,8 @@ def _without_row(workspace: Workspace) -> Iterator[Problem]:
     for ref in sorted(folders.keys() - listed, key=str):
         if problem := _judge_unlisted(workspace, ref):
             yield problem
-    for path in sorted(workspace.lake.artifacts.glob("*/*")):
+    strangers = [] if workspace.lake.bucket else sorted(workspace.lake.artifacts.glob("*/*"))
+    for path in strangers:
         if ref_of(path.parent.name, path.name) not in folders:
             yield Problem("foreign", "Something in artifacts/ is no artifact.", str(path))
 
@@ -136,7 +140,7 @@ def _judge_unlisted(workspace: Workspace, ref: ArtifactRef) -> Problem | None:
     """Judge a folder without row; None if it is being committed, or has its row by now."""
     if is_held(workspace.lake.lock_path(ref.id)) or workspace.catalogue.find(ref.id):
         return None
-    folder = workspace.lake.folder(ref)
+    folder = workspace.lake.stored(ref)
     try:
         belongs = check_folder(folder).artifact.ref == ref
     except LakeError as error:
@@ -146,7 +150,7 @@ def _judge_unlisted(workspace: Workspace, ref: ArtifactRef) -> Problem | None:
     return _about(ref, "unlisted", f"{ref} is complete but has no row.", folder)
 
 
-def _about(ref: ArtifactRef, code: Code, what: str, where: Path) -> Problem:
+def _about(ref: ArtifactRef, code: Code, what: str, where: object) -> Problem:
     return Problem(code, what, str(where), ref.id, ref.kind)
 
 
@@ -160,7 +164,7 @@ def _without_data(workspace: Workspace, rehash: bool) -> Iterator[Problem]:
 
 def _judge_listed(workspace: Workspace, artifact: Artifact, rehash: bool) -> Problem | None:
     ref = artifact.ref
-    folder = workspace.lake.folder(ref)
+    folder = workspace.lake.stored(ref)
     if not folder.is_dir():
         return _about(ref, "missing", f"{ref} has a row but no data.", folder)
     if damage := _find_damage(folder, artifact, rehash):
@@ -168,7 +172,7 @@ def _judge_listed(workspace: Workspace, artifact: Artifact, rehash: bool) -> Pro
     return None
 
 
-def _find_damage(folder: Path, artifact: Artifact, rehash: bool) -> str:
+def _find_damage(folder: Path | BucketFolder, artifact: Artifact, rehash: bool) -> str:
     """Say how a folder differs from what its row stands for; empty if it does not."""
     try:
         record = read_record(folder)
@@ -177,8 +181,11 @@ def _find_damage(folder: Path, artifact: Artifact, rehash: bool) -> str:
         trusted = False
     if not trusted:
         # The row has the digest of all data, so a lost or altered record does not condemn them.
-        found = build_manifest(folder, leave_out=RECORD_NAME)
-        return "" if digest_manifest(found) == artifact.digest else "its data have changed."
+        return (
+            ""
+            if digest_manifest(find_manifest(folder)) == artifact.digest
+            else "its data have changed."
+        )
     try:
         (verify_contents if rehash else verify_sizes)(folder, record)
     except LakeError as error:
@@ -228,7 +235,7 @@ def _remove_leftover(workspace: Workspace, problem: Problem) -> bool:
 
 
 def _adopt_or_set_aside(workspace: Workspace, problem: Problem) -> bool:
-    folder = workspace.lake.folder(problem.ref)
+    folder = workspace.lake.stored(problem.ref)
     gone = workspace.catalogue.find(problem.artifact_id) is not None or not folder.is_dir()
     if not gone and not adopt_folder(workspace.lake, workspace.catalogue, problem.ref):
         _set_aside(workspace, problem.ref)
@@ -241,17 +248,22 @@ def _forget_row(workspace: Workspace, problem: Problem) -> bool:
         return True
     # First the row: killed in between, this is a damaged folder without row, which is found again.
     workspace.catalogue.forget(problem.artifact_id)
-    if workspace.lake.folder(problem.ref).is_dir():
+    if workspace.lake.stored(problem.ref).is_dir():
         _set_aside(workspace, problem.ref)
     return True
 
 
 def _set_aside(workspace: Workspace, ref: ArtifactRef) -> None:
     """Move a folder to damaged/, beside what was moved there before."""
+    stored = workspace.lake.stored(ref)
+    if isinstance(stored, BucketFolder):
+        shutil.rmtree(workspace.lake.folder(ref), ignore_errors=True)
+        stored.move(f"damaged/{ref.kind}/{ref.id}-{uuid4().hex[:8]}", RECORD_NAME)
+        return
     target = workspace.lake.damaged / ref.kind
     target.mkdir(parents=True, exist_ok=True)
     taken = len(list(target.glob(f"{ref.id}-*")))
-    workspace.lake.folder(ref).rename(target / f"{ref.id}-{taken + 1}")
+    stored.rename(target / f"{ref.id}-{taken + 1}")
 
 
 def _end_stuck_run(workspace: Workspace, problem: Problem) -> bool:

@@ -1,11 +1,16 @@
 """The lake: one folder of immutable artifacts, a landing folder and a quarantine."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from schemas.entities import ArtifactRef
-from schemas.errors import LakeError, NotFoundError
+from schemas.errors import NotFoundError
+from schemas.settings.workspace import local_side
+from tasks.common.bucket import Bucket, BucketFolder
+from tasks.common.locks import hold_lock
+from tasks.common.remote import is_url
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -20,20 +25,24 @@ class Lake:
     `artifacts/<kind>/<id>/` holds an artifact, `tmp/` what is being made, `landing/` recordings
     waiting for the nightly ingest, `quarantine/` files that could not be used, `locks/` a lock
     for each artifact being made, `damaged/` artifacts whose bytes are not what was written.
+
+    A lake in a bucket (s3://...) keeps artifacts/ and damaged/ there, and the rest in a folder of
+    this machine, `root`; `root`/artifacts then holds copies of what was asked for as files.
     """
 
     def __init__(self, root: str | Path) -> None:
         text = str(root)
-        if "://" in text and not text.startswith("file://"):
-            raise LakeError(
-                f"lakes on '{text.split('://')[0]}' are not supported yet.",
-                where=text,
-                remedy="Give a folder on a local or network file system.",
-            )
-        self.root = Path(text.removeprefix("file://")).expanduser().resolve()
+        self.bucket = Bucket(text) if is_url(text) else None
+        folder = local_side(text) if self.bucket else Path(text.removeprefix("file://"))
+        self.root = folder.expanduser().resolve()
 
     def __repr__(self) -> str:
-        return f"Lake({str(self.root)!r})"
+        return f"Lake({self.where!r})"
+
+    @property
+    def where(self) -> str:
+        """The lake's folder or URL, for messages."""
+        return self.bucket.url if self.bucket else str(self.root)
 
     @property
     def landing(self) -> Path:
@@ -65,8 +74,24 @@ class Lake:
         return self.root / "locks" / f"{name}.lock"
 
     def folder(self, ref: ArtifactRef) -> Path:
-        """Return the folder of an artifact, whether or not it exists."""
+        """Return the local folder of an artifact, whether or not it exists.
+
+        Of a lake in a bucket, that of its copy: see `local_folder`.
+        """
         return self.artifacts / ref.kind / ref.id
+
+    def stored(self, ref: ArtifactRef) -> "Path | BucketFolder":
+        """Return where an artifact is kept, whether or not it exists."""
+        return self.bucket.folder(ref) if self.bucket else self.folder(ref)
+
+    def local_folder(self, ref: ArtifactRef) -> Path:
+        """Return a folder of this machine with an artifact's files, copied out of the bucket."""
+        folder = self.folder(ref)
+        if self.bucket and not folder.is_dir():
+            with hold_lock(self.lock_path(f"copy-{ref.id}")):
+                if not folder.is_dir():
+                    self.bucket.folder(ref).download(folder)
+        return folder
 
     def open_tree(self, ref: ArtifactRef, *, indexes: bool = True) -> "xr.DataTree":
         """Open an artifact's tree lazily; without indexes the times are lazy as well.
@@ -81,23 +106,28 @@ class Lake:
 
         return open_tree(self.tree_path(ref), indexes=indexes)
 
-    def tree_path(self, ref: ArtifactRef) -> Path:
-        """Return the Zarr store of an artifact; NotFoundError if it has none."""
-        path = self.folder(ref) / TREE_NAME
-        if not path.is_dir():
+    def tree_path(self, ref: ArtifactRef) -> Path | str:
+        """Return the path or URL of an artifact's Zarr store; NotFoundError if it has none."""
+        path: Path | str = self.folder(ref) / TREE_NAME
+        if self.bucket:
+            name = f"artifacts/{ref.kind}/{ref.id}/{TREE_NAME}"
+            path, there = f"{self.bucket.url}/{name}", bool(self.bucket.sizes(name))
+        else:
+            there = Path(path).is_dir()
+        if not there:
             raise NotFoundError(
                 f"no data of artifact {ref}.",
-                where=str(self.root),
+                where=self.where,
                 remedy="Run 'tectum doctor' if the catalogue lists it.",
             )
         return path
 
     def read_json(self, ref: ArtifactRef, name: str) -> Any:
         """Read a JSON file of an artifact."""
-        path = self.folder(ref) / name
-        if not path.is_file():
-            raise NotFoundError(f"no file '{name}' in artifact {ref}.", where=str(self.root))
-        return json.loads(path.read_text(encoding="utf-8"))
+        try:
+            return json.loads(read_text(self.stored(ref), name))
+        except FileNotFoundError as error:
+            raise NotFoundError(f"no file '{name}' in artifact {ref}.", where=self.where) from error
 
     def containing(self, path: Path) -> ArtifactRef | None:
         """Return the artifact that a path lies in, if it lies in one."""
@@ -107,10 +137,20 @@ class Lake:
         parts = resolved.relative_to(self.artifacts).parts
         return ref_of(*parts[:2]) if len(parts) > 2 else None
 
-    def folders(self) -> dict[ArtifactRef, Path]:
+    def folders(self) -> "Mapping[ArtifactRef, Path | BucketFolder]":
         """Return the folder of every artifact, whether or not the catalogue lists it."""
+        if self.bucket:
+            refs = {ref_of(kind, id_) for kind, id_ in self.bucket.names()}
+            return {ref: self.bucket.folder(ref) for ref in refs if ref is not None}
         found = {ref_of(path.parent.name, path.name): path for path in self.artifacts.glob("*/*")}
         return {ref: path for ref, path in found.items() if ref is not None and path.is_dir()}
+
+
+def read_text(folder: "Path | BucketFolder", name: str) -> str:
+    """Return a text file of a folder; FileNotFoundError if there is none."""
+    if isinstance(folder, Path):
+        return (folder / name).read_text(encoding="utf-8")
+    return folder.read_text(name)
 
 
 def ref_of(kind: str, id_: str) -> ArtifactRef | None:

@@ -105,10 +105,10 @@ def _describe(story: ArtifactStory) -> dict[str, Any]:
 
 def _add_data(crate: ROCrate, story: ArtifactStory, lake: Lake) -> Any:
     """Copy an artifact into the crate: its folder, and its single files as parts of it."""
-    folder = lake.folder(story.ref)
+    folder = lake.local_folder(story.ref)
     if not folder.is_dir():
         raise NotFoundError(
-            f"no data of artifact {story.ref}.", where=str(lake.root), remedy="Run 'tectum doctor'."
+            f"no data of artifact {story.ref}.", where=lake.where, remedy="Run 'tectum doctor'."
         )
     name = f"{story.ref.kind}-{story.ref.id[:12]}"
     dataset = crate.add_dataset(folder, name, properties=_describe(story))
@@ -146,9 +146,10 @@ def _add_artifact(crate: ROCrate, story: ArtifactStory) -> Any:
 
 def _add_raw_files(crate: ROCrate, recording: Any, ref: ArtifactRef, lake: Lake) -> None:
     """Say which raw bytes a recording stands for: by hash, and by name without its folder."""
-    if not (lake.folder(ref) / "recording.json").is_file():
+    try:
+        found = lake.read_json(ref, "recording.json")
+    except NotFoundError:
         return
-    found = lake.read_json(ref, "recording.json")
     files = [(found.get("path"), found.get("byte_sha256"), found.get("bytes"))]
     files += [(s.get("path"), s.get("sha256"), s.get("bytes")) for s in found.get("sidecars", [])]
     recording["isBasedOn"] = [

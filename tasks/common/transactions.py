@@ -1,10 +1,11 @@
 """Transactions on the catalogue's database, for the classes that together are the catalogue."""
 
+import hashlib
 from collections.abc import Generator
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Select
+from sqlalchemy import Select, text
 from sqlalchemy.dialects.sqlite import Insert as SqliteInsert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session as DatabaseSession
@@ -32,6 +33,27 @@ class Transactions:
     def close(self) -> None:
         """Close the connections that are open; the next call opens new ones."""
         self._engine.dispose()
+
+    @contextmanager
+    def hold_lock(self, name: str) -> Generator[None]:
+        """Hold a lock between all processes that share this catalogue.
+
+        PostgreSQL frees it when its holder dies. A catalogue in SQLite is used by one machine,
+        whose processes have the lake's lock files.
+        """
+        if self._engine.dialect.name == "sqlite":
+            yield
+            return
+        key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big", signed=True)
+        with database_errors(self.url), self._engine.connect() as connection:
+            connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": key})
+            # Not in a transaction: it would stay open for as long as the stage computes.
+            connection.commit()
+            try:
+                yield
+            finally:
+                connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": key})
+                connection.commit()
 
     @contextmanager
     def _transaction(self, *, writes: bool) -> Generator[DatabaseSession]:

@@ -4,6 +4,7 @@ import hashlib
 import logging
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -113,7 +114,7 @@ class Workspace:
             # Same code, settings and input: the stage would find the same again.
             raise NothingToDoError(reason)
         if found is None:
-            with hold_lock(self.lake.lock_path(ref.id)):
+            with hold_lock(self.lake.lock_path(ref.id)), self._shared_lock(ref.id):
                 found = self._existing(ref) or self._adopt(ref)
                 if found is None:
                     artifact = self._make(request, ref, build, flow_run)
@@ -136,12 +137,16 @@ class Workspace:
         """Search the catalogue's artifacts; see Catalogue.search."""
         return self.catalogue.search(**terms)
 
+    def _shared_lock(self, name: str) -> AbstractContextManager[None]:
+        """Hold a lock for all machines, where they share a lake in a bucket by one catalogue."""
+        return self.catalogue.hold_lock(name) if self.lake.bucket else nullcontext()
+
     def _existing(self, ref: ArtifactRef) -> Artifact | None:
         found = self.catalogue.find(ref.id)
-        if found is not None and not self.lake.folder(ref).is_dir():
+        if found is not None and not self.lake.stored(ref).is_dir():
             raise LakeError(
                 f"the catalogue lists {ref}, but its folder is gone.",
-                where=str(self.lake.folder(ref)),
+                where=str(self.lake.stored(ref)),
                 remedy="Run 'tectum doctor --repair', then run again to remake it.",
             )
         return found

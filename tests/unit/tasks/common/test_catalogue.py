@@ -3,6 +3,7 @@
 import math
 from datetime import UTC, datetime, timedelta, timezone
 
+import psycopg
 import pytest
 
 from schemas.entities import QCMetric, RunState, Session, Subject
@@ -178,3 +179,17 @@ def test_an_unreachable_server_is_one_clear_error_without_the_password() -> None
     with pytest.raises(LakeError, match="catalogue cannot be used") as caught:
         Catalogue("postgresql://tectum:geheim@127.0.0.1:1/none")
     assert "geheim" not in str(caught.value)
+
+
+def test_a_lock_is_held_by_one_machine_at_a_time(catalogue_url: str, backend: str) -> None:
+    catalogue = Catalogue(catalogue_url)
+    with catalogue.hold_lock("an id"):
+        with catalogue.hold_lock("another id"):
+            pass
+        if backend == "postgresql":
+            with psycopg.connect(catalogue_url, autocommit=True) as other:
+                held = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted"
+                assert other.execute(held).fetchone() == (1,)
+    with catalogue.hold_lock("an id"):
+        pass
+    catalogue.close()
