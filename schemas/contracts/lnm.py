@@ -21,6 +21,11 @@ TRAINING = DatasetContract(
 )
 """Losses in units of what the linear prediction costs; validation with the best gates."""
 
+_FIGURES = (
+    *("model", "low", "high"),
+    *("ridge", "persistence", "mean", "reduced_rank", "glm", "knn", "gru"),
+    *("correlation", "best_correlation", "trial_correlation", "crps", "crps_mean", "coverage"),
+)
 SCORES = DatasetContract(
     "scores",
     {
@@ -28,20 +33,17 @@ SCORES = DatasetContract(
         "target": Variable(("score",), TEXT),
         "metric": Variable(("score",), TEXT),
         "horizon": Variable(("score",), "iu"),
-        "model": Variable(("score",), "f"),
-        "ridge": Variable(("score",), "f"),
-        "persistence": Variable(("score",), "f"),
-        "mean": Variable(("score",), "f"),
-        "low": Variable(("score",), "f"),
-        "high": Variable(("score",), "f"),
+        "best": Variable(("score",), TEXT),
         "verdict": Variable(("score",), TEXT),
+        **{name: Variable(("score",), "f") for name in _FIGURES},
     },
     {},
     ("verdict_means", "win", "tie", "loss"),
 )
-"""Higher is better in every metric. horizon is in samples, -1 where there is none; persistence is
-NaN where no last value was to be seen; low and high hold the model's score less the best
-baseline's with 95 % confidence."""
+"""Higher is better in every metric but mae. horizon is in samples, -1 where there is none; a
+baseline that does not answer is NaN; best names the one that validation chose; low and high hold
+how much better than it the model does with 95 % confidence. Calibration and correlation stand at
+the first metric of a target: crps in standard deviations, coverage of the central 90 %."""
 
 _DECODED = ("time", "channel")
 DECODED = DatasetContract(

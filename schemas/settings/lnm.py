@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 from schemas.settings.base import StageSettings
 from schemas.settings.split import SplitSettings
 
+Baseline = Literal["reduced_rank", "glm", "knn", "gru"]
 Preset = Literal["nano", "small", "base", "large"]
 
 
@@ -40,6 +41,13 @@ class LnmSettings(StageSettings):
         default=True,
         description="Add the network to a ridge regression fitted in closed form, so that it "
         "learns only what ridge leaves over. Off: the network learns everything.",
+    )
+    baselines: tuple[Baseline, ...] = Field(
+        default=("reduced_rank", "glm", "knn"),
+        description="What the model is compared with beside mean, last value and multiscale ridge, "
+        "all on the same context and tuned on validation: reduced_rank (ridge held to a few "
+        "axes), glm (Poisson regression of spike counts; not forecasts), knn (nearest "
+        "neighbours), gru (a recurrent network a question: a minute or more).",
     )
     steps: int | None = Field(
         default=None,

@@ -1,49 +1,139 @@
-"""What the model is measured against: mean, last value, multiscale ridge."""
+"""What the model is measured against, each fitted on training and tuned on validation alone.
+
+A baseline is a function from a problem to something that answers rows of it: see `Baseline`.
+"""
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
-from tasks.lnm.infer import Located, as_values
-from tasks.lnm.recording import Floats
-from tasks.lnm.trained import TrainedModel
+from tasks.lnm.linear import Ridge, principal_axes
+from tasks.lnm.problems import Problem
+from tasks.lnm.recording import Floats, Ints
+from tasks.lnm.skip import as_location
+
+MOST_RANK = 64
+
+
+class Answering(Protocol):
+    """A fitted baseline."""
+
+    def locate(self, rows: Ints) -> Floats:
+        """Return (row, output) predictions as the model's heads give them.
+
+        z-scores; for spike counts log(rate / mean rate of training).
+        """
+        ...
+
+
+class Baseline(Protocol):
+    """One way to answer a problem.
+
+    It sees what the model sees: the same columns, the same samples (`Problem.seen`).
+    """
+
+    def __call__(self, problem: Problem) -> Answering | None:
+        """Fit on the problem's training rows, tune on its validation rows.
+
+        None where the problem is none of this baseline's.
+        """
+        ...
 
 
 @dataclass(frozen=True)
-class Answers:
-    """The model's answer to one question and each baseline's, in the columns' own units.
+class Affine:
+    """Affine maps of the features; what the model's linear skip may be made of.
 
-    All see the same samples of the same columns, and none a sample more. Ridge is `skip.py`'s map
-    for the task: multiscale smoothed inputs, penalties (and for forecasts the value to shrink to)
-    chosen on validation. Spike counts keep ridge's answer above a tenth of the mean rate, below it
-    an exponential makes it positive.
-
-    model, ridge, persistence, mean : (..., column); persistence is the last value that was seen,
-        NaN where the question hides a column at all times
-    scale : standard deviation of the model's answer, NaN for counts (their variance is the mean)
+    anchor_O : share of the last known value that is added
+    log : the maps give log(rate / mean rate) and not z-scores
     """
 
-    model: Floats
-    ridge: Floats
-    persistence: Floats
-    mean: Floats
-    scale: Floats
+    problem: Problem
+    maps: Ridge
+    anchor_O: Floats
+    log: bool = False
+
+    def locate(self, rows: Ints) -> Floats:
+        """Return (row, output) predictions of the fit to all training rows."""
+        z = self.maps.predict(self.problem.seen.features_TF[rows])
+        if self.problem.last_TO is not None:
+            z = z + self.problem.last_TO[rows] * self.anchor_O
+        counts_O = np.zeros_like(self.problem.counts_O) if self.log else self.problem.counts_O
+        return as_location(z, self.problem.scaler, counts_O)
 
 
-def answer(model: TrainedModel, located: Located, last: Floats | None = None) -> Answers:
-    """Put the baselines beside what the model predicts.
+def predict_mean(problem: Problem) -> Affine:
+    """Answer the training mean, always."""
+    return Affine(problem, _no_maps(problem), np.zeros(len(problem.outputs), np.float32))
 
-    last : z-scores of the last known values, broadcast to the prediction; None if there are none
+
+def hold_value(problem: Problem) -> Affine | None:
+    """Answer the last value that was seen (persistence); only forecasts have one."""
+    if problem.last_TO is None:
+        return None
+    return Affine(problem, _no_maps(problem), np.ones(len(problem.outputs), np.float32))
+
+
+def fit_multiscale_ridge(problem: Problem) -> Affine:
+    """Answer by ridge on smoothed inputs; penalty and anchor chosen for each output."""
+    maps, anchor_O = problem.ridge
+    return Affine(problem, maps, anchor_O)
+
+
+def reduce_rank(problem: Problem) -> Affine | None:
+    """Answer by ridge whose fitted values are held to a few axes, as many as validation likes best.
+
+    Reduced-rank ridge regression (Mukherjee & Zhu 2011, doi:10.1002/sam.10138), with ridge's own
+    penalties. None where a single output leaves nothing to reduce.
     """
-    scaler, shape = model.scaler, located.location.shape
-    asked = np.isfinite(located.location)
-    persistence = np.full(shape, np.nan, np.float32)
-    if last is not None:
-        persistence = np.broadcast_to(last * scaler.sd_V + scaler.mean_V, shape)
-    return Answers(
-        as_values(located.location, model),
-        as_values(located.base, model),
-        persistence,
-        np.where(asked, scaler.mean_V, np.nan).astype(np.float32),
-        np.where(model.columns.counts, np.nan, located.scale * scaler.sd_V).astype(np.float32),
+    maps, anchor_O = problem.ridge
+    most = min(MOST_RANK, len(problem.outputs) - 1, maps.weights_KFO.shape[1])
+    if most < 1:
+        return None
+    axes_K = [_fitted_axes(problem, fold, most) for fold in range(len(maps.weights_KFO))]
+    features_TF = problem.seen.features_TF[problem.validation]
+    target_TO = problem.target_TO[problem.validation]
+    if problem.last_TO is not None:
+        target_TO = target_TO - problem.last_TO[problem.validation] * anchor_O
+    linear_TO = features_TF @ maps.weights_KFO[-1]
+    ranks = [rank for rank in (1, 2, 4, 8, 16, 32, 64) if rank <= most]
+    costs = []
+    for rank in ranks:
+        axes_OR = axes_K[-1][:, :rank]
+        missed = target_TO - linear_TO @ axes_OR @ axes_OR.T - maps.bias_KO[-1]
+        costs.append(float(np.nansum(missed.astype(np.float64) ** 2)))
+    rank = ranks[int(np.argmin(costs))]
+    held = [w @ a[:, :rank] @ a[:, :rank].T for w, a in zip(maps.weights_KFO, axes_K, strict=True)]
+    reduced_KFO = np.stack(held).astype(np.float32)
+    # The bias holds the fit to the mean of the features; that point is kept where it was.
+    centre_F = problem.seen.features_TF[problem.train].mean(0)
+    bias_KO = maps.bias_KO + centre_F @ (maps.weights_KFO - reduced_KFO)
+    return Affine(
+        problem,
+        Ridge(reduced_KFO, bias_KO.astype(np.float32), maps.penalty_O, maps.error_O),
+        anchor_O,
+    )
+
+
+def _fitted_axes(problem: Problem, fold: int, most: int) -> Floats:
+    """Return (output, axis) leading axes of what one fold's ridge fits in its training rows."""
+    fold_T, weights_FO = problem.seen.fold_T, problem.ridge[0].weights_KFO[fold]
+    features_TF = problem.seen.features_TF[(fold_T >= 0) & (fold_T != fold)]
+    fitted_TO = (features_TF - features_TF.mean(0)) @ weights_FO
+    axes_OR = principal_axes(fitted_TO, most, np.random.default_rng(problem.seen.seed))
+    # Subspace iteration finds the space; its axes in order of what they hold are these.
+    _, turn_RR = np.linalg.eigh((fitted_TO @ axes_OR).T @ (fitted_TO @ axes_OR))
+    return np.asarray(axes_OR @ turn_RR[:, ::-1])
+
+
+def _no_maps(problem: Problem) -> Ridge:
+    folds = int(problem.seen.fold_T.max()) + 2
+    features, outputs = problem.seen.features_TF.shape[1], len(problem.outputs)
+    never = np.full(outputs, np.inf, np.float32)
+    return Ridge(
+        np.zeros((folds, features, outputs), np.float32),
+        np.zeros((folds, outputs), np.float32),
+        never,
+        never,
     )

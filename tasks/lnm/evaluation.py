@@ -1,6 +1,6 @@
 """The examination on the test part: every task the session allows, beside every baseline."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,20 +8,37 @@ import xarray as xr
 
 from schemas.settings.lnm import LnmSettings
 from tasks.common.progress import report_progress
-from tasks.lnm.baselines import Answers, answer
-from tasks.lnm.infer import Located, predict_future, predict_hidden, predict_imputed
+from tasks.lnm.calibration import UNKNOWN, assess
+from tasks.lnm.infer import Located, as_values, predict_future, predict_hidden, predict_imputed
 from tasks.lnm.linear import Runs
 from tasks.lnm.masks import Mode
 from tasks.lnm.recording import Bools, Floats, Ints
-from tasks.lnm.scoring import Score, score_answers
+from tasks.lnm.scoring import Metric, Score, metrics_of, score_answers
 from tasks.lnm.skip import shift_back
 from tasks.lnm.trained import TrainedModel
 from tasks.lnm.training import Session
 from tasks.lnm.windows import TWO_SIDED
 
 TEST = 2
-MOST_ORIGINS = 600
 SHOWN_UNITS = 8
+
+
+@dataclass(frozen=True)
+class Answers:
+    """The model's answer to one question and each baseline's, in the columns' own units.
+
+    All see the same samples of the same columns, and none a sample more.
+
+    values : "model" and baselines: (..., column), NaN where not asked
+    scale : standard deviation of the model's answer, NaN for counts (their variance is the mean)
+    """
+
+    values: Mapping[str, Floats]
+    scale: Floats
+
+    def take(self, own_V: Ints) -> tuple[dict[str, Floats], Floats]:
+        """Return values and scale of some columns."""
+        return {n: a[..., own_V] for n, a in self.values.items()}, self.scale[..., own_V]
 
 
 @dataclass(frozen=True)
@@ -37,7 +54,8 @@ class Exam:
 def examine(model: TrainedModel, session: Session, settings: LnmSettings) -> Exam:
     """Ask the trained model everything on the test part and score the answers."""
     runs = session.runs(TEST)
-    columns = model.columns
+    test_T = session.part_T == TEST
+    real_TV = session.recording.values_TV[test_T]
     scores: list[Score] = []
     decoded = None
     skipped = _impossible(model)
@@ -45,15 +63,28 @@ def examine(model: TrainedModel, session: Session, settings: LnmSettings) -> Exa
         report_progress("judge the model", done, 4, task)
         if task in skipped:
             continue
-        asked_V = columns.neural == (task != "decode")
-        answers = answer(model, _ask(model, session, runs, task, asked_V))
-        scores += _score_all(model, session, settings, task, answers, asked_V)
+        asked_V = model.columns.neural == (task != "decode")
+        located = _ask(model, session, runs, task, asked_V)
+        found = Located(*(part[test_T] for part in (located.location, located.scale, located.base)))
+        answers = _answers(model, found, session.rivals.answers[task, -1])
+        trial_T = session.recording.trial_T
+        asked = _Asked(
+            task, -1, real_TV, None if trial_T is None else trial_T[test_T], session.window
+        )
+        scores += asked.score(model, session, settings, answers, asked_V)
         if task == "decode":
             decoded = _decoded_dataset(model, session, answers, asked_V)
     report_progress("judge the model", 3, 4, "forecast")
-    forecast_scores, forecast = _examine_forecast(model, session, settings, runs)
+    forecast_scores, forecast = _examine_forecast(model, session, settings)
     report_progress("judge the model", 4, 4)
     return Exam(scores + forecast_scores, decoded, forecast, skipped)
+
+
+def _answers(model: TrainedModel, located: Located, rivals: Mapping[str, Floats]) -> Answers:
+    values = {"model": as_values(located.location, model)}
+    values |= {name: as_values(found, model) for name, found in rivals.items()}
+    scale = np.where(model.columns.counts, np.nan, located.scale * model.scaler.sd_V)
+    return Answers(values, scale.astype(np.float32))
 
 
 def _impossible(model: TrainedModel) -> dict[str, str]:
@@ -75,34 +106,70 @@ def _ask(model: TrainedModel, session: Session, runs: Runs, task: Mode, asked_V:
     return predict_hidden(model, session.material, runs, asked_V, task)
 
 
-def _score_all(
-    model: TrainedModel,
-    session: Session,
-    settings: LnmSettings,
-    task: str,
-    answers: Answers,
-    asked_V: Bools,
-) -> list[Score]:
-    test_T = session.part_T == TEST
-    real_TV = session.recording.values_TV[test_T]
-    found = [
-        score_answers(
-            task,
+@dataclass(frozen=True)
+class _Asked:
+    """One question about the test part, its truth and how much of it depends on its neighbours."""
+
+    task: str
+    horizon: int
+    real_TV: Floats
+    trial_T: Bools | None
+    block: int
+
+    def score(
+        self,
+        model: TrainedModel,
+        session: Session,
+        settings: LnmSettings,
+        answers: Answers,
+        asked_V: Bools,
+    ) -> list[Score]:
+        """Score each target by each of its metrics."""
+        found = []
+        for target, own in _targets(model, asked_V):
+            counts = bool(model.columns.counts[own[0]])
+            for at, metric in enumerate(metrics_of(counts, self.horizon)):
+                best = session.rivals.bars[self.task, target, self.horizon, metric]
+                found.append(
+                    self._score_one(
+                        model, settings, answers, (target, own), metric, best, main=at == 0
+                    )
+                )
+        return [score for score in found if score is not None]
+
+    def _score_one(
+        self,
+        model: TrainedModel,
+        settings: LnmSettings,
+        answers: Answers,
+        named: tuple[str, Ints],
+        metric: Metric,
+        best: str,
+        *,
+        main: bool,
+    ) -> Score | None:
+        target, own = named
+        values, scale = answers.take(own)
+        real_TV, scaler = self.real_TV[:, own], model.scaler.take(own)
+        quality = UNKNOWN
+        if main:
+            counts = bool(model.columns.counts[own[0]])
+            about = (values["model"], values[best], scale, counts, scaler.mean_V, scaler.sd_V)
+            quality = assess(real_TV, *about, self.trial_T)
+        return score_answers(
+            self.task,
             target,
-            real_TV[:, own],
-            {name: getattr(answers, name)[test_T][:, own] for name in _METHODS},
-            counts=bool(model.columns.counts[own[0]]),
-            sd_V=model.scaler.sd_V[own],
-            block=session.window,
+            real_TV,
+            values,
+            metric=metric,
+            best=best,
+            sd_V=scaler.sd_V,
+            horizon=self.horizon,
+            block=self.block,
             resamples=settings.bootstrap,
             seed=settings.seed,
+            quality=quality,
         )
-        for target, own in _targets(model, asked_V)
-    ]
-    return [score for score in found if score is not None]
-
-
-_METHODS = ("model", "ridge", "persistence", "mean")
 
 
 def _targets(model: TrainedModel, asked_V: Bools) -> Iterator[tuple[str, Ints]]:
@@ -114,54 +181,27 @@ def _targets(model: TrainedModel, asked_V: Bools) -> Iterator[tuple[str, Ints]]:
             yield target, own
 
 
-def forecast_origins(runs: Runs, window: int) -> tuple[Ints, Ints]:
-    """Return samples to forecast from and how much of each one's run may be seen before it.
-
-    At least a quarter of a window is seen; some 600 origins at most, evenly spread.
-    """
-    origins, contexts = [], []
-    for start, stop in runs:
-        first = start + max(1, window // 4) - 1
-        origins += [*range(first, stop - 1)]
-        contexts += [at - start + 1 for at in range(first, stop - 1)]
-    stride = max(1, -(-len(origins) // MOST_ORIGINS))
-    return np.array(origins[::stride], np.int64), np.array(contexts[::stride], np.int64)
-
-
 def _examine_forecast(
-    model: TrainedModel, session: Session, settings: LnmSettings, runs: Runs
+    model: TrainedModel, session: Session, settings: LnmSettings
 ) -> tuple[list[Score], xr.Dataset]:
-    origin_O, context_O = forecast_origins(runs, session.window)
-    material, columns = session.material, model.columns
-    located = predict_future(model, material, origin_O, context_O)
-    answers = answer(model, located, material.last_TV[origin_O][:, None])
+    origin_O, context_O = session.origin_O, session.context_O
+    located = predict_future(model, session.material, origin_O, context_O)
     spacing = int(np.median(np.diff(origin_O))) if len(origin_O) > 1 else 1
-    real_OHV = np.stack(
-        [
-            shift_back(session.recording.values_TV, runs, horizon)[origin_O]
-            for horizon in model.skip.horizons
-        ],
-        axis=1,
-    )
-    every_V = np.ones(len(columns.names), bool)
-    scores = []
-    for h, horizon in enumerate(model.skip.horizons):
-        for target, own in _targets(model, every_V):
-            score = score_answers(
-                "forecast",
-                target,
-                real_OHV[:, h, own],
-                {name: getattr(answers, name)[:, horizon - 1, own] for name in _METHODS},
-                # R2 for counts too: persistence has no likelihood.
-                counts=False,
-                sd_V=model.scaler.sd_V[own],
-                horizon=horizon,
-                block=max(1, session.window // spacing),
-                resamples=settings.bootstrap,
-                seed=settings.seed,
-            )
-            scores += [score] if score is not None else []
-    return scores, _forecast_dataset(model, session, origin_O, answers, real_OHV)
+    block = max(1, session.window // spacing)
+    horizons, trial_T = model.skip.horizons, session.recording.trial_T
+    every_V = np.ones(len(model.columns.names), bool)
+    scores, real, asked = [], [], []
+    for horizon in horizons:
+        ahead = Located(
+            *(p[:, horizon - 1] for p in (located.location, located.scale, located.base))
+        )
+        asked.append(_answers(model, ahead, session.rivals.answers["forecast", horizon]))
+        values_TV = shift_back(session.recording.values_TV, session.runs(TEST), horizon)
+        real.append(values_TV[origin_O])
+        own_O = None if trial_T is None else trial_T[origin_O]
+        question = _Asked("forecast", horizon, real[-1], own_O, block)
+        scores += question.score(model, session, settings, asked[-1], every_V)
+    return scores, _forecast_dataset(model, session, asked, np.stack(real, axis=1))
 
 
 def _decoded_dataset(
@@ -169,13 +209,13 @@ def _decoded_dataset(
 ) -> xr.Dataset:
     test_T = session.part_T == TEST
     arrays = {
-        "real": session.recording.values_TV,
-        "model": answers.model,
-        "ridge": answers.ridge,
+        "real": session.recording.values_TV[test_T],
+        "model": answers.values["model"],
+        "ridge": answers.values["ridge"],
         "model_sd": answers.scale,
     }
     return xr.Dataset(
-        {name: (("time", "channel"), a[test_T][:, asked_V]) for name, a in arrays.items()},
+        {name: (("time", "channel"), a[:, asked_V]) for name, a in arrays.items()},
         {
             "time": ("time", session.recording.time_T[test_T], {"units": "s"}),
             "channel": _names(model.columns.names, asked_V),
@@ -184,22 +224,19 @@ def _decoded_dataset(
 
 
 def _forecast_dataset(
-    model: TrainedModel, session: Session, origin_O: Ints, answers: Answers, real_OHV: Floats
+    model: TrainedModel, session: Session, answers: Sequence[Answers], real_OHV: Floats
 ) -> xr.Dataset:
     """Keep behaviour and a few units: what a reader looks at."""
     neural_V = model.columns.neural
     shown_V = ~neural_V
     shown_V[np.flatnonzero(neural_V)[:SHOWN_UNITS]] = True
     horizons = model.skip.horizons
-    arrays = {
-        name: getattr(answers, method)[:, [h - 1 for h in horizons]]
-        for name, method in (("model", "model"), ("ridge", "ridge"), ("model_sd", "scale"))
-    }
-    arrays["real"] = real_OHV
+    arrays = {n: np.stack([a.values[n] for a in answers], axis=1) for n in ("model", "ridge")}
+    arrays |= {"model_sd": np.stack([a.scale for a in answers], axis=1), "real": real_OHV}
     return xr.Dataset(
         {n: (("time", "horizon", "column"), a[:, :, shown_V]) for n, a in arrays.items()},
         {
-            "time": ("time", session.recording.time_T[origin_O], {"units": "s"}),
+            "time": ("time", session.recording.time_T[session.origin_O], {"units": "s"}),
             "horizon": ("horizon", np.array(horizons), {"units": "samples"}),
             "column": _names(model.columns.names, shown_V),
         },

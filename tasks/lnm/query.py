@@ -1,9 +1,11 @@
 """Asking a trained model: one primitive, and decode, encode, impute, forecast, generate over it."""
 
+import hashlib
 from collections.abc import Sequence
 
 import numpy as np
 import xarray as xr
+from scipy import stats
 
 from schemas.errors import NotFoundError, RecordingTooShortError, SettingsError
 from tasks.lnm.infer import Located, as_values, predict_future, predict_hidden
@@ -11,6 +13,8 @@ from tasks.lnm.masks import Mode
 from tasks.lnm.recording import Bools, Columns, Floats, Recording, find_runs
 from tasks.lnm.rollout import roll_out
 from tasks.lnm.trained import TrainedModel
+
+QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
 def query(
@@ -42,7 +46,8 @@ def query(
     Returns
     -------
     Dataset over (time, column) with `mean` and `sd` (NaN for spike counts) in the columns' own
-    units, and `sample` (sample, time, column) if n_samples; NaN where no window reaches.
+    units, `quantile_value` (quantile, time, column), and `sample` (draw, time, column) if
+    n_samples; NaN where no window reaches. Its attributes say what was asked of which model.
 
     Raises
     ------
@@ -58,7 +63,8 @@ def query(
     seen_V = ~asked_V if visible is None else select_columns(model.columns, visible)
     rng = np.random.default_rng(seed)
     if seen_until is not None:
-        return _ask_future(model, recording, asked_V, seen_until, t1, n_samples, rng)
+        found = _ask_future(model, recording, asked_V, seen_until, t1, n_samples, rng)
+        return found.assign_attrs(describe_question(model, targets, visible, seed, t1=seen_until))
     if (asked_V & seen_V).any():
         raise SettingsError("a target is also visible.", where="query")
     chosen_T = (recording.time_T >= t0) & (recording.time_T <= t1)
@@ -71,7 +77,7 @@ def query(
     )
     own = np.ix_(chosen_T, asked_V)
     drawn = [draw_values(model, located, rng)[own] for _ in range(n_samples)]
-    return _dataset(
+    found = _dataset(
         model,
         as_values(located.location, model)[own],
         (located.scale * model.scaler.sd_V)[own],
@@ -79,6 +85,7 @@ def query(
         recording.time_T[chosen_T],
         asked_V,
     )
+    return found.assign_attrs(describe_question(model, targets, visible, seed, t0=t0, t1=t1))
 
 
 def decode(model: TrainedModel, recording: Recording, **when: float) -> xr.Dataset:
@@ -246,13 +253,46 @@ def _dataset(
     time_T: np.ndarray,
     asked_V: Bools,
 ) -> xr.Dataset:
-    sd = np.where(model.columns.counts[asked_V], np.nan, sd)
+    counts_V = model.columns.counts[asked_V]
+    sd = np.where(counts_V, np.nan, sd)
     variables = {"mean": (("time", "column"), mean), "sd": (("time", "column"), sd)}
     names = [name for name, asked in zip(model.columns.names, asked_V, strict=True) if asked]
     found = xr.Dataset(variables, {"time": ("time", time_T, {"units": "s"}), "column": names})
+    found["quantile_value"] = (("quantile", "time", "column"), _quantiles(mean, sd, counts_V))
+    found.coords["quantile"] = ("quantile", np.array(QUANTILES))
     if len(drawn):
         found["sample"] = (("draw", "time", "column"), np.stack(drawn))
     return found
+
+
+def _quantiles(mean: Floats, sd: Floats, counts_V: Bools) -> Floats:
+    """Return (quantile, time, column) quantiles of the normal or Poisson distributions."""
+    rate = np.where(counts_V & np.isfinite(mean), np.maximum(mean, 0.0), 0.0)
+    known = np.isfinite(mean)
+    levels = [
+        np.where(counts_V, np.where(known, stats.poisson.ppf(q, rate), np.nan), mean + sd * z)
+        for q, z in zip(QUANTILES, stats.norm.ppf(QUANTILES), strict=True)
+    ]
+    return np.stack(levels).astype(np.float32)
+
+
+def describe_question(
+    model: TrainedModel,
+    targets: Sequence[str],
+    visible: Sequence[str] | None,
+    seed: int,
+    **seconds: float,
+) -> dict[str, str | int | float]:
+    """Return the attributes that tell where an answer comes from."""
+    weights = b"".join(t.numpy().tobytes() for t in model.network.state_dict().values())
+    told = {f"asked_{name}": value for name, value in seconds.items() if np.isfinite(value)}
+    return {
+        "model_sha256": hashlib.sha256(weights).hexdigest(),
+        "targets": ", ".join(targets),
+        "visible": "all else" if visible is None else ", ".join(visible),
+        "seed": seed,
+        **told,
+    }
 
 
 def _side(model: TrainedModel, *, neural: bool) -> list[str]:

@@ -1,14 +1,14 @@
 """One session as a matrix of named columns; runs without a gap; windows inside them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
 from schemas.entities import NEURAL_KINDS
-from schemas.errors import NothingToDoError, RecordingTooShortError
+from schemas.errors import NotFoundError, NothingToDoError, RecordingTooShortError
 from schemas.settings.lnm import LnmSettings
 from schemas.settings.split import SplitSettings
 from tasks.common.matrices import behaviour_matrix, neural_matrix
@@ -61,6 +61,7 @@ class Recording:
     values_TV : (time, column) float32, NaN where not valid; spikes as counts a sample
     time_T : (time,) seconds
     segment_T : (time,) number of the gapless segment, -1 outside any
+    trial_T : (time,) true inside trials; None where the session has none
     """
 
     values_TV: Floats
@@ -68,16 +69,11 @@ class Recording:
     segment_T: Ints
     rate_hz: float
     columns: Columns
+    trial_T: Bools | None = None
 
     def take(self, index: Ints) -> "Recording":
         """Return the recording with only the columns at `index`."""
-        return Recording(
-            self.values_TV[:, index],
-            self.time_T,
-            self.segment_T,
-            self.rate_hz,
-            self.columns.take(index),
-        )
+        return replace(self, values_TV=self.values_TV[:, index], columns=self.columns.take(index))
 
 
 def read_recording(aligned: xr.DataTree) -> Recording:
@@ -102,13 +98,65 @@ def read_recording(aligned: xr.DataTree) -> Recording:
     values_TV = np.concatenate(
         [neurons["activity"].values, behaviour["behaviour"].values], axis=1
     ).astype(np.float32)
+    time_T = neurons["time"].values.astype(np.float64)
     return Recording(
         values_TV,
-        neurons["time"].values.astype(np.float64),
+        time_T,
         neurons["segment"].values.astype(np.int64),
         float(aligned["clock"].attrs["rate_hz"]),
         columns,
+        _inside_trials(aligned, time_T),
     )
+
+
+def read_for(columns: Columns, aligned: xr.DataTree) -> Recording:
+    """Read the columns that a model was trained on, in its order.
+
+    Raises
+    ------
+    NotFoundError
+        The session lacks some of them.
+    """
+    recording = read_recording(aligned)
+    at = {name: i for i, name in enumerate(recording.columns.names)}
+    if lacking := [name for name in columns.names if name not in at]:
+        raise NotFoundError(
+            f"the session lacks {len(lacking)} of the model's columns, such as {lacking[0]!r}.",
+            where="aligned",
+            remedy="Ask a model that was trained on this session.",
+        )
+    return recording.take(np.array([at[name] for name in columns.names]))
+
+
+def _inside_trials(aligned: xr.DataTree, time_T: NDArray[np.float64]) -> Bools | None:
+    """Return which samples lie in an interval of the stream `trials`; None without one."""
+    if "trials" not in aligned.children:
+        return None
+    trials = aligned.children["trials"].to_dataset(inherit=False)
+    if trials.attrs.get("stream_kind") != "intervals":
+        return None
+    inside_T = np.zeros(len(time_T), bool)
+    for start, stop in zip(trials["start_time"].values, trials["stop_time"].values, strict=True):
+        if np.isfinite(start) and np.isfinite(stop):
+            inside_T[np.searchsorted(time_T, start) : np.searchsorted(time_T, stop)] = True
+    return inside_T
+
+
+MOST_ORIGINS = 600
+
+
+def forecast_origins(runs: Sequence[tuple[int, int]], window: int) -> tuple[Ints, Ints]:
+    """Return samples to forecast from and how much of each one's run may be seen before it.
+
+    At least a quarter of a window is seen; some 600 origins at most, evenly spread.
+    """
+    origins, contexts = [], []
+    for start, stop in runs:
+        first = start + max(1, window // 4) - 1
+        origins += [*range(first, stop - 1)]
+        contexts += [at - start + 1 for at in range(first, stop - 1)]
+    stride = max(1, -(-len(origins) // MOST_ORIGINS))
+    return np.array(origins[::stride], np.int64), np.array(contexts[::stride], np.int64)
 
 
 def find_runs(segment_T: Ints, part_T: Ints | None = None) -> list[tuple[int, int]]:
@@ -194,6 +242,10 @@ class Scaler:
     sd_V: Floats
     low_V: Floats
     high_V: Floats
+
+    def take(self, index: Ints) -> "Scaler":
+        """Return the scaler of the columns at `index`."""
+        return Scaler(*(a[index] for a in (self.mean_V, self.sd_V, self.low_V, self.high_V)))
 
     def standardise(self, values_TV: Floats) -> Floats:
         """Return values in standard deviations from the training mean."""

@@ -2,25 +2,29 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import xarray as xr
 
 from schemas.settings.lnm import LnmSettings
+from tasks.lnm.calibration import UNKNOWN
+from tasks.lnm.checkpoints import Curves
 from tasks.lnm.evaluation import Exam, examine
 from tasks.lnm.query import generate
 from tasks.lnm.recording import Recording, choose_window, split_with_guard, usable_columns
+from tasks.lnm.rivals import BASELINES
 from tasks.lnm.scoring import Score
 from tasks.lnm.trained import TrainedModel
-from tasks.lnm.training import Curves, Session, prepare_session, train_model
+from tasks.lnm.training import Session, prepare_session, train_model
 
 MOST_GENERATED = 1000
 """Samples of a generated course at most, so that a fast clock does not take minutes."""
 VERDICT_MEANS = (
-    "win: the 95 % block-bootstrap interval (low, high) of the model's score less the best "
-    "baseline's on the test part lies above 0; loss: below 0; tie: holds 0. Higher is better in "
-    "every metric."
+    "win: the 95 % block-bootstrap interval (low, high) of how much better the model does on the "
+    "test part than the baseline that was best on validation lies above 0; loss: below 0; tie: "
+    "holds 0. Higher is better in every metric but mae."
 )
 
 
@@ -40,8 +44,12 @@ class Result:
     left_out: list[str]
 
 
-def train_and_examine(recording: Recording, settings: LnmSettings) -> Result:
+def train_and_examine(
+    recording: Recording, settings: LnmSettings, checkpoints: Path | None = None
+) -> Result:
     """Split, fit, train, examine and generate.
+
+    checkpoints : folder from which a training that was cut off goes on; see train_model
 
     Raises
     ------
@@ -53,19 +61,13 @@ def train_and_examine(recording: Recording, settings: LnmSettings) -> Result:
     usable = usable_columns(recording, split.train)
     kept = recording.take(usable)
     session, scaler = prepare_session(kept, split, window, settings)
-    model, curves = train_model(session, scaler, settings)
+    model, curves = train_model(session, scaler, settings, checkpoints)
     exam = examine(model, session, settings)
     steps = min(round(settings.generated_s * kept.rate_hz), MOST_GENERATED)
     generated = None
     if steps:
-        seen = Recording(
-            kept.values_TV,
-            kept.time_T,
-            # Courses start from training samples: the test part stays unseen.
-            np.where(split.train, kept.segment_T, -1),
-            kept.rate_hz,
-            kept.columns,
-        )
+        # Courses start from training samples: the test part stays unseen.
+        seen = replace(kept, segment_T=np.where(split.train, kept.segment_T, -1))
         generated = generate(model, seen, steps / kept.rate_hz, settings.n_samples, settings.seed)
     left_out = [n for i, n in enumerate(recording.columns.names) if i not in set(usable.tolist())]
     return Result(model, session, curves, exam, generated, left_out)
@@ -94,10 +96,11 @@ def describe_scores(scores: Sequence[Score]) -> str:
         for verdict in ("win", "tie", "loss")
     )
     for task in ("decode", "forecast"):
-        own = [score for score in scores if score.task == task]
+        own = [score for score in scores if score.task == task and score.metric == "r2"]
         if own:
             model, ridge = (
-                float(np.mean([getattr(s, m) for s in own])) for m in ("model", "ridge")
+                float(np.mean(values))
+                for values in ([s.model for s in own], [s.baselines["ridge"] for s in own])
             )
             return f"{task} R2 {model:.2f} (ridge {ridge:.2f}), {counted}"
     return counted
@@ -121,10 +124,14 @@ def _training_dataset(result: Result) -> xr.Dataset:
 
 
 def _scores_dataset(scores: Sequence[Score]) -> xr.Dataset:
-    texts = ("task", "target", "metric", "verdict")
-    numbers = ("model", "ridge", "persistence", "mean", "low", "high")
+    texts = ("task", "target", "metric", "best", "verdict")
     columns = {name: np.array([getattr(s, name) for s in scores], dtype=str) for name in texts}
-    columns |= {name: np.array([getattr(s, name) for s in scores], float) for name in numbers}
+    for name in ("model", "low", "high"):
+        columns[name] = np.array([getattr(s, name) for s in scores], float)
+    for name in BASELINES:
+        columns[name] = np.array([s.baselines.get(name, np.nan) for s in scores], float)
+    for name in asdict(UNKNOWN):
+        columns[name] = np.array([getattr(s.quality, name) for s in scores], float)
     columns["horizon"] = np.array([s.horizon for s in scores], np.int32)
     counts = {v: sum(s.verdict == v for s in scores) for v in ("win", "tie", "loss")}
     return xr.Dataset(

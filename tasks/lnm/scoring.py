@@ -1,17 +1,17 @@
 """Scores with an interval, and the verdict: did the model beat the best baseline?"""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tasks.lnm.calibration import UNKNOWN, Quality
 from tasks.lnm.recording import Floats
 
 Verdict = Literal["win", "tie", "loss"]
-Metric = Literal["r2", "bits_per_spike"]
-BASELINES = ("ridge", "persistence", "mean")
+Metric = Literal["r2", "bits_per_spike", "mae"]
 FEWEST_SAMPLES = 16
 FEWEST_BLOCKS = 8
 LEAST_RATE = 1e-4
@@ -19,10 +19,13 @@ LEAST_RATE = 1e-4
 
 @dataclass(frozen=True)
 class Score:
-    """One row of the verdict table; higher is better in every metric.
+    """One row of the verdict table; higher is better in every metric but `mae`.
 
-    low, high : 95 % interval of the model's score less the best baseline's on the test part
+    best : the baseline that validation chose: the bar
+    baselines : the score of each baseline that answers this
+    low, high : 95 % interval of how much better the model does than the bar on the test part
     verdict : win if the whole interval is above 0, loss if it is below, else tie
+    quality : what the distribution is worth, and correlations; of the first metric only
     """
 
     task: str
@@ -30,12 +33,23 @@ class Score:
     metric: Metric
     horizon: int
     model: float
-    ridge: float
-    persistence: float
-    mean: float
+    best: str
+    baselines: Mapping[str, float]
     low: float
     high: float
     verdict: Verdict
+    quality: Quality = field(default=UNKNOWN)
+
+
+def metrics_of(counts: bool, horizon: int) -> tuple[Metric, ...]:
+    """Return what a target is scored by.
+
+    Forecasts in R2 for counts too, because persistence has no likelihood, and in mean absolute
+    error, as in ZAPBench.
+    """
+    if horizon > 0:
+        return ("r2", "mae")
+    return ("bits_per_spike",) if counts else ("r2",)
 
 
 def score_answers(
@@ -44,60 +58,72 @@ def score_answers(
     real_TV: Floats,
     answers: Mapping[str, Floats],
     *,
-    counts: bool,
+    metric: Metric,
+    best: str,
     sd_V: Floats,
     horizon: int = -1,
     block: int,
     resamples: int,
     seed: int,
+    quality: Quality = UNKNOWN,
 ) -> Score | None:
     """Score the model and every baseline on the same valid samples of one target.
 
     Columns are pooled: R2 is one less the summed squared error over the summed variance about the
-    test mean, each column in its training standard deviations. Bits per spike is the Poisson
-    log-likelihood gained over each unit's mean test rate (Pei et al. 2021, arXiv:2109.04463).
+    test mean, each column in its training standard deviations; the mean absolute error is in
+    those too. Bits per spike is the Poisson log-likelihood gained over each unit's mean test rate
+    (Pei et al. 2021, arXiv:2109.04463).
 
     Parameters
     ----------
     real_TV : (time, column) truth, NaN where not valid
-    answers : "model", "ridge", "persistence", "mean": (time, column); all NaN if not applicable
+    answers : "model" and baselines: (time, column)
+    best : the baseline that the model is compared with
     block : samples that are resampled together, for they are not independent
 
     Returns
     -------
     None where there is nothing to score: too few valid samples or a constant target.
     """
-    valid_TV = np.isfinite(real_TV)
-    valid_T = valid_TV.any(1)
-    if valid_T.sum() < FEWEST_SAMPLES:
+    gains, norm_T = _gains(metric, real_TV, answers, sd_V)
+    if "model" not in gains or norm_T.sum() <= 1e-9:
         return None
-    truth_TV, valid_TV = real_TV[valid_T].astype(np.float64), valid_TV[valid_T]
-    metric: Metric = "bits_per_spike" if counts else "r2"
-    gain = _bits_gained if counts else _variance_explained
-    gains, norm_T = {}, np.zeros(0)
-    for name, answer in answers.items():
-        if np.isfinite(answer).any():
-            gains[name], norm_T = gain(truth_TV, answer[valid_T].astype(np.float64), valid_TV, sd_V)
-    if norm_T.sum() <= 1e-9:
-        return None
-    scores = {name: float(gained_T.sum() / norm_T.sum()) for name, gained_T in gains.items()}
-    best = max((name for name in BASELINES if name in scores), key=lambda name: scores[name])
+    sign = -1.0 if metric == "mae" else 1.0
+    scores = {name: sign * float(gained.sum() / norm_T.sum()) for name, gained in gains.items()}
     low, high = bootstrap_difference(
         gains["model"] - gains[best], norm_T, block, resamples, np.random.default_rng(seed)
     )
+    model = scores.pop("model")
     return Score(
-        task,
-        target,
-        metric,
-        horizon,
-        scores["model"],
-        scores.get("ridge", np.nan),
-        scores.get("persistence", np.nan),
-        scores.get("mean", np.nan),
-        low,
-        high,
-        judge(low, high),
+        task, target, metric, horizon, model, best, scores, low, high, judge(low, high), quality
     )
+
+
+def score_alone(
+    metric: Metric, real_TV: Floats, answers: Mapping[str, Floats], sd_V: Floats
+) -> dict[str, float]:
+    """Return how good each answer is, higher being better; nothing where there is no telling."""
+    gains, norm_T = _gains(metric, real_TV, answers, sd_V)
+    total = norm_T.sum()
+    return {n: float(g.sum() / total) for n, g in gains.items()} if total > 1e-9 else {}
+
+
+def _gains(
+    metric: Metric, real_TV: Floats, answers: Mapping[str, Floats], sd_V: Floats
+) -> tuple[dict[str, NDArray[np.float64]], NDArray[np.float64]]:
+    """Return each answer's gain at each sample, and what gains are divided by."""
+    valid_TV = np.isfinite(real_TV)
+    valid_T = valid_TV.any(1)
+    gains: dict[str, NDArray[np.float64]] = {}
+    norm_T = np.zeros(0)
+    if valid_T.sum() < FEWEST_SAMPLES:
+        return gains, norm_T
+    truth_TV, valid_TV = real_TV[valid_T].astype(np.float64), valid_TV[valid_T]
+    for name, answer in answers.items():
+        if np.isfinite(answer).any():
+            own_TV = answer[valid_T].astype(np.float64)
+            gains[name], norm_T = _MEASURES[metric](truth_TV, own_TV, valid_TV, sd_V)
+    return gains, norm_T
 
 
 def judge(low: float, high: float) -> Verdict:
@@ -165,3 +191,17 @@ def _bits_gained(
     fires_V = mean_V > 0
     gained_T = np.where(valid_TV, gained_TV, 0)[:, fires_V].sum(1)
     return gained_T, np.log(2) * np.where(valid_TV, real_TV, 0)[:, fires_V].sum(1)
+
+
+def _absolute_error(
+    real_TV: NDArray[np.float64],
+    answer_TV: NDArray[np.float64],
+    valid_TV: NDArray[np.bool_],
+    sd_V: Floats,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the absolute error with its sign turned, and how many values were valid."""
+    missed_TV = np.where(valid_TV, np.abs(real_TV - answer_TV) / sd_V, 0)
+    return -missed_TV.sum(1), valid_TV.sum(1).astype(np.float64)
+
+
+_MEASURES = {"r2": _variance_explained, "bits_per_spike": _bits_gained, "mae": _absolute_error}

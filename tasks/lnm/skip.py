@@ -1,25 +1,26 @@
-"""The linear part of the model: one ridge map for each task, in the units that heads predict in."""
+"""The linear part of the model: one affine map for each task, in the units that heads predict in.
+
+Which map it is (ridge, reduced rank, Poisson regression, the last value) validation chooses for
+each target: see rivals.py.
+"""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
 from tasks.lnm.linear import (
-    MOST_INPUTS,
     Doubles,
     Ridge,
     Runs,
     causal_kernels,
     fit_ridge,
     latest_features,
-    principal_axes,
     smooth_features,
     smoothing_kernels,
 )
-from tasks.lnm.recording import Bools, Columns, Floats, Ints, Scaler, find_runs
+from tasks.lnm.recording import Bools, Floats, Ints, Scaler
 
-TRAINING_FOLDS = 5
 UNIT_FOLDS = 5
 HORIZONS = (1, 2, 4, 8, 16, 32)
 LINK_KNEE = 0.1
@@ -37,17 +38,19 @@ class LinearMap:
     ridges : one map, or one for each forecast horizon
     anchor_HO : (horizon, output) share of the last known value that a forecast starts from, so
         that ridge shrinks to it and not to the mean; empty for other tasks
+    log_O : true where the map gives log(rate / mean rate) and not a z-score
     """
 
     inputs: Ints
     outputs: Ints
     axes_IR: Floats | None
     ridges: tuple[Ridge, ...]
-    anchor_HO: Floats = field(default_factory=lambda: np.zeros((0, 0), np.float32))
+    anchor_HO: Floats
+    log_O: Bools
 
     def features(self, z_TV: Floats, runs: Runs, kernels: Sequence[Doubles]) -> Floats:
         """Smooth this map's inputs."""
-        return smooth_features(_reduce(z_TV[:, self.inputs], self.axes_IR), runs, kernels)
+        return smooth_features(reduce_inputs(z_TV[:, self.inputs], self.axes_IR), runs, kernels)
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,17 @@ class LinearSkip:
                 out_TV[:, linear.outputs] = linear.ridges[0].predict(features_TF, fold_T)
         return out_TV
 
+    def locate_all(
+        self, task: str, z_TV: Floats, runs: Runs, scaler: Scaler, counts_V: Bools, fold_T: Ints
+    ) -> Floats:
+        """Predict as `decode_all` does, in the units that the heads add to."""
+        log_V = np.zeros(len(counts_V), bool)
+        for name, linear in self.maps.items():
+            if name.startswith(task):
+                log_V[linear.outputs] = linear.log_O
+        predicted_TV = self.decode_all(task, z_TV, runs, fold_T)
+        return as_location(predicted_TV, scaler, counts_V & ~log_V)
+
     def causal_features(self, z_TV: Floats, runs: Runs) -> Floats:
         """Return what a forecast at each sample may know: decaying means of the past."""
         kernels = causal_kernels(context_of(self.window))
@@ -95,7 +109,9 @@ class LinearSkip:
         """
         linear = self.maps["forecast"]
         batch, length, _ = recent_BLV.shape
-        reduced = _reduce(recent_BLV.reshape(batch * length, -1)[:, linear.inputs], linear.axes_IR)
+        reduced = reduce_inputs(
+            recent_BLV.reshape(batch * length, -1)[:, linear.inputs], linear.axes_IR
+        )
         return latest_features(reduced.reshape(batch, length, -1), kernels)
 
     def forecast(self, features_TF: Floats, last_TV: Floats, fold_T: Ints | None = None) -> Floats:
@@ -125,47 +141,6 @@ def interpolate_horizons(horizons: Sequence[int], most: int) -> Floats:
     return np.stack([np.interp(steps, horizons, unit) for unit in units], axis=1).astype(np.float32)
 
 
-def fit_linear_skip(
-    z_TV: Floats, segment_T: Ints, part_T: Ints, columns: Columns, window: int, seed: int
-) -> tuple[LinearSkip, Ints]:
-    """Fit every linear map on training samples, its penalties on validation samples.
-
-    Parameters
-    ----------
-    z_TV : (time, column) z-scores, NaN where not valid
-    part_T : 0 train, 1 validation, other numbers are not looked at
-
-    Returns
-    -------
-    The maps, and (time,) the fold of each training sample (-1 elsewhere).
-    """
-    seen_T = np.where(part_T > 1, -1, part_T)
-    runs = find_runs(segment_T, seen_T)
-    fold_T = _cut_folds(part_T == 0)
-    rng = np.random.default_rng(seed)
-    unit_fold_V = _deal_units(columns.neural, rng)
-    maps = {}
-    for name, inputs, outputs in _two_sided_tasks(columns.neural, unit_fold_V):
-        axes = _axes(z_TV[:, inputs], part_T == 0, rng)
-        features_TF = smooth_features(
-            _reduce(z_TV[:, inputs], axes), runs, smoothing_kernels(window)
-        )
-        ridge = fit_ridge(features_TF, z_TV[:, outputs], fold_T, part_T == 1)
-        maps[name] = LinearMap(inputs, outputs, axes, (ridge,))
-    every = np.arange(z_TV.shape[1])
-    axes = _axes(z_TV, part_T == 0, rng)
-    features_TF = smooth_features(_reduce(z_TV, axes), runs, causal_kernels(context_of(window)))
-    horizons = horizons_of(window)
-    last_TV = hold_last(z_TV, runs)
-    fitted = [
-        _fit_anchored(features_TF, last_TV, shift_back(z_TV, runs, h), fold_T, part_T == 1)
-        for h in horizons
-    ]
-    ridges, anchors = zip(*fitted, strict=True)
-    maps["forecast"] = LinearMap(every, every, axes, ridges, np.stack(anchors))
-    return LinearSkip(window, horizons, unit_fold_V, maps), fold_T
-
-
 def shift_back(z_TV: Floats, runs: Runs, horizon: int) -> Floats:
     """Return at each sample the value `horizon` samples later in the same run, NaN past its end."""
     out_TV = np.full(z_TV.shape, np.nan, np.float32)
@@ -187,23 +162,35 @@ def hold_last(z_TV: Floats, runs: Runs) -> Floats:
     return out_TV
 
 
-def _fit_anchored(
-    features_TF: Floats, last_TV: Floats, ahead_TV: Floats, fold_T: Ints, validation: Bools
+def anchor_ridge(
+    features_TF: Floats,
+    last_TO: Floats | None,
+    target_TO: Floats,
+    fold_T: Ints,
+    validation: Bools,
 ) -> tuple[Ridge, Floats]:
     """Fit ridge to what is left over by the mean, by decay to the mean, and by the last value.
 
-    The decay is each column's own autocorrelation. Validation chooses among the three.
+    The decay is each output's own autocorrelation. Validation chooses among the three; without
+    last values (`last_TO` None) it is the mean.
+
+    Returns
+    -------
+    The maps, and the share of the last value that each output starts from.
     """
-    train = (fold_T >= 0)[:, None] & np.isfinite(ahead_TV)
-    power_V = (np.where(train, last_TV, 0) ** 2).sum(0)
-    product_V = (np.where(train, last_TV, 0) * np.where(train, ahead_TV, 0)).sum(0)
-    decay_V = np.clip(product_V / np.maximum(power_V, 1e-6), 0, 1)
-    shares = np.stack([np.zeros_like(decay_V), decay_V, np.ones_like(decay_V)])
-    left_over = np.concatenate([ahead_TV - share * last_TV for share in shares], axis=1)
+    if last_TO is None:
+        ridge = fit_ridge(features_TF, target_TO, fold_T, validation)
+        return ridge, np.zeros(target_TO.shape[1], np.float32)
+    train = (fold_T >= 0)[:, None] & np.isfinite(target_TO)
+    power_O = (np.where(train, last_TO, 0) ** 2).sum(0)
+    product_O = (np.where(train, last_TO, 0) * np.where(train, target_TO, 0)).sum(0)
+    decay_O = np.clip(product_O / np.maximum(power_O, 1e-6), 0, 1)
+    shares = np.stack([np.zeros_like(decay_O), decay_O, np.ones_like(decay_O)])
+    left_over = np.concatenate([target_TO - share * last_TO for share in shares], axis=1)
     ridge = fit_ridge(features_TF, left_over.astype(np.float32), fold_T, validation)
-    best_V = ridge.error_O.reshape(3, -1).argmin(0)
-    every = np.arange(len(best_V))
-    return ridge.take(best_V * len(best_V) + every), shares[best_V, every].astype(np.float32)
+    best_O = ridge.error_O.reshape(3, -1).argmin(0)
+    every = np.arange(len(best_O))
+    return ridge.take(best_O * len(best_O) + every), shares[best_O, every].astype(np.float32)
 
 
 def as_location(z: Floats, scaler: Scaler, counts_V: Bools) -> Floats:
@@ -222,7 +209,7 @@ def as_location(z: Floats, scaler: Scaler, counts_V: Bools) -> Floats:
     return np.nan_to_num(np.where(counts_V, log_rate, z)).astype(np.float32)
 
 
-def _two_sided_tasks(neural_V: Bools, unit_fold_V: Ints) -> list[tuple[str, Ints, Ints]]:
+def two_sided_tasks(neural_V: Bools, unit_fold_V: Ints) -> list[tuple[str, Ints, Ints]]:
     units, channels = np.flatnonzero(neural_V), np.flatnonzero(~neural_V)
     tasks = []
     if len(units) and len(channels):
@@ -233,7 +220,7 @@ def _two_sided_tasks(neural_V: Bools, unit_fold_V: Ints) -> list[tuple[str, Ints
     return tasks
 
 
-def _deal_units(neural_V: Bools, rng: np.random.Generator) -> Ints:
+def deal_units(neural_V: Bools, rng: np.random.Generator) -> Ints:
     """Deal units at random into the groups that are hidden together; a lone unit has none."""
     fold_V = np.full(len(neural_V), -1, np.int64)
     units = np.flatnonzero(neural_V)
@@ -242,18 +229,7 @@ def _deal_units(neural_V: Bools, rng: np.random.Generator) -> Ints:
     return fold_V
 
 
-def _cut_folds(train: Bools) -> Ints:
-    """Cut the training samples into blocks of consecutive time."""
-    fold_T = np.full(len(train), -1, np.int64)
-    fold_T[train] = np.arange(train.sum()) * TRAINING_FOLDS // max(1, int(train.sum()))
-    return fold_T
-
-
-def _axes(z_TI: Floats, train: Bools, rng: np.random.Generator) -> Floats | None:
-    return principal_axes(z_TI[train], MOST_INPUTS, rng) if z_TI.shape[1] > MOST_INPUTS else None
-
-
-def _reduce(z_TI: Floats, axes_IR: Floats | None) -> Floats:
+def reduce_inputs(z_TI: Floats, axes_IR: Floats | None) -> Floats:
     if axes_IR is None:
         return z_TI
     # A missing unit counts as its mean; a sample without any unit stays missing.

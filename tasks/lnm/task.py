@@ -1,5 +1,6 @@
 """The lnm stage: aligned streams in; a trained model, verdicts and generated courses out."""
 
+import shutil
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -31,12 +32,15 @@ def _build(draft: Draft, aligned: ArtifactRef, settings: LnmSettings) -> None:
     from tasks.lnm.trained import save_model
 
     streams = draft.lake.open_tree(aligned)
+    # Outside the draft, which a killed run leaves behind: the next one finds them by the id.
+    checkpoints = draft.lake.root / "checkpoints" / draft.ref.id
     with limit_threads(settings.threads):
-        result = train_and_examine(read_recording(streams), settings)
+        result = train_and_examine(read_recording(streams), settings, checkpoints)
     tree = result_tree(result, {name: streams.attrs[name] for name in ROOT_ATTRS})
     draft.write_tree(tree, LNM)
     save_model(result.model, draft.path)
     _record(draft, result, settings)
+    shutil.rmtree(checkpoints, ignore_errors=True)
     draft.key_figure = describe_scores(result.exam.scores)
 
 
@@ -53,7 +57,7 @@ def _record(draft: Draft, result: "Result", settings: LnmSettings) -> None:
         lost,
         0,
         "pass" if lost == 0 else "warn",
-        f"of {len(verdicts)} figures beside mean, persistence and ridge",
+        f"of {len(verdicts)} figures beside the baseline that validation chose",
     )
     draft.metric(
         "best_validation_loss",

@@ -19,7 +19,7 @@ from tasks.lnm.windows import TWO_SIDED, Material, Mixing, TaskWeights, prepare_
 
 WEIGHTS_NAME = "model.safetensors"
 CONFIG_NAME = "model.json"
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ def _assemble(
 
 
 def _arrays(model: TrainedModel) -> dict[str, np.ndarray]:
-    arrays = {
+    arrays: dict[str, np.ndarray] = {
         "mean": model.scaler.mean_V,
         "sd": model.scaler.sd_V,
         "deviance": model.deviance_V,
@@ -157,6 +157,7 @@ def _arrays(model: TrainedModel) -> dict[str, np.ndarray]:
             f"map.{name}.inputs": linear.inputs,
             f"map.{name}.outputs": linear.outputs,
             f"map.{name}.anchor": linear.anchor_HO,
+            f"map.{name}.log": linear.log_O,
         }
         if linear.axes_IR is not None:
             arrays[f"map.{name}.axes"] = linear.axes_IR
@@ -173,9 +174,10 @@ def _read_map(name: str, entry: dict[str, Any], arrays: dict[str, np.ndarray]) -
         for i in range(entry["ridges"])
     )
     axes = arrays[f"{key}.axes"] if entry["reduced"] else None
-    return LinearMap(
-        arrays[f"{key}.inputs"], arrays[f"{key}.outputs"], axes, ridges, arrays[f"{key}.anchor"]
+    inputs, outputs, anchor, log = (
+        arrays[f"{key}.{part}"] for part in ("inputs", "outputs", "anchor", "log")
     )
+    return LinearMap(inputs, outputs, axes, ridges, anchor, log)
 
 
 def _read_weights(part: str, arrays: dict[str, np.ndarray]) -> TaskWeights:

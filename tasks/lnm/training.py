@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 from schemas.settings.lnm import LnmSettings
 from tasks.common.progress import report_progress
 from tasks.common.splits import TimeSplit
+from tasks.lnm.checkpoints import Curves, TrainingState, restore_state, save_state
 from tasks.lnm.gating import (
     SHARES,
     Choice,
@@ -18,6 +20,7 @@ from tasks.lnm.gating import (
     apply_choices,
     choose_shares,
     group_asked,
+    number_blocks,
     residual_spread,
 )
 from tasks.lnm.linear import Runs
@@ -31,10 +34,11 @@ from tasks.lnm.recording import (
     cut_windows,
     find_runs,
     fit_scaler,
+    forecast_origins,
     part_of_each_sample,
 )
+from tasks.lnm.rivals import Rivals, fit_rivals
 from tasks.lnm.schedule import count_steps, make_optimiser, schedule
-from tasks.lnm.skip import fit_linear_skip
 from tasks.lnm.trained import TrainedModel, copy_state, make_heads
 from tasks.lnm.windows import Cut, Material, Mixing, TaskWeights, cut_batch, prepare_material
 
@@ -43,26 +47,18 @@ VALIDATION_WINDOWS = 32
 EMA_DECAY = 0.99
 CLIP_NORM = 1.0
 SCALE_WEIGHT = 0.1
-DIVERGED = 5.0
+DIVERGED = 50.0
 """A training loss this many times that of predicting the mean is taken as divergence."""
 SCORED_MODES = ("decode", "encode", "impute", "forecast")
 
 
-@dataclass
-class Curves:
-    """What training went through; one entry for each validation."""
-
-    step: list[int] = field(default_factory=list)
-    train_loss: list[float] = field(default_factory=list)
-    validation_loss: list[float] = field(default_factory=list)
-    learning_rate: list[float] = field(default_factory=list)
-    best_step: int = 0
-    stopped: str = ""
-
-
 @dataclass(frozen=True)
 class Session:
-    """A recording divided for training: its z-scores, parts and linear predictions."""
+    """A recording divided for training: its z-scores, parts and linear predictions.
+
+    origin_O, context_O : test samples to forecast from, and how many may be seen up to each
+    rivals : the baselines' answers on the test part, and which is the bar of each target
+    """
 
     recording: Recording
     split: TimeSplit
@@ -70,6 +66,9 @@ class Session:
     material: Material
     spread: TaskWeights
     window: int
+    origin_O: Ints
+    context_O: Ints
+    rivals: Rivals
 
     def runs(self, part: int) -> Runs:
         """Return the runs of one part: 0 train, 1 validation, 2 test."""
@@ -84,23 +83,27 @@ def prepare_session(
     scaler = fit_scaler(recording.values_TV, split.train)
     z_TV = scaler.standardise(recording.values_TV)
     columns = recording.columns
-    skip, fold_T = fit_linear_skip(
-        z_TV, recording.segment_T, part_T, columns, window, settings.seed
-    )
+    test_runs = find_runs(recording.segment_T, np.where(part_T == 2, 0, -1))
+    origin_O, context_O = forecast_origins(test_runs, window)
+    skip, rivals, fold_T = fit_rivals(recording, part_T, scaler, origin_O, window, settings)
     runs = find_runs(recording.segment_T, part_T)
     material = prepare_material(z_TV, runs, skip, scaler, columns, recording.rate_hz, fold_T)
     spread = residual_spread(material, runs, split.train)
-    return Session(recording, split, part_T, material, spread, window), scaler
+    about = (material, spread, window, origin_O, context_O, rivals)
+    return Session(recording, split, part_T, *about), scaler
 
 
 def train_model(
-    session: Session, scaler: Scaler, settings: LnmSettings
+    session: Session, scaler: Scaler, settings: LnmSettings, checkpoints: Path | None = None
 ) -> tuple[TrainedModel, Curves]:
     """Train the network on masked windows of the training part and keep its best state.
 
     Best is the least validation loss of the averaged (EMA) weights. The linear predictions of
     training samples come from fits that have not seen them: else the network would learn from
     what ridge leaves over in its own training data, which is less than it leaves elsewhere.
+
+    checkpoints : folder in which the state is kept after every validation; if it holds one of the
+        same settings, training goes on from there and ends as if it had never stopped
     """
     recording = session.recording
     with torch.random.fork_rng(devices=[]):
@@ -119,7 +122,7 @@ def train_model(
         )
         deviance_V = _mean_deviance(recording, session.split.train, scaler)
         heads = make_heads(recording.columns, scaler, deviance_V)
-        curves, choices = _optimise(network, session, heads, settings)
+        curves, choices = _optimise(network, session, heads, settings, checkpoints)
     network.eval()
     skip = session.material.skip
     mixing = apply_choices(session.spread, choices, recording.columns, skip.horizons)
@@ -130,53 +133,75 @@ def train_model(
 
 
 def _optimise(
-    network: LargeNeuralModel, session: Session, heads: Heads, settings: LnmSettings
+    network: LargeNeuralModel,
+    session: Session,
+    heads: Heads,
+    settings: LnmSettings,
+    checkpoints: Path | None,
 ) -> tuple[Curves, dict[Mode, Choice]]:
-    rng = np.random.default_rng(settings.seed)
     windows = cut_windows(session.runs(0), session.window, 1)
-    optimiser = make_optimiser(network, settings)
-    average = copy_state(network)
     held_out = validation_cuts(session, settings)
-    curves = Curves()
-    best = copy_state(network)
-    best_loss, choices = _validate(network, held_out, heads, linear_skip=settings.linear_skip)
-    _record(curves, 0, math.nan, best_loss, 0.0)
-    recent: list[float] = []
+    skip = settings.linear_skip
+    state = TrainingState(
+        network,
+        make_optimiser(network, settings),
+        np.random.default_rng(settings.seed),
+        copy_state(network),
+        copy_state(network),
+        *_validate(network, held_out, heads, linear_skip=skip),
+    )
+    identity = settings.param_set("lnm").hash
+    if checkpoints is None or not restore_state(state, checkpoints, identity):
+        state.curves.record(0, math.nan, state.best_loss, 0.0)
     steps = count_steps(settings, len(session.recording.columns.names))
-    for step in range(1, steps + 1):
-        rate = settings.learning_rate * schedule(step / steps)
-        for group in optimiser.param_groups:
+    while state.step < steps and not state.curves.stopped:
+        state.step += 1
+        rate = settings.learning_rate * schedule(state.step / steps)
+        for group in state.optimiser.param_groups:
             group["lr"] = rate
-        cut = _draw_batch(session, windows, settings, rng, step / steps)
-        loss = _take_step(network, optimiser, cut, heads)
-        recent.append(loss)
-        if not loss < DIVERGED * 10:
-            curves.stopped = f"diverged at step {step} (loss {loss:.3g}); the best state is kept"
+        cut = _draw_batch(session, windows, settings, state.rng, state.step / steps)
+        state.recent.append(_take_step(network, state.optimiser, cut, heads))
+        if not state.recent[-1] < DIVERGED:
+            state.curves.stopped = (
+                f"diverged at step {state.step} (loss {state.recent[-1]:.3g}); the best state, "
+                f"of step {state.curves.best_step}, is kept"
+            )
             break
-        with torch.no_grad():
-            decay = min(EMA_DECAY, step / (step + 10))
-            for name, tensor in network.state_dict().items():
-                average[name].lerp_(tensor, 1 - decay)
-        if step % VALIDATE_EVERY and step != steps:
+        _average_weights(state)
+        if state.step % VALIDATE_EVERY and state.step != steps:
             continue
-        current = copy_state(network)
-        network.load_state_dict(average)
-        held_out_loss, chosen = _validate(
-            network, held_out, heads, linear_skip=settings.linear_skip
-        )
-        network.load_state_dict(current)
-        _record(curves, step, float(np.mean(recent)), held_out_loss, rate)
-        recent.clear()
-        if held_out_loss < best_loss:
-            best = {name: tensor.clone() for name, tensor in average.items()}
-            best_loss, choices, curves.best_step = held_out_loss, chosen, step
-        note = f"loss {curves.train_loss[-1]:.3f}, validation {held_out_loss:.3f}"
-        report_progress("train the model", step, steps, note)
-        if step - curves.best_step >= settings.patience * VALIDATE_EVERY:
-            curves.stopped = f"no gain on validation since step {curves.best_step}"
-            break
-    network.load_state_dict(best)
-    return curves, choices
+        _weigh(state, held_out, heads, rate, settings)
+        curves = state.curves
+        note = f"loss {curves.train_loss[-1]:.3f}, validation {curves.validation_loss[-1]:.3f}"
+        report_progress("train the model", state.step, steps, note)
+        if checkpoints is not None:
+            save_state(state, checkpoints, identity)
+    network.load_state_dict(state.best)
+    return state.curves, state.choices
+
+
+@torch.no_grad()
+def _average_weights(state: TrainingState) -> None:
+    decay = min(EMA_DECAY, state.step / (state.step + 10))
+    for name, tensor in state.network.state_dict().items():
+        state.average[name].lerp_(tensor, 1 - decay)
+
+
+def _weigh(
+    state: TrainingState, held_out: list[GatedCut], heads: Heads, rate: float, settings: LnmSettings
+) -> None:
+    """Validate the averaged weights, keep them if they are the best, stop if there is no gain."""
+    current = copy_state(state.network)
+    state.network.load_state_dict(state.average)
+    choices, loss = _validate(state.network, held_out, heads, linear_skip=settings.linear_skip)
+    state.network.load_state_dict(current)
+    state.curves.record(state.step, float(np.mean(state.recent)), loss, rate)
+    state.recent.clear()
+    if loss < state.best_loss:
+        state.best = {name: tensor.clone() for name, tensor in state.average.items()}
+        state.best_loss, state.choices, state.curves.best_step = loss, choices, state.step
+    if state.step - state.curves.best_step >= settings.patience * VALIDATE_EVERY:
+        state.curves.stopped = f"no gain on validation since step {state.curves.best_step}"
 
 
 def _take_step(
@@ -234,7 +259,9 @@ def validation_cuts(session: Session, settings: LnmSettings) -> list[GatedCut]:
     rng = np.random.default_rng(settings.seed + 1)
     columns, skip = session.recording.columns, session.material.skip
     windows = cut_windows(session.runs(1), session.window, 1)
-    stretches = max(1.0, (session.part_T == 1).sum() / session.window)
+    held_out = np.flatnonzero(session.part_T == 1)
+    block_T = np.zeros(len(session.part_T), np.int64)
+    block_T[held_out] = number_blocks(held_out, session.window)
     keep = np.linspace(0, len(windows) - 1, min(len(windows), VALIDATION_WINDOWS)).astype(int)
     start_B, length_B = windows[np.unique(keep)].T
     gated = []
@@ -251,24 +278,19 @@ def validation_cuts(session: Session, settings: LnmSettings) -> list[GatedCut]:
             Mixing(session.spread, session.spread),
             linear_skip=settings.linear_skip,
         )
-        gated.append(group_asked(mode, cut, masks.known_B, columns, skip.horizons, stretches))
+        index_BL = np.minimum(start_B[:, None] + np.arange(session.window), len(block_T) - 1)
+        own = (columns, skip.horizons, block_T[index_BL])
+        gated.append(group_asked(mode, cut, masks.known_B, *own))
     return gated
 
 
 def _validate(
     network: LargeNeuralModel, cuts: Sequence[GatedCut], heads: Heads, *, linear_skip: bool
-) -> tuple[float, dict[Mode, Choice]]:
-    """Return the loss over all tasks with the best share of the network in each, and the shares."""
+) -> tuple[dict[Mode, Choice], float]:
+    """Return the best share of the network in each task, and the loss over all tasks with it."""
     shares = SHARES if linear_skip else (1.0,)
     choices = {cut.mode: choose_shares(network, cut, heads, shares) for cut in cuts}
-    return float(np.mean([choice.loss for choice in choices.values()])), choices
-
-
-def _record(curves: Curves, step: int, train: float, validation: float, rate: float) -> None:
-    curves.step.append(step)
-    curves.train_loss.append(train)
-    curves.validation_loss.append(validation)
-    curves.learning_rate.append(rate)
+    return choices, float(np.mean([choice.loss for choice in choices.values()]))
 
 
 def _mean_deviance(recording: Recording, train: np.ndarray, scaler: Scaler) -> Floats:

@@ -96,7 +96,7 @@ def prepare_material(
     counts_V = columns.counts
     fold_T = np.full(len(z_TV), -1, np.int64) if fold_T is None else fold_T
     base = {
-        task: as_location(skip.decode_all(task, z_TV, runs, fold_T), scaler, counts_V)
+        task: skip.locate_all(task, z_TV, runs, scaler, counts_V, fold_T)
         for task in TWO_SIDED
         if skip.has(task)
     }

@@ -24,7 +24,13 @@ from tasks.report.figures import (
     RIDGE,
     new_figure,
 )
-from tasks.report.model_scores import draw_horizons, draw_scores, score_table, summarise_tasks
+from tasks.report.model_scores import (
+    draw_horizons,
+    draw_scores,
+    quality_table,
+    score_table,
+    summarise_tasks,
+)
 
 TITLE, SLUG = "Large neural model", "large-neural-model"
 QUESTION = "Does one model over all streams beat simple baselines, and on what?"
@@ -50,7 +56,11 @@ def write_large_model(evidence: Evidence, settings: ReportSettings) -> Section:
     blocks += _forecast(groups["forecast"], settings)
     if "generated" in groups:
         blocks.append(_generated(groups["generated"], settings))
-    blocks += [_training(training), details("All scores", score_table(scores))]
+    blocks += [
+        _training(training),
+        details("All scores", score_table(scores)),
+        details("Distributions and correlations", quality_table(scores)),
+    ]
     return Section(SLUG, TITLE, QUESTION, tuple(blocks))
 
 
@@ -138,4 +148,10 @@ def _training(training: xr.Dataset) -> Chart:
             line={"width": 1.8, "color": colour},
         )
     figure.update_layout(showlegend=True)
-    return Chart("lnm-training", figure, "Training", "Loss; 1 is what the linear prediction costs.")
+    return Chart(
+        "lnm-training",
+        figure,
+        "Training",
+        "Loss; 1 is what the linear prediction costs. Of validation the first half, "
+        "by which training is stopped.",
+    )

@@ -29,19 +29,33 @@ from tasks.report.figures import (
     new_figure,
 )
 
-RIVALS = {"ridge": RIDGE, "persistence": PERSISTENCE, "mean": MEAN}
+RIVALS = {
+    "ridge": RIDGE,
+    "reduced_rank": "#c97b84",
+    "glm": "#5a9e3a",
+    "knn": "#c05fa8",
+    "gru": "#2a9d8f",
+    "persistence": PERSISTENCE,
+    "mean": MEAN,
+}
 LEADS = {"win": "#2a9d5f", "tie": "#8b95a1", "loss": "#d1495b"}
-METRICS = {"r2": "R²", "bits_per_spike": "bits per spike"}
+METRICS = {"r2": "R²", "bits_per_spike": "bits per spike", "mae": "mean absolute error [SD]"}
 MOST_DOTS, MOST_HORIZON_CHARTS = 60, 6
+
+
+def rivals_in(scores: xr.Dataset) -> list[str]:
+    """Return the baselines that answer any of these scores."""
+    return [name for name in RIVALS if bool(np.isfinite(scores[name].values).any())]
 
 
 def score_table(scores: xr.Dataset) -> Markup:
     """Return every score with its baselines, interval and verdict."""
     rows: list[list[Cell]] = []
+    rivals = rivals_in(scores)
     for at in range(scores.sizes["score"]):
         row = scores.isel(score=at)
         horizon = int(row["horizon"])
-        values = [format_score(float(row[name])) for name in ("model", *RIVALS)]
+        values = [format_score(float(row[name])) for name in ("model", *rivals)]
         interval = f"{float(row['low']):+.3f} … {float(row['high']):+.3f}".replace("-", "−")
         rows.append(
             [
@@ -49,26 +63,55 @@ def score_table(scores: xr.Dataset) -> Markup:
                 horizon if horizon >= 0 else None,
                 Markup("<strong>{}</strong>").format(values[0]),
                 *values[1:],
+                str(row["best"].values).replace("_", " "),
                 interval,
                 chip(str(row["verdict"].values)),
             ]
         )
-    columns = ["task", "target", "metric", "horizon", "model", *RIVALS, "model − best", "verdict"]
-    return table(columns, rows)
+    told = [name.replace("_", " ") for name in rivals]
+    columns = ["task", "target", "metric", "horizon", "model", *told]
+    return table([*columns, "bar", "how much better", "verdict"], rows)
+
+
+def quality_table(scores: xr.Dataset) -> Markup:
+    """Return what the predicted distributions are worth, and correlations with the truth."""
+    names = (
+        "correlation",
+        "best_correlation",
+        "trial_correlation",
+        "crps",
+        "crps_mean",
+        "coverage",
+    )
+    rows: list[list[Cell]] = []
+    for at in np.flatnonzero(np.isfinite(scores["crps"].values)):
+        row = scores.isel(score=at)
+        horizon = int(row["horizon"])
+        told = [str(row[name].values).replace("_", " ") for name in ("task", "target")]
+        figures = [format_score(float(row[name])) for name in names]
+        rows.append([*told, horizon if horizon >= 0 else None, *figures])
+    columns = ["task", "target", "horizon", "r", "r of the bar", "r in trials"]
+    return table(
+        [*columns, "CRPS", "CRPS of the mean", "truth inside 90 %"],
+        rows,
+        caption="CRPS in standard deviations of training, lower is better",
+    )
 
 
 def summarise_tasks(scores: xr.Dataset) -> Markup:
     """Return how the model does on each task as a whole: medians and counted verdicts."""
     rows: list[list[Cell]] = []
+    rivals = rivals_in(scores)
     pairs = zip(scores["task"].values, scores["metric"].values, strict=True)
     for task, metric in dict.fromkeys((str(t), str(m)) for t, m in pairs):
         chosen = (scores["task"].values == task) & (scores["metric"].values == metric)
         verdicts = [str(verdict) for verdict in scores["verdict"].values[chosen]]
-        medians = [_median(scores[name].values[chosen]) for name in ("model", *RIVALS)]
+        medians = [_median(scores[name].values[chosen]) for name in ("model", *rivals)]
         told = [keep_together(format_score(median)) for median in medians]
         counts = [verdicts.count(verdict) for verdict in ("win", "tie", "loss")]
         rows.append([task, metric.replace("_", " "), len(verdicts), *told, *counts])
-    columns = ["task", "metric", "scores", "model", *RIVALS, "win", "tie", "loss"]
+    names = [name.replace("_", " ") for name in rivals]
+    columns = ["task", "metric", "scores", "model", *names, "win", "tie", "loss"]
     return table(columns, rows, caption="Medians over targets and horizons")
 
 
@@ -96,7 +139,10 @@ def draw_scores(scores: xr.Dataset) -> list[Chart]:
     for at, metric in enumerate(dict.fromkeys(str(m) for m in scores["metric"].values)):
         chosen = np.flatnonzero(nearest & (scores["metric"].values == metric))
         rows = scores.isel(score=chosen[:MOST_DOTS])
-        caption = "Right: how much better the model is than the best baseline, with 95 % intervals."
+        caption = (
+            "Right: how much better the model is than the baseline that validation chose, "
+            "with 95 % intervals."
+        )
         if len(chosen) > MOST_DOTS:
             caption += f" The first {MOST_DOTS} of {len(chosen)} scores."
         title = f"Model and baselines: {METRICS.get(metric, metric)}"
@@ -109,7 +155,8 @@ def draw_dots(rows: xr.Dataset, metric: str) -> go.Figure:
     names = name_rows(rows)
     figure = make_subplots(cols=2, shared_yaxes=True, column_widths=[0.62, 0.38])
     lay_out(figure, bar_height(len(names), each=26, extra=TOP + BOTTOM), top=TOP)
-    for name, colour in RIVALS.items():
+    for name in rivals_in(rows):
+        colour = RIVALS[name]
         figure.add_scatter(
             x=rows[name].values,
             y=names,
@@ -126,18 +173,18 @@ def draw_dots(rows: xr.Dataset, metric: str) -> go.Figure:
         marker={"size": 11, "color": MODEL},
         hovertemplate="%{y}<br>%{x:.4g}",
     )
-    _add_lead(figure, rows, names)
+    _add_lead(figure, rows, names, -1 if metric == "mae" else 1)
     figure.update_layout(showlegend=True)
     figure.update_xaxes(title_text=METRICS.get(metric, metric), col=1)
-    figure.update_xaxes(title_text="model − best baseline", col=2)
+    figure.update_xaxes(title_text="how much better", col=2)
     figure.update_yaxes(type="category", range=[len(names) - 0.4, -0.6])
     return figure
 
 
-def _add_lead(figure: go.Figure, rows: xr.Dataset, names: list[str]) -> None:
+def _add_lead(figure: go.Figure, rows: xr.Dataset, names: list[str], sign: int) -> None:
     """Add the interval of the model's lead, in the colour of its verdict, and the line of a tie."""
-    best = rows[list(RIVALS)].to_array().max("variable").values
-    lead = rows["model"].values - best
+    best = [float(rows[str(name)].values[at]) for at, name in enumerate(rows["best"].values)]
+    lead = sign * (rows["model"].values - best)
     colours = [LEADS.get(str(verdict), FAINT) for verdict in rows["verdict"].values]
     for at, name in enumerate(names):
         low, high = float(rows["low"].values[at]), float(rows["high"].values[at])
@@ -197,7 +244,8 @@ def draw_horizons(scores: xr.Dataset) -> list[Block]:
 
 def _over_horizon(rows: xr.Dataset, metric: str) -> go.Figure:
     figure = new_figure(300, x="samples ahead", y=METRICS.get(metric, metric))
-    for name, colour in {**RIVALS, "model": MODEL}.items():
+    shown = {name: RIVALS[name] for name in rivals_in(rows)}
+    for name, colour in {**shown, "model": MODEL}.items():
         figure.add_scatter(
             x=rows["horizon"].values,
             y=rows[name].values,

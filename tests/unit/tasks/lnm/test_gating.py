@@ -21,23 +21,37 @@ def cost(gains, noise, windows=20):
     [
         ({0.0: 0.0, 0.5: 0.2, 1.0: 0.1}, 0.1, 1),
         ({0.0: 0.0, 0.5: 0.2, 1.0: 0.3}, 0.1, 2),
-        ({0.0: 0.0, 0.5: 0.01, 1.0: -0.1}, 0.0, 0),
         ({0.0: 0.0, 0.5: 0.1, 1.0: 0.1}, 3.0, 0),
         ({0.0: 0.0, 0.5: -0.2, 1.0: -0.3}, 0.1, 0),
     ],
 )
 def test_only_sure_gains_open_a_gate(gains, noise, chosen):
-    assert least_cost(cost(gains, noise), stretches=20.0) == [chosen]
+    assert least_cost(cost(gains, noise)) == [chosen]
 
 
-def test_the_same_gain_is_less_sure_on_a_short_validation_part():
-    costs = cost({0.0: 0.0, 1.0: 0.1}, 0.3)
-    assert least_cost(costs, stretches=20.0) == [1]
-    assert least_cost(costs, stretches=1.5) == [0]
+def test_a_gain_in_one_half_of_validation_alone_opens_nothing():
+    costs = cost({0.0: 0.0, 1.0: 0.1}, 0.0)
+    assert least_cost(costs) == [1]
+    costs[1, :, 10:] = costs[0, :, 10:] + 0.01
+    assert least_cost(costs) == [0]
+
+
+def test_the_same_gain_is_less_sure_on_few_blocks():
+    gain_C = np.tile([0.4, -0.2], 10)
+    costs = np.stack([np.ones(20), 1 - gain_C])[:, None]
+    assert least_cost(costs) == [1]
+    assert least_cost(costs[..., :4]) == [0]
+    assert least_cost(cost({0.0: 0.0, 1.0: 0.1}, 0.0)[..., :3]) == [0]
+
+
+def test_blocks_without_a_group_are_left_out():
+    costs = cost({0.0: 0.0, 1.0: 0.1}, 0.0)
+    costs[:, :, ::3] = np.nan
+    assert least_cost(costs) == [1]
 
 
 def test_a_lone_share_is_taken_as_it_is():
-    assert least_cost(cost({1.0: -0.5}, 0.1), stretches=5.0) == [0]
+    assert least_cost(cost({1.0: -0.5}, 0.1)) == [0]
 
 
 def test_choices_reach_their_columns_and_horizons():

@@ -1,8 +1,11 @@
 """Ridge and its features: known answers, gaps, causality, cross-fitting."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from schemas.settings.lnm import LnmSettings
 from tasks.lnm.linear import (
     causal_kernels,
     fit_ridge,
@@ -11,14 +14,20 @@ from tasks.lnm.linear import (
     smooth_features,
     smoothing_kernels,
 )
-from tasks.lnm.recording import Scaler
+from tasks.lnm.recording import Scaler, fit_scaler
+from tasks.lnm.rivals import fit_rivals
 from tasks.lnm.skip import (
     as_location,
-    fit_linear_skip,
     hold_last,
     interpolate_horizons,
     shift_back,
 )
+
+
+def fit_skip(recording, part_T, window):
+    scaler = fit_scaler(recording.values_TV, part_T == 0)
+    origins = np.flatnonzero(part_T == 2)[::50]
+    return fit_rivals(recording, part_T, scaler, origins, window, LnmSettings())[0]
 
 
 @pytest.fixture
@@ -118,15 +127,17 @@ def test_linear_maps_are_fitted_without_the_test_part(product_session):
     part_T = np.repeat([0, 1, 2], 800)
     changed = z_TV.copy()
     changed[1600:] = 50.0
-    first, _ = fit_linear_skip(z_TV, segment_T, part_T, product_session.columns, 16, 0)
-    second, _ = fit_linear_skip(changed, segment_T, part_T, product_session.columns, 16, 0)
+    first, second = (
+        fit_skip(replace(product_session, values_TV=v, segment_T=segment_T), part_T, 16)
+        for v in (z_TV, changed)
+    )
     for name, linear in first.maps.items():
         for one, other in zip(linear.ridges, second.maps[name].ridges, strict=True):
             np.testing.assert_array_equal(one.weights_KFO, other.weights_KFO)
 
 
 def test_many_units_are_reduced_to_principal_components(product_session, monkeypatch):
-    monkeypatch.setattr("tasks.lnm.skip.MOST_INPUTS", 5)
+    monkeypatch.setattr("tasks.lnm.problems.MOST_INPUTS", 5)
     rng = np.random.default_rng(1)
     units_TN = product_session.values_TV[:, :2] @ rng.standard_normal((2, 20))
     z_TV = np.column_stack([units_TN, product_session.values_TV[:, 8]]).astype(np.float32)
@@ -135,8 +146,9 @@ def test_many_units_are_reduced_to_principal_components(product_session, monkeyp
         tuple(map(str, range(21))), ("calcium",) * 20 + ("b",), ("calcium",) * 20 + ("motion",)
     )
     part_T = np.repeat([0, 1, 2], 800)
-    skip, _ = fit_linear_skip(z_TV, product_session.segment_T, part_T, columns, 8, 0)
+    skip = fit_skip(replace(product_session, values_TV=z_TV, columns=columns), part_T, 8)
     assert skip.maps["decode"].axes_IR.shape == (20, 5)
+    z_TV = fit_scaler(z_TV, part_T == 0).standardise(z_TV)
     decoded = skip.decode_all("decode", z_TV, [(0, 2400)])[1600:, 20]
     assert np.corrcoef(decoded, z_TV[1600:, 20])[0, 1] > 0.8
 

@@ -284,6 +284,14 @@ def lnm_tree(names: list[str]) -> xr.DataTree:
                 "ridge": ("score", model - 0.1),
                 "persistence": ("score", model - 0.2),
                 "mean": ("score", np.zeros(count)),
+                "reduced_rank": ("score", model - 0.15),
+                "best": ("score", ["ridge"] * 8),
+                **{name: ("score", np.full(count, np.nan)) for name in ("glm", "knn", "gru")},
+                **{
+                    name: ("score", rng.uniform(0.2, 0.9, count))
+                    for name in ("correlation", "best_correlation", "crps", "crps_mean", "coverage")
+                },
+                "trial_correlation": ("score", np.full(count, np.nan)),
                 "low": ("score", np.array([0.05, -0.1, 0.02, 0.02, -0.1, -0.3, -0.2, -0.2])),
                 "high": ("score", np.array([0.15, 0.2, 0.1, 0.1, 0.1, -0.1, 0.2, 0.2])),
                 "verdict": ("score", ["win", "tie", "win", "win", "tie", "loss", "tie", "tie"]),

@@ -1,0 +1,131 @@
+"""Training states on disk: safetensors and JSON, from which a killed run goes on exactly."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from tasks.lnm.gating import Choice
+from tasks.lnm.masks import Mode
+from tasks.lnm.model import LargeNeuralModel
+
+COMMITTED = "checkpoint.json"
+
+
+@dataclass
+class Curves:
+    """What training went through; one entry for each validation."""
+
+    step: list[int] = field(default_factory=list)
+    train_loss: list[float] = field(default_factory=list)
+    validation_loss: list[float] = field(default_factory=list)
+    learning_rate: list[float] = field(default_factory=list)
+    best_step: int = 0
+    stopped: str = ""
+
+    def record(self, step: int, train: float, validation: float, rate: float) -> None:
+        """Add one validation."""
+        self.step.append(step)
+        self.train_loss.append(train)
+        self.validation_loss.append(validation)
+        self.learning_rate.append(rate)
+
+
+@dataclass
+class TrainingState:
+    """Everything that the next step depends on.
+
+    average : moving average (EMA) of the weights
+    best, choices, best_loss : average of least validation loss, its gates, that loss
+    recent : training losses since the last validation
+    """
+
+    network: LargeNeuralModel
+    optimiser: torch.optim.AdamW
+    rng: np.random.Generator
+    average: dict[str, Tensor]
+    best: dict[str, Tensor]
+    choices: dict[Mode, Choice]
+    best_loss: float
+    curves: Curves = field(default_factory=Curves)
+    recent: list[float] = field(default_factory=list)
+    step: int = 0
+
+
+def save_state(state: TrainingState, folder: Path, identity: str) -> None:
+    """Write a state; the one before stays until the new one is complete.
+
+    identity : what the run is of; a state of another run is not taken up
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    name = f"step-{state.step:08d}.safetensors"
+    save_file({n: t.contiguous() for n, t in _tensors(state).items()}, str(folder / name))
+    described = {
+        "identity": identity,
+        "tensors": name,
+        "step": state.step,
+        "rng": state.rng.bit_generator.state,
+        "best_loss": state.best_loss,
+        "recent": state.recent,
+        "curves": asdict(state.curves),
+        "choices": {mode: asdict(choice) for mode, choice in state.choices.items()},
+    }
+    draft = folder / f"{COMMITTED}.tmp"
+    draft.write_text(json.dumps(described), encoding="utf-8")
+    # The rename commits: until then the old JSON names the old, complete weights.
+    draft.replace(folder / COMMITTED)
+    for old in folder.glob("step-*.safetensors"):
+        if old.name != name:
+            old.unlink()
+
+
+def restore_state(state: TrainingState, folder: Path, identity: str) -> bool:
+    """Put a saved state into `state`; false if there is none of this run."""
+    if not (folder / COMMITTED).is_file():
+        return False
+    described = json.loads((folder / COMMITTED).read_text(encoding="utf-8"))
+    if described["identity"] != identity:
+        return False
+    tensors = load_file(str(folder / described["tensors"]))
+    state.network.load_state_dict(_part(tensors, "network."))
+    state.average, state.best = _part(tensors, "average."), _part(tensors, "best.")
+    _restore_optimiser(state.optimiser, _part(tensors, "optimiser."))
+    torch.set_rng_state(tensors["torch_rng"])
+    state.rng.bit_generator.state = described["rng"]
+    state.step, state.best_loss = described["step"], described["best_loss"]
+    state.recent, state.curves = described["recent"], Curves(**described["curves"])
+    state.choices = {mode: _choice(entry) for mode, entry in described["choices"].items()}
+    return True
+
+
+def _tensors(state: TrainingState) -> dict[str, Tensor]:
+    found = {f"network.{n}": t for n, t in state.network.state_dict().items()}
+    found |= {f"average.{n}": t for n, t in state.average.items()}
+    # Copies: safetensors refuses tensors that share memory.
+    found |= {f"best.{n}": t.clone() for n, t in state.best.items()}
+    for at, moments in state.optimiser.state_dict()["state"].items():
+        found |= {f"optimiser.{at}.{n}": t for n, t in moments.items()}
+    return found | {"torch_rng": torch.get_rng_state()}
+
+
+def _restore_optimiser(optimiser: torch.optim.AdamW, tensors: Mapping[str, Tensor]) -> None:
+    moments: dict[int, dict[str, Tensor]] = {}
+    for key, tensor in tensors.items():
+        at, name = key.split(".")
+        moments.setdefault(int(at), {})[name] = tensor
+    optimiser.load_state_dict({**optimiser.state_dict(), "state": moments})
+
+
+def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
+
+
+def _choice(entry: dict[str, Any]) -> Choice:
+    shares = {int(group): share for group, share in entry["share_G"].items()}
+    return Choice(shares, {int(g): s for g, s in entry["spread_G"].items()}, entry["loss"])

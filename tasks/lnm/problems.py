@@ -1,0 +1,171 @@
+"""Every question of a session as one table: features, targets, and the parts of time."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from tasks.lnm.linear import (
+    MOST_INPUTS,
+    Ridge,
+    Runs,
+    causal_kernels,
+    principal_axes,
+    smooth_features,
+    smoothing_kernels,
+)
+from tasks.lnm.recording import Bools, Columns, Floats, Ints, Scaler, find_runs
+from tasks.lnm.skip import (
+    anchor_ridge,
+    context_of,
+    deal_units,
+    hold_last,
+    horizons_of,
+    reduce_inputs,
+    shift_back,
+    two_sided_tasks,
+)
+
+TRAINING_FOLDS = 5
+NEAREST = 64
+NEIGHBOUR_AXES = 16
+MOST_ROWS = 20_000
+"""Training samples at most, evenly spread, that are searched for neighbours or fitted by a GLM."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a question may be answered from; the same object for all horizons of a forecast.
+
+    z_TI : z-scores of the inputs (their principal components where there are many)
+    features_TF : the inputs smoothed at several time scales, causal for forecasts
+    fold_T : training fold 0 .. K-1; -1 outside training
+    part_T : 0 train, 1 validation, 2 test, -1 none
+    window : samples that an answer may reach over
+    """
+
+    z_TI: Floats
+    features_TF: Floats
+    runs: Runs
+    fold_T: Ints
+    part_T: Ints
+    window: int
+    causal: bool
+    seed: int
+
+    @cached_property
+    def known(self) -> Ints:
+        """Training rows that are searched for neighbours."""
+        rows = np.flatnonzero(self.fold_T >= 0)
+        return rows[:: max(1, -(-len(rows) // MOST_ROWS))]
+
+    @cached_property
+    def neighbours(self) -> Ints:
+        """(time, NEAREST) numbers of nearest training rows of validation and test rows, else 0."""
+        train = self.fold_T >= 0
+        centre, spread = self.features_TF[train].mean(0), self.features_TF[train].std(0)
+        scaled_TF = (self.features_TF - centre) / np.where(spread > 1e-6, spread, 1.0)
+        rng = np.random.default_rng(self.seed)
+        rank = min(NEIGHBOUR_AXES, scaled_TF.shape[1])
+        low_TR = scaled_TF @ principal_axes(scaled_TF[train], rank, rng)
+        known_XR = low_TR[self.known]
+        half_X = 0.5 * (known_XR**2).sum(1)
+        nearest = min(NEAREST, len(known_XR))
+        out_TK = np.zeros((len(low_TR), nearest), np.int64)
+        asked = np.flatnonzero(self.part_T > 0)
+        for at in range(0, len(asked), 512):
+            rows = asked[at : at + 512]
+            near_BX = half_X - low_TR[rows] @ known_XR.T
+            found = np.argpartition(near_BX, nearest - 1, axis=1)[:, :nearest]
+            order = np.take_along_axis(near_BX, found, axis=1).argsort(1)
+            out_TK[rows] = self.known[np.take_along_axis(found, order, axis=1)]
+        return out_TK
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One question: outputs from what is seen. Truth of the test part is not in it.
+
+    name : decode, encode, impute0 ..., forecast
+    horizon : samples ahead, -1 where the question is not a forecast
+    axes_IR : principal axes the inputs were reduced to, None where they are few
+    target_TO : z-scores, NaN where unknown and in the test part
+    last_TO : z-scores of the last known values, None where the question is not a forecast
+    scaler, counts_O : of the outputs
+    """
+
+    name: str
+    horizon: int
+    seen: Seen
+    inputs: Ints
+    outputs: Ints
+    axes_IR: Floats | None
+    target_TO: Floats
+    last_TO: Floats | None
+    scaler: Scaler
+    counts_O: Bools
+
+    @property
+    def train(self) -> Bools:
+        """(time,) true in training."""
+        return np.asarray(self.seen.fold_T >= 0)
+
+    @property
+    def validation(self) -> Bools:
+        """(time,) true in validation."""
+        return np.asarray(self.seen.part_T == 1)
+
+    @cached_property
+    def ridge(self) -> tuple[Ridge, Floats]:
+        """Ridge and the share of the last value that it starts from (0 if not a forecast)."""
+        return anchor_ridge(
+            self.seen.features_TF, self.last_TO, self.target_TO, self.seen.fold_T, self.validation
+        )
+
+
+def make_problems(
+    z_TV: Floats,
+    segment_T: Ints,
+    part_T: Ints,
+    columns: Columns,
+    scaler: Scaler,
+    window: int,
+    seed: int,
+) -> Iterator[Problem]:
+    """Yield the questions one by one, so that the features of one task at most are in memory."""
+    runs = find_runs(segment_T, part_T)
+    fold_T = cut_folds(part_T == 0)
+    rng = np.random.default_rng(seed)
+    known_TV = np.where((part_T == 0)[:, None] | (part_T == 1)[:, None], z_TV, np.nan)
+    unit_fold_V = deal_units(columns.neural, rng)
+
+    def look(inputs: Ints, *, causal: bool) -> tuple[Seen, Floats | None]:
+        axes = _axes(z_TV[:, inputs], part_T == 0, rng)
+        z_TI = reduce_inputs(z_TV[:, inputs], axes)
+        kernels = causal_kernels(context_of(window)) if causal else smoothing_kernels(window)
+        features_TF = smooth_features(z_TI, runs, kernels)
+        return Seen(z_TI, features_TF, runs, fold_T, part_T, window, causal, seed), axes
+
+    for name, inputs, outputs in two_sided_tasks(columns.neural, unit_fold_V):
+        seen, axes = look(inputs, causal=False)
+        own = (scaler.take(outputs), columns.counts[outputs])
+        yield Problem(name, -1, seen, inputs, outputs, axes, known_TV[:, outputs], None, *own)
+    every = np.arange(z_TV.shape[1])
+    seen, axes = look(every, causal=True)
+    last_TV = hold_last(z_TV, runs)
+    own = (scaler, columns.counts)
+    for horizon in horizons_of(window):
+        ahead_TV = shift_back(known_TV, runs, horizon)
+        yield Problem("forecast", horizon, seen, every, every, axes, ahead_TV, last_TV, *own)
+
+
+def cut_folds(train: Bools) -> Ints:
+    """Cut the training samples into blocks of consecutive time."""
+    fold_T = np.full(len(train), -1, np.int64)
+    fold_T[train] = np.arange(train.sum()) * TRAINING_FOLDS // max(1, int(train.sum()))
+    return fold_T
+
+
+def _axes(z_TI: Floats, train: Bools, rng: np.random.Generator) -> Floats | None:
+    return principal_axes(z_TI[train], MOST_INPUTS, rng) if z_TI.shape[1] > MOST_INPUTS else None

@@ -1,0 +1,135 @@
+"""Baselines on systems with a known answer; none sees the test part; which one is the bar."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from schemas.settings.lnm import LnmSettings
+from tasks.lnm.calibration import assess, rank_counts, rank_normal
+from tasks.lnm.problems import make_problems
+from tasks.lnm.recording import fit_scaler, forecast_origins
+from tasks.lnm.rivals import BASELINES, fit_rivals
+
+
+def thirds(recording):
+    return np.repeat([0, 1, 2], len(recording.time_T) // 3)
+
+
+def problem_of(recording, name, horizon=-1):
+    part_T = thirds(recording)
+    scaler = fit_scaler(recording.values_TV, part_T == 0)
+    z_TV = scaler.standardise(recording.values_TV)
+    made = make_problems(z_TV, recording.segment_T, part_T, recording.columns, scaler, 16, 0)
+    return next(p for p in made if (p.name, p.horizon) == (name, horizon))
+
+
+def test_reduced_rank_holds_eight_units_to_what_behaviour_tells(product_session):
+    problem = problem_of(product_session, "encode")
+    fitted = BASELINES["reduced_rank"](problem)
+    # Ridge's maps have as many axes as there are features; two channels tell of two at most.
+    ranks = [
+        np.linalg.matrix_rank(f.maps.weights_KFO[-1], tol=1e-4)
+        for f in (fitted, BASELINES["ridge"](problem))
+    ]
+    assert ranks[0] <= 2 < ranks[1]
+    rows = np.flatnonzero(thirds(product_session) == 2)
+    truth = product_session.values_TV[rows][:, problem.outputs]
+    errors = [
+        (((truth - problem.scaler.mean_V) / problem.scaler.sd_V - f.locate(rows)) ** 2).mean()
+        for f in (fitted, BASELINES["ridge"](problem))
+    ]
+    assert errors[0] < errors[1] * 1.01
+
+
+def test_poisson_regression_recovers_log_linear_rates(spiking_session):
+    rng = np.random.default_rng(0)
+    drive_T = np.convolve(rng.standard_normal(919), np.ones(20) / 4, "valid")[:900]
+    rate_TN = np.exp(drive_T[:, None] * np.linspace(-0.9, 0.9, 6) - 0.3)
+    values_TV = np.column_stack([rng.poisson(rate_TN), drive_T]).astype(np.float32)
+    problem = problem_of(replace(spiking_session, values_TV=values_TV), "encode")
+    fitted = BASELINES["glm"](problem)
+    rows = np.arange(600, 900)
+    expected = np.log(rate_TN[rows] / problem.scaler.mean_V)
+    assert np.abs(fitted.locate(rows) - expected).mean() < 0.15
+    assert BASELINES["glm"](problem_of(spiking_session, "forecast", 1)) is None
+
+
+def test_neighbours_know_a_product_that_ridge_does_not(product_session):
+    problem = problem_of(product_session, "decode")
+    rows = np.flatnonzero(thirds(product_session) == 2)
+    truth = product_session.values_TV[rows, 9]
+    found = {
+        m: np.corrcoef(BASELINES[m](problem).locate(rows)[:, 1], truth)[0, 1]
+        for m in ("knn", "ridge")
+    }
+    assert found["knn"] > 0.5 > found["ridge"]
+
+
+@pytest.mark.parametrize("name", ["decode", "forecast"])
+def test_recurrent_network_learns_and_repeats(product_session, monkeypatch, name):
+    monkeypatch.setattr("tasks.lnm.baselines_gru.STEPS", 80)
+    problem = problem_of(product_session, name, -1 if name == "decode" else 1)
+    rows = np.flatnonzero(thirds(product_session) == 2)[:200]
+    one, two = (BASELINES["gru"](problem).locate(rows) for _ in range(2))
+    np.testing.assert_array_equal(one, two)
+    truth = product_session.values_TV[rows + (problem.horizon > 0), 8]
+    assert np.corrcoef(one[:, list(problem.outputs).index(8)], truth)[0, 1] > 0.7
+
+
+def test_no_answer_depends_on_the_truth_of_the_test_part(product_session):
+    part_T = thirds(product_session)
+    test = np.flatnonzero(part_T == 2)
+    # The neurons stay as they are; what is decoded from them is another thing.
+    changed = product_session.values_TV.copy()
+    changed[test, 8:] = 50.0
+    answers = []
+    for values_TV in (product_session.values_TV, changed):
+        recording = replace(product_session, values_TV=values_TV)
+        scaler = fit_scaler(values_TV, part_T == 0)
+        origins, _ = forecast_origins([(1600, 2400)], 16)
+        answers.append(fit_rivals(recording, part_T, scaler, origins, 16, LnmSettings())[1])
+    assert answers[0].bars == answers[1].bars
+    for method, located in answers[0].answers["decode", -1].items():
+        np.testing.assert_array_equal(located, answers[1].answers["decode", -1][method])
+
+
+def test_with_its_gates_shut_the_model_is_the_best_affine_baseline(product_result):
+    bars = product_result.session.rivals.bars
+    affine = {"ridge", "reduced_rank", "mean", "persistence"}
+    skip, session = product_result.model.skip, product_result.session
+    test_T = session.part_T == 2
+    base_TV = session.material.base["decode"][test_T]
+    chosen = session.rivals.answers["decode", -1]
+    for target, column in (("running/first", 8), ("running/product", 9)):
+        if (bar := bars["decode", target, -1, "r2"]) in affine:
+            np.testing.assert_allclose(base_TV[:, column], chosen[bar][:, column], atol=1e-4)
+    assert skip.horizons == (1, 2, 4, 8)
+
+
+def test_crps_and_coverage_of_the_true_distribution():
+    rng = np.random.default_rng(0)
+    mean = rng.standard_normal(20_000)
+    real = mean + 2.0 * rng.standard_normal(20_000)
+    crps, covered = rank_normal(real, mean, np.full_like(mean, 2.0))
+    # The CRPS of a normal under its own truth is sd / sqrt(pi).
+    assert crps.mean() == pytest.approx(2 / np.sqrt(np.pi), rel=0.02)
+    assert covered.mean() == pytest.approx(0.9, abs=0.01)
+    rate = np.exp(0.5 * rng.standard_normal(4000))
+    drawn = rng.poisson(rate).astype(float)
+    count_crps, count_covered = rank_counts(drawn, rate)
+    draws = rng.poisson(rate, size=(400, 4000))
+    spread = np.abs(draws - drawn).mean(0) - 0.5 * np.abs(draws - draws[::-1]).mean(0)
+    assert count_crps.mean() == pytest.approx(spread.mean(), rel=0.02)
+    assert 0.88 < count_covered.mean() <= 1.0
+
+
+def test_correlation_within_trials_ignores_the_rest():
+    rng = np.random.default_rng(0)
+    real = rng.standard_normal((200, 1))
+    trial_T = np.arange(200) < 100
+    model = np.where(trial_T[:, None], real, -real)
+    ones = np.ones(1)
+    found = assess(real, model, model, np.ones_like(real), False, 0 * ones, ones, trial_T)
+    assert found.trial_correlation == pytest.approx(1.0)
+    assert found.correlation < 0.5
