@@ -117,7 +117,7 @@ class CausalSettings(StageSettings):
         default=1.0,
         ge=0,
         description="Longest delay in seconds, either way, at which an edge's cause is recovered "
-        "to find its delay; 0 looks for no delays.",
+        "to find its delay, three samples at least; 0 looks for no delays.",
     )
     min_direct_share: float = Field(
         default=0.6,

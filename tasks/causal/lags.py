@@ -16,6 +16,7 @@ from tasks.common.progress import track
 
 _TARGETS_AT_ONCE = 256
 _MOST_LAGS = 41
+_LEAST = 3
 _EQUAL = 1e-4
 
 
@@ -75,9 +76,12 @@ def scan_lags(
 
 
 def lag_samples(longest_s: float, rate_hz: float) -> NDArray[np.int64]:
-    """Return the lags tried, symmetric round zero, at most 41 of them."""
-    longest = max(1, round(longest_s * rate_hz))
-    step = -(-longest // (_MOST_LAGS // 2))
+    """Return the lags tried, symmetric round zero, at most 41 of them.
+
+    Three samples either way at least: a slow recording has no finer delays. Zero tries none.
+    """
+    longest = max(_LEAST, round(longest_s * rate_hz)) if longest_s else 0
+    step = max(1, -(-longest // (_MOST_LAGS // 2)))
     return np.arange(-(longest // step), longest // step + 1) * step
 
 

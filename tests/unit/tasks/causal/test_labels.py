@@ -105,6 +105,8 @@ def test_interactions_are_followed_over_time():
 
 def test_lags_are_symmetric_and_few():
     assert lag_samples(0.5, 10).tolist() == list(range(-5, 6))
+    assert lag_samples(1.0, 1).tolist() == list(range(-3, 4))
+    assert lag_samples(0.0, 10).tolist() == [0]
     many = lag_samples(10.0, 50)
     assert len(many) <= 41
     assert many[len(many) // 2] == 0
