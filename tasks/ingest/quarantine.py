@@ -32,6 +32,9 @@ DAMAGE = frozenset({
 FLEETING = frozenset({"stalled", "crashed", "failed", "out_of_memory"})
 """What may have been the machine's fault: looked at again when the same bytes come again."""
 
+RETRIED = FLEETING | {"chunk_too_large"}
+"""What another setting may cure: such a file is simply tried again on release."""
+
 Entry = dict[str, Any]
 """What is known of a file in quarantine, as JSON values: the content of reason.json."""
 
@@ -151,7 +154,8 @@ def release_file(lake: Lake, catalogue: Catalogue, entry: Entry, why: str) -> Pa
 
     A file that is as it was is let out if its problem may be accepted, which is written down with
     who, when and why. A file that was mended meanwhile, in quarantine or where it came from, is
-    simply tried again. One that came from the landing folder goes back there.
+    simply tried again, and so is one that time, memory or a setting kept from being read. One
+    that came from the landing folder goes back there.
 
     Raises
     ------
@@ -171,7 +175,7 @@ def release_file(lake: Lake, catalogue: Catalogue, entry: Entry, why: str) -> Pa
         )
     mended = [path for path in present if identify_bytes(path) != entry["byte_sha256"]]
     file = (mended or present)[0]
-    if not mended:
+    if not mended and entry["problem"] not in RETRIED:
         _accept(lake, catalogue, entry, why)
     if file != kept or original.exists():
         return file
