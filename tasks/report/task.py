@@ -25,13 +25,13 @@ def write_report(
         stage="report",
         settings=settings,
         parents=parents,
-        identity=_describe_identity(outcomes),
+        identity=describe_identity(outcomes),
     )
     build = partial(_build, workspace=opened, parents=parents, outcomes=outcomes, settings=settings)
     return settle_artifact(opened, request, build)
 
 
-def _describe_identity(outcomes: tuple[StageOutcome, ...]) -> str:
+def describe_identity(outcomes: tuple[StageOutcome, ...]) -> str:
     """Return what of the outcomes the page depends on: which stages made nothing, and why."""
     return "\x1f".join(
         f"{o.stage}\x1e{o.state.value}\x1e{o.reason}"

@@ -4,12 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 from schemas.entities import ArtifactRef, RunState, StageOutcome
 from tasks.common.lineage import ArtifactStory
-from tasks.report.evidence import (
-    Evidence,
-    describe_identity,
-    start_of_sitting,
-    tell_endings,
-)
+from tasks.report.evidence import Evidence, start_of_sitting, tell_endings
+from tasks.report.task import describe_identity
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
