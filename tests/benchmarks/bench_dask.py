@@ -31,6 +31,7 @@ def write_cleaned(path, seed):
         )
         if kind == "calcium":
             groups[f"/{name}"]["keep"] = (dim, np.ones(columns, bool))
+            groups[f"/{name}"]["reason"] = (dim, np.array([""] * columns, dtype=object))
     write_tree(xr.DataTree.from_dict(groups), path)
 
 
