@@ -11,8 +11,9 @@ RECORDING ?=
 demo: $(READY)  ## simulate an animal (or take RECORDING=file.nwb) and run the whole chain
 	$(BIN)/tectum demo --lake "$(LAKE)" $(if $(RECORDING),--recording "$(RECORDING)")
 
+# One thread a worker: threads that wait for each other by spinning starve the other worker.
 test: $(READY)  ## every test that this machine can run
-	$(BIN)/pytest -n 2 --dist worksteal
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal
 
 lint: $(READY)  ## format, lint, types, layers
 	$(BIN)/ruff format --check .

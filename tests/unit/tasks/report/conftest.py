@@ -137,7 +137,13 @@ def preprocessed_tree(streams: xr.DataTree) -> xr.DataTree:
             # Text of any width, as zarr hands it back.
             stream["reason"] = ("unit", reasons.astype(np.dtypes.StringDType()))
             stream["noise"] = ("unit", np.ones(count))
-            for extra in ("firing_rate", "isi_violations", "presence_ratio"):
+            for extra in (
+                "firing_rate",
+                "isi_violations",
+                "presence_ratio",
+                "contamination",
+                "amplitude_cutoff",
+            ):
                 stream[extra] = ("unit", np.ones(count), {"units": "Hz"})
         if kind not in {"events", "intervals"}:
             stream = stream.assign_attrs(provenance=steps, raw="")
