@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -65,9 +66,11 @@ def allowed_folders(path: Path, settings: SafetySettings) -> tuple[str, ...]:
 
 
 def _send(process: "subprocess.Popen[bytes]", request: dict[str, Any]) -> None:
-    if process.stdin is not None:
-        process.stdin.write(json.dumps(request).encode())
-        process.stdin.close()
+    # A process that died before it read anything: _watch tells how.
+    with suppress(BrokenPipeError):
+        if process.stdin is not None:
+            process.stdin.write(json.dumps(request).encode())
+            process.stdin.close()
 
 
 def _watch(process: "subprocess.Popen[bytes]", path: Path, settings: SafetySettings) -> Survey:
