@@ -110,6 +110,9 @@ def sessions(
 
     known = Workspace(WorkspaceSettings(lake=lake, catalogue=catalogue)).catalogue
     frame = known.versions() if versions else known.sessions()
+    if not versions and not as_json:
+        # The name says subject and session; a terminal has room for little more.
+        frame = frame[["name", "start_time", "verdict", "version", "artifacts"]]
     console.print_frame(
         frame, as_json=as_json, empty="No sessions yet. Start with 'tectum run FILE.nwb'."
     )

@@ -109,6 +109,9 @@ def print_frame(frame: "pd.DataFrame", *, as_json: bool, empty: str) -> None:
         out.print(empty)
     else:
         table = Table(*map(str, frame.columns))
+        # What a row is called is what other commands want typed: never cut.
+        table.columns[0].no_wrap = True
+        table.columns[0].min_width = int(frame.iloc[:, 0].astype(str).str.len().max())
         for row in frame.itertuples(index=False):
             table.add_row(*(plain(_cell(value)) for value in row))
         out.print(table)
