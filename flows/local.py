@@ -94,11 +94,11 @@ def _print(result: SessionResult, *, as_json: bool) -> None:
     if as_json:
         return
     console.print_outcomes(result.name, result.outcomes)
-    reused = [outcome for outcome in result.outcomes if outcome.reused]
+    made = [outcome for outcome in result.outcomes if outcome.ref is not None]
+    reused = sum(outcome.reused for outcome in made)
     if reused:
         console.out.print(
-            f"{len(reused)} of {len(result.outcomes)} artifacts existed; nothing was recomputed "
-            "for them."
+            f"{reused} of {len(made)} artifacts existed; nothing was recomputed for them."
         )
     console.out.print(f"{result.seconds:.1f} s in all.")
     if result.report is not None:
