@@ -6,26 +6,16 @@ from typing import Annotated
 import typer
 
 from flows import console
+from flows.options import CatalogueOption, LakeOption, SessionArgument, SettingsOption
 from schemas.settings.workspace import WorkspaceSettings
 
 causal = typer.Typer(no_args_is_help=True, help="Plan a causal graph, or export one.")
-
-SessionArgument = Annotated[str, typer.Argument(help="Session name, or its start.")]
-LakeOption = Annotated[
-    str, typer.Option("--lake", envvar="TECTUM_LAKE", help="Folder that holds all artifacts.")
-]
-CatalogueOption = Annotated[
-    str,
-    typer.Option("--catalogue", envvar="TECTUM_CATALOGUE", help="Database URL of the catalogue."),
-]
 
 
 @causal.command()
 def plan(
     session: SessionArgument,
-    settings: Annotated[
-        Path | None, typer.Option(help="YAML file that overrides default settings.")
-    ] = None,
+    settings: SettingsOption = None,
     lake: LakeOption = "lake",
     catalogue: CatalogueOption = "",
 ) -> None:

@@ -7,8 +7,18 @@ from typing import Annotated
 
 import typer
 
-from flows import console, lnm
+from flows import console
 from flows.causal_cli import causal
+from flows.lnm_cli import lnm
+from flows.options import (
+    CatalogueOption,
+    DaskOption,
+    JsonOption,
+    LakeOption,
+    SessionArgument,
+    SettingsOption,
+    VerboseOption,
+)
 from schemas.errors import TectumError
 from schemas.settings.workspace import WorkspaceSettings
 
@@ -20,24 +30,7 @@ app = typer.Typer(
 )
 
 app.add_typer(causal, name="causal")
-
-app.add_typer(lnm.app, name="lnm")
-
-LakeOption = Annotated[
-    str, typer.Option("--lake", envvar="TECTUM_LAKE", help="Folder that holds all artifacts.")
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
-SettingsOption = Annotated[
-    Path | None, typer.Option("--settings", help="YAML file that overrides default settings.")
-]
-VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Show the log.")]
-DaskOption = Annotated[
-    str, typer.Option("--dask", envvar="TECTUM_DASK", help="'threads', 'local' or an address.")
-]
-CatalogueOption = Annotated[
-    str,
-    typer.Option("--catalogue", envvar="TECTUM_CATALOGUE", help="Database URL of the catalogue."),
-]
+app.add_typer(lnm, name="lnm")
 
 
 @app.command()
@@ -120,7 +113,7 @@ def sessions(
 
 @app.command("open")
 def open_(
-    session: Annotated[str, typer.Argument(help="Session name, or its start.")],
+    session: SessionArgument,
     kind: Annotated[str, typer.Argument(help="Kind of artifact, or 'report'.")] = "aligned",
     lake: LakeOption = "lake",
     catalogue: CatalogueOption = "",

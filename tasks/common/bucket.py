@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from schemas.entities import ArtifactRef
 from schemas.errors import LakeError, NetworkError
 from schemas.settings.remote import RemoteSettings
-from tasks.common.digest import Manifest
+from tasks.common.digest import Manifest, file_sizes
 from tasks.common.remote import FileSystem, network_errors, open_filesystem, public_url
 
 AT_ONCE = 16
@@ -137,13 +137,13 @@ class BucketFolder:
     def upload(self, folder: Path, last: str) -> None:
         """Put a local folder here, one file last; what a dead maker left here goes first."""
         self.clear(last)
-        files = sorted(p for p in folder.rglob("*") if p.is_file() and p != folder / last)
+        sizes = file_sizes(folder)
+        del sizes[last]
         with ThreadPoolExecutor(AT_ONCE) as pool:
-            list(pool.map(lambda path: self._put(path, folder), files))
-        sizes = {path.relative_to(folder).as_posix(): path.stat().st_size for path in files}
+            list(pool.map(lambda name: self._put(folder, name), sizes))
         if self.sizes() != sizes:
             raise LakeError("not every file arrived as it was sent.", where=str(self))
-        self._put(folder / last, folder)
+        self._put(folder, last)
 
     def clear(self, first: str) -> None:
         """Remove all that is here, one file first, without which nothing here counts."""
@@ -172,8 +172,8 @@ class BucketFolder:
                 self.bucket.filesystem.copy(source, self.bucket.path(f"{name}/{file}"))
         self.clear(last)
 
-    def _put(self, path: Path, folder: Path) -> None:
-        self.bucket.put(path, f"{self.name}/{path.relative_to(folder).as_posix()}")
+    def _put(self, folder: Path, name: str) -> None:
+        self.bucket.put(folder / name, f"{self.name}/{name}")
 
     def _hash(self, name: str) -> tuple[int, str]:
         content = self.bucket.read(f"{self.name}/{name}")

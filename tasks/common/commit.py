@@ -20,7 +20,13 @@ from schemas.errors import LakeError
 from schemas.settings.base import ParamSet
 from tasks.common.bucket import BucketFolder
 from tasks.common.catalogue import Catalogue
-from tasks.common.digest import Manifest, build_manifest, digest_manifest, manifest_bytes
+from tasks.common.digest import (
+    Manifest,
+    build_manifest,
+    digest_manifest,
+    file_sizes,
+    manifest_bytes,
+)
 from tasks.common.draft import Draft
 from tasks.common.lake import RECORD_NAME, TREE_NAME, Lake, read_text
 from tasks.common.storage import storage_errors, sync_folder, sync_path
@@ -168,17 +174,11 @@ def verify_folder(folder: Path, record: ArtifactRecord) -> None:
 
 def verify_sizes(folder: Path | BucketFolder, record: ArtifactRecord) -> None:
     """Check that every file of the record is there in full, without reading it."""
-    if isinstance(folder, BucketFolder):
-        found = folder.sizes()
-        for name, (size, _) in record.manifest.items():
-            if found.get(name) != size:
-                what = f"a file is missing or not {size} bytes long."
-                raise LakeError(what, where=f"{folder}/{name}")
-        return
+    found = folder.sizes() if isinstance(folder, BucketFolder) else file_sizes(folder)
     for name, (size, _) in record.manifest.items():
-        path = folder / name
-        if not path.is_file() or path.stat().st_size != size:
-            raise LakeError(f"a file is missing or not {size} bytes long.", where=str(path))
+        if found.get(name) != size:
+            what = f"a file is missing or not {size} bytes long."
+            raise LakeError(what, where=f"{folder}/{name}")
 
 
 def find_manifest(folder: Path | BucketFolder) -> Manifest:

@@ -18,11 +18,15 @@ def build_manifest(folder: Path, *, leave_out: str = "") -> Manifest:
 
     leave_out : relative path of one file that does not count
     """
-    files = sorted(p for p in folder.rglob("*") if p.is_file() and p != folder / leave_out)
-    return {
-        path.relative_to(folder).as_posix(): (path.stat().st_size, hash_file(path))
-        for path in files
-    }
+    sizes = file_sizes(folder)
+    sizes.pop(leave_out, None)
+    return {name: (size, hash_file(folder / name)) for name, size in sizes.items()}
+
+
+def file_sizes(folder: Path) -> dict[str, int]:
+    """Return the bytes of every file below `folder`, by relative path, sorted by path."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.stat().st_size for path in files}
 
 
 def digest_manifest(manifest: Manifest) -> str:

@@ -181,11 +181,8 @@ def _find_damage(folder: Path | BucketFolder, artifact: Artifact, rehash: bool) 
         trusted = False
     if not trusted:
         # The row has the digest of all data, so a lost or altered record does not condemn them.
-        return (
-            ""
-            if digest_manifest(find_manifest(folder)) == artifact.digest
-            else "its data have changed."
-        )
+        found = find_manifest(folder)
+        return "" if digest_manifest(found) == artifact.digest else "its data have changed."
     try:
         (verify_contents if rehash else verify_sizes)(folder, record)
     except LakeError as error:

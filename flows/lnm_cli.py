@@ -6,23 +6,15 @@ from typing import Annotated
 import typer
 
 from flows import console
+from flows.options import CatalogueOption, LakeOption, SessionArgument
 from schemas.settings.workspace import WorkspaceSettings
 
-app = typer.Typer(no_args_is_help=True, help="Ask a trained neural model, publish it, pull one.")
-
-Lake = Annotated[
-    str, typer.Option("--lake", envvar="TECTUM_LAKE", help="Folder that holds all artifacts.")
-]
-Catalogue = Annotated[
-    str,
-    typer.Option("--catalogue", envvar="TECTUM_CATALOGUE", help="Database URL of the catalogue."),
-]
-Session = Annotated[str, typer.Argument(help="Session name, or its start.")]
+lnm = typer.Typer(no_args_is_help=True, help="Ask a trained neural model, publish it, pull one.")
 
 
-@app.command()
+@lnm.command()
 def query(
-    session: Session,
+    session: SessionArgument,
     target: Annotated[list[str], typer.Option(help="Column or stream to predict; repeat.")],
     visible: Annotated[
         list[str] | None, typer.Option(help="Column or stream to see; all else by default.")
@@ -38,8 +30,8 @@ def query(
         Path | None, typer.Option(help="Folder of a pulled model; else the session's own.")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Write the answer to this Zarr folder.")] = None,
-    lake: Lake = "lake",
-    catalogue: Catalogue = "",
+    lake: LakeOption = "lake",
+    catalogue: CatalogueOption = "",
 ) -> None:
     """Predict targets of a session from what is visible."""
     from tasks.common.workspace import Workspace
@@ -70,13 +62,13 @@ def query(
     console.out.print(answer, markup=False)
 
 
-@app.command()
+@lnm.command()
 def publish(
-    session: Session,
+    session: SessionArgument,
     folder: Annotated[Path, typer.Argument(help="New folder for the model.")],
     licence: Annotated[str, typer.Option(help="Licence that the card names.")],
-    lake: Lake = "lake",
-    catalogue: Catalogue = "",
+    lake: LakeOption = "lake",
+    catalogue: CatalogueOption = "",
 ) -> None:
     """Write a session's model as a folder: weights, JSON and a card with its scores."""
     from tasks.common.workspace import Workspace
@@ -96,7 +88,7 @@ def publish(
     console.out.print(f"Published to {made}", markup=False)
 
 
-@app.command()
+@lnm.command()
 def pull(
     source: Annotated[Path, typer.Argument(help="Folder of a published model.")],
     folder: Annotated[Path, typer.Argument(help="Where to put it.")],
