@@ -4,6 +4,7 @@ import re
 from collections.abc import Generator
 from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -20,6 +21,11 @@ _HTTP = ("http", "https")
 def is_url(text: str) -> bool:
     """Tell whether a text is a URL; file:// counts as a path."""
     return _URL.match(text) is not None and not text.startswith("file://")
+
+
+def local_path(text: str) -> Path:
+    """Return the path that a text names which is no URL; file:// and ~ are understood."""
+    return Path(text.removeprefix("file://")).expanduser()
 
 
 def public_url(url: str) -> str:

@@ -60,7 +60,7 @@ def read_clock(found: NwbObject, samples: int, context: ReadContext) -> SampleCl
     if timestamps is not None and np.ndim(timestamps) == 1:
         return _stamped(found, timestamps, true_rate, context)
     stated = found.field("rate") if true_rate is None else true_rate
-    rate = _scalar(stated)
+    rate = single_number(stated)
     if not np.isfinite(rate) or rate <= 0:
         absent = stated is None
         context.note(
@@ -82,7 +82,7 @@ def read_clock(found: NwbObject, samples: int, context: ReadContext) -> SampleCl
 def _start(found: NwbObject, context: ReadContext) -> float:
     """Return when a regular series starts; 0 with a finding if the file does not tell."""
     stated = found.field("starting_time")
-    start = _scalar(stated)
+    start = single_number(stated)
     if np.isfinite(start):
         return start
     if stated is not None:
@@ -142,7 +142,7 @@ def same_clock(one: SampleClock, other: SampleClock) -> bool:
     return bool(np.array_equal(first, second, equal_nan=True))
 
 
-def _scalar(value: Any) -> float:
+def single_number(value: Any) -> float:
     """Return a rate or starting time as a number, also where a file has an array of one value."""
     if value is None:
         return float("nan")

@@ -23,6 +23,11 @@ class Version:
     stamp: int
 
 
+def allowed_folders(folder: Path, trusted: tuple[str, ...]) -> tuple[Path, ...]:
+    """Return where a recording in `folder` may lead: that folder itself and the trusted ones."""
+    return tuple(one.expanduser().resolve() for one in (folder, *map(Path, trusted)))
+
+
 def is_zarr_folder(path: Path) -> bool:
     """Tell whether a folder is a Zarr store of any version."""
     return path.is_dir() and any((path / mark).is_file() for mark in MARKS)

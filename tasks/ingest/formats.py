@@ -17,7 +17,7 @@ from zarr.storage import FsspecStore
 
 from schemas.errors import RecordingError
 from schemas.settings.remote import RemoteSettings
-from tasks.common.remote import is_url, network_errors, open_filesystem, public_url
+from tasks.common.remote import is_url, local_path, network_errors, open_filesystem, public_url
 from tasks.ingest.identify import first_line, identify, nwb_version
 from tasks.ingest.lazy import FileArrays
 from tasks.ingest.ranged_file import RangedFile, failing_as_network, open_ranged
@@ -103,7 +103,7 @@ def reach(name: str, settings: RemoteSettings) -> Reach:
         The server cannot be reached.
     """
     if not is_url(name):
-        return _reach_local(Path(name.removeprefix("file://")).expanduser())
+        return _reach_local(local_path(name))
     if name.rstrip("/").endswith(ZARR_SUFFIX):
         return _reach_remote_zarr(name, settings)
     return _reach_remote_hdf5(name, settings)

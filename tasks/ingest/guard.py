@@ -10,19 +10,36 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from schemas.errors import RecordingError
 from schemas.settings.safety import SafetySettings
 from tasks.common.progress import report_progress
-from tasks.ingest.survey import Limits, Survey
+from tasks.ingest.folders import allowed_folders
+
+if TYPE_CHECKING:
+    from tasks.ingest.survey import Survey
 
 WRITE_AGAIN = "Copy it again, or write it again from what it was made of."
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 """Each further thread would take from the memory that the process may have."""
 
 
-def survey_guarded(path: Path, settings: SafetySettings, accepted: tuple[str, ...] = ()) -> Survey:
+def survey_recording(file: Path, settings: SafetySettings, accepted: tuple[str, ...] = ()) -> str:
+    """Return the logical hash of a recording, HDF5 or Zarr, found in a first look at all of it.
+
+    Raises RecordingError as `survey_guarded` and `survey_zarr` do.
+    """
+    if file.is_dir():
+        from tasks.ingest.zarr_survey import survey_zarr
+
+        return survey_zarr(file, settings, accepted)
+    return survey_guarded(file, settings, accepted).logical_sha256
+
+
+def survey_guarded(
+    path: Path, settings: SafetySettings, accepted: tuple[str, ...] = ()
+) -> "Survey":
     """Survey a file in a process of its own, and outlive whatever that does.
 
     Parameters
@@ -35,12 +52,15 @@ def survey_guarded(path: Path, settings: SafetySettings, accepted: tuple[str, ..
     RecordingError
         The file breaks a limit, or broke the process: which, where, and what to do.
     """
+    # Imported where it is needed: h5py takes a fifth of a second, and a known file never gets here.
+    from tasks.ingest.survey import Limits
+
     limits = Limits(
         max_objects=settings.max_objects,
         max_unpacked_bytes=int(settings.max_unpacked_gib * 2**30),
         max_expansion=settings.max_expansion,
         memory_bytes=settings.memory_mib * 2**20,
-        folders=allowed_folders(path, settings),
+        folders=tuple(map(str, allowed_folders(path.resolve().parent, settings.trusted_folders))),
         accepted=accepted,
     )
     # -P: a module that lies in the working folder, with the recordings, is not imported.
@@ -59,12 +79,6 @@ def survey_guarded(path: Path, settings: SafetySettings, accepted: tuple[str, ..
             process.kill()
 
 
-def allowed_folders(path: Path, settings: SafetySettings) -> tuple[str, ...]:
-    """Return the folders that a recording's links may lead to: its own and the trusted ones."""
-    trusted = [Path(folder).expanduser() for folder in settings.trusted_folders]
-    return tuple(str(folder.resolve()) for folder in (path.resolve().parent, *trusted))
-
-
 def _send(process: "subprocess.Popen[bytes]", request: dict[str, Any]) -> None:
     # A process that died before it read anything: _watch tells how.
     with suppress(BrokenPipeError):
@@ -73,8 +87,10 @@ def _send(process: "subprocess.Popen[bytes]", request: dict[str, Any]) -> None:
             process.stdin.close()
 
 
-def _watch(process: "subprocess.Popen[bytes]", path: Path, settings: SafetySettings) -> Survey:
+def _watch(process: "subprocess.Popen[bytes]", path: Path, settings: SafetySettings) -> "Survey":
     """Read messages until the last; raise RecordingError if it is not that of a survey."""
+    from tasks.ingest.survey import Survey
+
     at = "/"
     for message in _messages(process, settings.stall_seconds):
         if message is None:

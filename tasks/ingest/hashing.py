@@ -109,7 +109,7 @@ def _digest_values(
     if dataset.shape is None:
         return
     if h5py.check_string_dtype(dataset.dtype) or dataset.dtype.kind not in "iufb":
-        for block in _blocks(dataset, TEXT_BLOCK, TEXT_BLOCK):
+        for block in blocks(dataset, dataset.chunks, TEXT_BLOCK, TEXT_BLOCK):
             # One line an element: blocks follow the chunks, which do not count.
             lines = [json.dumps(_plain(dataset, value)) + "\n" for value in np.ravel(block)]
             text = "".join(lines).encode()
@@ -119,13 +119,14 @@ def _digest_values(
     dtype = dataset.dtype.newbyteorder("<")
     digest.update(str(dtype).encode())
     size = dtype.itemsize
-    for block in _blocks(dataset, BLOCK_BYTES // size, LARGEST_BLOCK_BYTES // size):
+    usual, largest = BLOCK_BYTES // size, LARGEST_BLOCK_BYTES // size
+    for block in blocks(dataset, dataset.chunks, usual, largest):
         spend(block.nbytes)
         digest.update(np.ascontiguousarray(block, dtype).data)
 
 
-def _blocks(dataset: h5py.Dataset, usual: int, largest: int) -> Iterator[Any]:
-    """Yield a dataset's values in C order in blocks of about `usual` elements.
+def blocks(dataset: Any, chunks: tuple[int, ...] | None, usual: int, largest: int) -> Iterator[Any]:
+    """Yield the values of an HDF5 dataset or Zarr array in C order, about `usual` at a time.
 
     Whole chunks at once, or compressed ones would be unpacked again for each block that they
     reach into; unless that takes more than `largest` elements.
@@ -135,7 +136,7 @@ def _blocks(dataset: h5py.Dataset, usual: int, largest: int) -> Iterator[Any]:
         yield np.asarray(dataset[()], dataset.dtype)
         return
     rows = [math.prod(shape[axis + 1 :]) for axis in range(len(shape))]
-    chunks = dataset.chunks or (1,) * len(shape)
+    chunks = chunks or (1,) * len(shape)
     # Axes before this one are walked one index at a time, or a block would be too large.
     axis = next(
         a for a, (row, chunk) in enumerate(zip(rows, chunks, strict=True))

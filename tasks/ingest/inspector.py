@@ -5,16 +5,16 @@ import time
 import warnings
 from collections import defaultdict
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Any
 
 from nwbinspector import Importance, available_checks, run_checks
 
-from schemas.entities import Finding
+from schemas.entities import Finding, Severity
 from tasks.ingest.objects import Container
 
 PLACES_SHOWN = 5
 
-SEVERITY: dict[str, Literal["info", "warning", "error"]] = {
+SEVERITY: dict[str, Severity] = {
     "CRITICAL": "warning",
     "BEST_PRACTICE_VIOLATION": "info",
     "BEST_PRACTICE_SUGGESTION": "info",

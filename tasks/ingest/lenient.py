@@ -3,6 +3,7 @@
 import numpy as np
 from hdmf.build import Builder, BuildManager, DatasetBuilder, GroupBuilder
 
+from tasks.ingest.clocks import single_number
 from tasks.ingest.objects import Container
 
 
@@ -27,5 +28,4 @@ def single_rate(rate: object) -> object:
     """Return an array of rates as one number, NaN if it holds several; other values as they are."""
     if not isinstance(rate, list | tuple | np.ndarray) or np.ndim(rate) == 0:
         return rate
-    values = np.unique(np.asarray(rate, dtype=float))
-    return float(values[0]) if values.size == 1 else float("nan")
+    return single_number(rate)

@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import xarray as xr
 
-from schemas.entities import Finding, StreamKind
+from schemas.entities import Finding, Severity, StreamKind
 from schemas.settings.ingest import IngestSettings
 from tasks.ingest.lazy import FileArrays, LazyArray
 
@@ -113,7 +113,7 @@ class ReadContext:
     def note(
         self,
         code: str,
-        severity: Literal["info", "warning", "error"],
+        severity: Severity,
         what: str,
         where: str,
         remedy: str = "",

@@ -110,11 +110,10 @@ def open_nwb(found: Reach) -> Generator[tuple[Container, str, list[Finding]]]:
     that a file reads the same everywhere; the installed ones are the second choice.
     """
     version = found.identify()
-    heard: list[Finding] = []
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         io, nwbfile = _read(found.stored, found.name)
-    heard.extend(_as_findings(caught))
+    heard = list(_as_findings(caught))
     try:
         yield nwbfile, version, heard
     finally:

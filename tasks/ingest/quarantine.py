@@ -24,13 +24,11 @@ REASON_NAME = "reason.json"
 ACCEPTABLE = frozenset({"leads_outside", "claims_too_much", "too_many_objects"})
 """Problems that a user may accept: the file can be read, but costs or reaches more than usual."""
 
-DAMAGE = frozenset({
-    "empty", "not_hdf5", "damaged", "unreadable", "stalled", "crashed", "failed", "out_of_memory",
-})  # fmt: skip
-"""What a file that is still being copied looks like."""
-
 FLEETING = frozenset({"stalled", "crashed", "failed", "out_of_memory"})
 """What may have been the machine's fault: looked at again when the same bytes come again."""
+
+DAMAGE = FLEETING | {"empty", "not_hdf5", "damaged", "unreadable"}
+"""What a file that is still being copied looks like."""
 
 RETRIED = FLEETING | {"chunk_too_large"}
 """What another setting may cure: such a file is simply tried again on release."""
@@ -57,7 +55,6 @@ def describe_reason(file: Path, byte_sha256: str, error: RecordingError) -> Entr
         "remedy": error.remedy,
         "acceptable": error.problem in ACCEPTABLE,
         "when": now().isoformat(timespec="seconds"),
-        "releases": [],
     }
 
 

@@ -42,10 +42,7 @@ def describe_recording(
     Keys: path, bytes, byte_sha256, logical_sha256, identity, nwb_version, sidecars, session,
     streams (name -> kind, source, sizes, start_s, stop_s), duration_s, unreadable, findings.
     """
-    report = check_streams(opened.streams, settings, opened.assumed_equal)
-    findings = [*opened.findings, *report.findings]
-    if settings.inspector:
-        findings += inspect(opened.nwbfile, settings.inspector_seconds)
+    report, findings = check_recording(opened, settings)
     return {
         "path": str(opened.path.resolve()),
         "bytes": opened.path.stat().st_size,
@@ -55,14 +52,26 @@ def describe_recording(
         "streams": _describe_streams(opened.streams, report),
         "duration_s": round(report.duration_s, 6),
         "unreadable": report.unreadable,
-        "findings": order_findings(finding.model_dump() for finding in findings),
+        "findings": findings,
     }
 
 
-def judge(described: Described) -> str:
-    """Return the verdict on a recording that can be used; others are quarantined."""
-    repaired = described["unreadable"] or any(f["repair"] for f in described["findings"])
-    return REPAIRED if repaired else ACCEPTED
+def check_recording(
+    opened: OpenedRecording, settings: IngestSettings
+) -> tuple[CheckReport, list[Described]]:
+    """Read a recording in full; return what its streams are like, and all findings in order."""
+    report = check_streams(opened.streams, settings, opened.assumed_equal)
+    said = inspect(opened.nwbfile, settings.inspector_seconds) if settings.inspector else []
+    every = (*opened.findings, *report.findings, *said)
+    return report, order_findings(finding.model_dump() for finding in every)
+
+
+def judge(unreadable: list[str], findings: list[Described]) -> str:
+    """Return the verdict on a recording that can be used; others are quarantined.
+
+    unreadable : names of streams that are left out
+    """
+    return REPAIRED if unreadable or any(f["repair"] for f in findings) else ACCEPTED
 
 
 def order_findings(findings: Iterable[Described]) -> list[Described]:

@@ -10,8 +10,7 @@ from schemas.errors import RecordingError
 from schemas.settings.ingest import IngestSettings
 from tasks.common.fingerprint import code_fingerprint
 from tasks.common.workspace import Workspace
-from tasks.ingest.folders import is_zarr_folder
-from tasks.ingest.guard import allowed_folders
+from tasks.ingest.folders import allowed_folders, is_zarr_folder
 from tasks.ingest.quarantine import (
     DAMAGE,
     FLEETING,
@@ -44,8 +43,7 @@ def follow_link(space: Workspace, file: Path, settings: IngestSettings) -> Path:
         )
     if not in_landing(space.lake, file):
         return target
-    landing = str(space.lake.landing.resolve())
-    folders = (landing, *allowed_folders(space.lake.landing / "any", settings.safety))
+    folders = allowed_folders(space.lake.landing, settings.safety.trusted_folders)
     if any(target.is_relative_to(folder) for folder in folders):
         return target
     if "leads_outside" in accepted_problems(space.catalogue, identify_bytes(file)):

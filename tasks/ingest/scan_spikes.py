@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from schemas.entities import Finding, Severity
 from tasks.ingest.scan_times import Mask, Odd, Times, blocks
-from tasks.ingest.scan_values import NAMES_SHOWN
+from tasks.ingest.scan_values import listed
 from tasks.ingest.time_findings import place
 
 Owners = NDArray[np.int32]
@@ -171,7 +171,7 @@ def _silent(scan: SpikeScan, labels: list[str], where: str) -> list[Finding]:
             code="silent_units",
             severity="warning",
             what=f"{int(silent.sum())} of {len(labels)} units have no spikes: "
-            f"{_listed([label for label, none in zip(labels, silent, strict=True) if none])}.",
+            f"{listed([label for label, none in zip(labels, silent, strict=True) if none])}.",
             where=where,
             remedy="They carry no information; later stages leave them out.",
             sample=int(np.argmax(silent)),
@@ -212,11 +212,4 @@ def _outside(times: Times, owner: Owners, spans: Spans) -> Mask:
 
 
 def _named(counts: NDArray[np.int64], labels: list[str]) -> str:
-    return _listed(
-        [f"{label} ({n})" for label, n in zip(labels, counts.tolist(), strict=True) if n]
-    )
-
-
-def _listed(names: list[str]) -> str:
-    more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
-    return ", ".join(names[:NAMES_SHOWN]) + more
+    return listed([f"{label} ({n})" for label, n in zip(labels, counts.tolist(), strict=True) if n])

@@ -121,6 +121,10 @@ def time_at(times: xr.Variable, sample: int) -> float | None:
 
 
 def _named(which: NDArray[np.bool_], labels: list[str]) -> str:
-    names = [label for label, chosen in zip(labels, which, strict=True) if chosen]
+    return listed([label for label, chosen in zip(labels, which, strict=True) if chosen])
+
+
+def listed(names: list[str]) -> str:
+    """Return names in a row, of many the first ones and how many more there are."""
     more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
     return ", ".join(names[:NAMES_SHOWN]) + more

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.common.digest import hash_file
+from tasks.ingest.folders import allowed_folders
 
 Described = dict[str, Any]
 """What is known of a recording or of a part of it, as JSON values."""
@@ -54,11 +55,10 @@ def _may_be_opened(path: Path, folder: Path | None, trusted: tuple[str, ...]) ->
     """
     if folder is None:
         return False
-    home = folder.resolve()
-    roots = (home, *(Path(root).expanduser().resolve() for root in trusted))
+    roots = allowed_folders(folder, trusted)
     if any(path.is_relative_to(root) for root in roots):
         return True
-    return path.suffix.lower() in FILM_SUFFIXES and path.is_relative_to(home.parent)
+    return path.suffix.lower() in FILM_SUFFIXES and path.is_relative_to(roots[0].parent)
 
 
 def expected_path(written: str, folder: Path | None) -> str:

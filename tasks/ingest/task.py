@@ -12,11 +12,11 @@ from schemas.settings.ingest import IngestSettings
 from schemas.settings.workspace import WorkspaceSettings
 from tasks.common.draft import Draft
 from tasks.common.locks import hold_lock
-from tasks.common.remote import is_url, public_url
+from tasks.common.remote import is_url, local_path, public_url
 from tasks.common.stage import Request, settle_artifact
 from tasks.common.workspace import Workspace
 from tasks.ingest.folders import Version
-from tasks.ingest.guard import survey_guarded
+from tasks.ingest.guard import survey_recording
 from tasks.ingest.quarantine import Entry, accepted_problems, releases_of, settle_entries
 from tasks.ingest.refusal import follow_link, refuse, refuse_again
 from tasks.ingest.sidecars import Described, sidecars_changed
@@ -40,11 +40,15 @@ def ingest_recording(
     """Validate and catalogue one NWB file and write its streams; or put it in quarantine."""
     start = time.perf_counter()
     space = Workspace(workspace)
-    file = Path(public_url(path) if is_url(path) else path).expanduser()
+    # Until it has been followed, a link stands for itself.
+    file = Path(public_url(path)) if is_url(path) else local_path(path)
     try:
         with find_source(space, path, settings) as source:
-            recording = _known_recording(space, source, settings)
-            recording = recording or _new_recording(space, source, settings)
+            file = Path(source.uri) if source.folder else file
+            # Taken before anything is read: what changes after it is noticed.
+            version = source.version()
+            recording = _known_recording(space, source, version, settings)
+            recording = recording or _new_recording(space, source, version, settings)
             request = Request("streams", "ingest", settings, parents=(recording,))
             build = partial(_write_streams, source=source, recording=recording, settings=settings)
             outcome = settle_artifact(space, request, build)
@@ -59,15 +63,13 @@ def find_source(space: Workspace, path: str, settings: IngestSettings) -> Source
         from tasks.ingest.remote_source import RemoteSource
 
         return RemoteSource(path, settings.remote, space.lake)
-    file = Path(path.removeprefix("file://")).expanduser()
-    return LocalSource(follow_link(space, file, settings))
+    return LocalSource(follow_link(space, local_path(path), settings))
 
 
 def _known_recording(
-    space: Workspace, source: Source, settings: IngestSettings
+    space: Workspace, source: Source, version: Version | None, settings: IngestSettings
 ) -> ArtifactRef | None:
     """Return the recording that this file, or one of the same bytes, was ingested as."""
-    version = source.version()
     if version is None:
         return None
     known = space.catalogue.find_recording_file(source.uri, version.size, version.stamp)
@@ -93,18 +95,19 @@ def _films_changed(described: Described, source: Source, settings: IngestSetting
     return sidecars_changed(described, source.path(), settings.safety.trusted_folders)
 
 
-def _new_recording(space: Workspace, source: Source, settings: IngestSettings) -> ArtifactRef:
+def _new_recording(
+    space: Workspace, source: Source, before: Version | None, settings: IngestSettings
+) -> ArtifactRef:
     """Read a file in full, and make (or find) the recording that it is."""
     # Imported where it is needed: pynwb takes seconds, and a known file never gets here.
     from tasks.ingest.opening import read_recording
     from tasks.ingest.recording import identify_content
 
-    before = source.version()
     file = source.path()
     byte_sha256 = source.byte_sha256() if before is not None else ""
     refuse_again(space, byte_sha256, settings)
     accepted = accepted_problems(space.catalogue, byte_sha256)
-    logical_sha256 = _survey(file, settings, accepted)
+    logical_sha256 = survey_recording(file, settings.safety, accepted)
     with read_recording(file, settings, alone=source.folder is None) as opened:
         content = identify_content(opened, logical_sha256, settings)
         session_key = space.catalogue.add_session(opened.session)
@@ -136,15 +139,6 @@ def _new_recording(space: Workspace, source: Source, settings: IngestSettings) -
     return request.ref
 
 
-def _survey(file: Path, settings: IngestSettings, accepted: tuple[str, ...]) -> str:
-    """Return the logical hash of a recording, found in a first look at all of it."""
-    if file.is_dir():
-        from tasks.ingest.zarr_survey import survey_zarr
-
-        return survey_zarr(file, settings.safety, accepted)
-    return survey_guarded(file, settings.safety, accepted).logical_sha256
-
-
 def _write_recording(
     draft: Draft,
     opened: "OpenedRecording",
@@ -162,7 +156,7 @@ def _write_recording(
     described["session"]["name"] = session_name
     more = [*describe_change(draft.lake, version, described), *map(describe_release, releases)]
     described["findings"] = order_findings([*described["findings"], *more])
-    described["verdict"] = judge(described)
+    described["verdict"] = judge(described["unreadable"], described["findings"])
     described["version"] = version.number
     described["replaces"] = None if version.replaces is None else version.replaces.id
     described["releases"] = releases

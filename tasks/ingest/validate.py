@@ -8,12 +8,10 @@ from pydantic import Field
 from schemas.entities import Entity, Finding, Severity
 from schemas.errors import RecordingError
 from schemas.settings.ingest import IngestSettings
-from tasks.ingest.check import check_streams
-from tasks.ingest.guard import survey_guarded
-from tasks.ingest.inspector import inspect
+from tasks.common.remote import is_url, local_path
+from tasks.ingest.guard import survey_recording
 from tasks.ingest.opening import read_recording
-from tasks.ingest.recording import ACCEPTED, REPAIRED, order_findings
-from tasks.ingest.zarr_survey import survey_zarr
+from tasks.ingest.recording import ACCEPTED, REPAIRED, check_recording, judge
 
 QUARANTINED = "quarantined"
 
@@ -43,16 +41,12 @@ def validate_recording(path: str | Path, settings: IngestSettings) -> Validation
     Never raises for what is wrong with the file: that is the verdict and a finding.
     """
     try:
-        if Path(path).is_dir():
-            survey_zarr(Path(path), settings.safety)
-        elif Path(path).is_file():
+        file = None if is_url(str(path)) else local_path(str(path))
+        if file is not None and file.exists():
             # A hostile file may loop, crash or swell: the first look is in a process of its own.
-            survey_guarded(Path(path), settings.safety)
+            survey_recording(file, settings.safety)
         with read_recording(path, settings) as opened:
-            report = check_streams(opened.streams, settings, opened.assumed_equal)
-            said = inspect(opened.nwbfile, settings.inspector_seconds) if settings.inspector else []
-            every = (f.model_dump() for f in (*opened.findings, *report.findings, *said))
-            findings = [Finding(**finding) for finding in order_findings(every)]
+            report, findings = check_recording(opened, settings)
             kinds = {n: node.attrs["stream_kind"] for n, node in opened.streams.children.items()}
     except RecordingError as error:
         reason = Finding(
@@ -63,6 +57,6 @@ def validate_recording(path: str | Path, settings: IngestSettings) -> Validation
             remedy=error.remedy,
         )
         return Validation(path=str(path), verdict=QUARANTINED, findings=(reason,))
-    repaired = any(finding.repair for finding in findings)
-    verdict = REPAIRED if repaired else ACCEPTED
-    return Validation(path=str(path), verdict=verdict, streams=kinds, findings=tuple(findings))
+    verdict = judge(report.unreadable, findings)
+    told = tuple(Finding(**finding) for finding in findings)
+    return Validation(path=str(path), verdict=verdict, streams=kinds, findings=told)

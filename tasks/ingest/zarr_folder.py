@@ -8,7 +8,6 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import zarr
 from hdmf_zarr import NWBZarrIO
 from zarr.abc.store import Store
 from zarr.core.buffer import default_buffer_prototype
@@ -109,14 +108,6 @@ def list_keys(store: Store) -> list[str]:
         return [key async for key in store.list()]
 
     return sorted(sync(collect()))
-
-
-def open_array(store: Store, path: str) -> "zarr.Array[Any]":
-    """Open one array of a store, by its consolidated metadata if there are any."""
-    found = zarr.open_group(store, mode="r")[path]
-    if not isinstance(found, zarr.Array):
-        raise TypeError(f"'{path}' is a group")
-    return found
 
 
 def local_store(path: str) -> LocalStore:

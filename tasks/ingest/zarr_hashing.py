@@ -7,14 +7,20 @@ the same recording in HDF5 and in Zarr counts as two.
 
 import hashlib
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import zarr
 from zarr.abc.store import Store
 
-from tasks.ingest.hashing import BLOCK_BYTES, FRESH_ATTRIBUTES, FRESH_OBJECTS
+from tasks.ingest.hashing import (
+    BLOCK_BYTES,
+    FRESH_ATTRIBUTES,
+    FRESH_OBJECTS,
+    LARGEST_BLOCK_BYTES,
+    TEXT_BLOCK,
+    blocks,
+)
 from tasks.ingest.zarr_folder import read_nodes
 
 LAYOUT_ATTRIBUTES = frozenset({"_ARRAY_DIMENSIONS"})
@@ -52,25 +58,20 @@ def _values(root: zarr.Group, path: str) -> str:
     if not isinstance(array, zarr.Array):
         return "unreadable"
     digest = hashlib.sha256(f"{array.shape}\x1f{array.dtype}".encode())
+    size, chunks = array.dtype.itemsize, array.shards or array.chunks
+    numbers = array.dtype.kind in "iufb"
+    usual = BLOCK_BYTES // size if numbers else TEXT_BLOCK
+    largest = LARGEST_BLOCK_BYTES // size if numbers else TEXT_BLOCK
     try:
-        for block in _blocks(array):
-            if block.dtype.kind in "iufb":
-                digest.update(np.ascontiguousarray(block, block.dtype.newbyteorder("<")).tobytes())
+        for block in blocks(array, chunks, usual, largest):
+            if numbers:
+                little = np.ascontiguousarray(block, block.dtype.newbyteorder("<"))
+                digest.update(little.tobytes())
             else:
-                digest.update(json.dumps(block.tolist(), default=str).encode())
+                # One line an element: blocks follow the chunks, which do not count.
+                lines = [json.dumps(one, default=str) + "\n" for one in np.ravel(block).tolist()]
+                digest.update("".join(lines).encode())
     except Exception:  # a codec says what is wrong with a chunk in its own way
         # A damaged chunk: the stream is left out, the rest of the recording is still itself.
         return "unreadable"
     return digest.hexdigest()
-
-
-def _blocks(array: "zarr.Array[Any]") -> Iterator[np.ndarray]:
-    if not array.ndim:
-        yield np.asarray(array[()])
-        return
-    row = max(int(np.prod(array.shape[1:], dtype=np.int64)) * array.dtype.itemsize, 1)
-    # Whole chunks, or compressed ones would be unpacked twice.
-    chunk = max((array.shards or array.chunks)[0], 1)
-    step = max(BLOCK_BYTES // row // chunk, 1) * chunk
-    for start in range(0, array.shape[0], step):
-        yield np.asarray(array[start : start + step])

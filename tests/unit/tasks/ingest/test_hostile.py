@@ -18,7 +18,9 @@ from schemas.settings.workspace import WorkspaceSettings
 from tasks.common.workspace import Workspace
 from tasks.ingest.guard import survey_guarded
 from tasks.ingest.opening import read_recording
+from tasks.ingest.quarantine import release_file
 from tasks.ingest.task import ingest_recording
+from tasks.ingest.validate import QUARANTINED, validate_recording
 
 BENCH = Path(__file__).parents[3] / "benchmarks" / "bench_mutations.py"
 SAFETY = SafetySettings(stall_seconds=20.0)
@@ -176,6 +178,49 @@ def test_a_link_out_of_the_landing_folder_is_not_followed(plain, tmp_path):
     assert "leads out of the landing folder" in outcome.reason
     assert plain.is_file()
     assert [p.is_symlink() for p in (tmp_path / "lake/quarantine").glob("*/link.nwb")] == [True]
+
+
+def test_one_link_does_not_open_the_way_for_another(plain, new_file, save, tmp_path):
+    """Of the folders that links may lead to, none may come from what lies in landing."""
+    landing = tmp_path / "lake" / "landing"
+    landing.mkdir(parents=True)
+    (landing / "any").symlink_to(plain)
+    (landing / "link.nwb").symlink_to(plain)
+    workspace = WorkspaceSettings(lake=str(tmp_path / "lake"))
+    outcome = ingest_recording(workspace, str(landing / "link.nwb"), SETTINGS)
+    assert "leads out of the landing folder" in outcome.reason
+
+
+@pytest.mark.parametrize("spell", ["file://{}", "~/{}"])
+def test_a_path_is_read_guarded_however_it_is_spelt(plain, monkeypatch, spell):
+    monkeypatch.setenv("HOME", str(plain.parent))
+    monkeypatch.setattr("tasks.ingest.guard.sys.executable", "/bin/false")
+    named = spell.format(plain if "://" in spell else plain.name)
+    found = validate_recording(named, SETTINGS)
+    assert found.verdict == QUARANTINED
+    assert "the process that reads it first failed" in found.findings[0].what
+
+
+def test_a_refused_recording_that_was_named_by_a_link_can_be_released(new_file, save, tmp_path):
+    other = tmp_path / "other" / "y.h5"
+    other.parent.mkdir()
+    with h5py.File(other, "w") as file:
+        file["y"] = np.arange(3)
+    nwbfile = new_file()
+    nwbfile.add_acquisition(pynwb.TimeSeries(name="x", data=np.arange(40.0), unit="V", rate=10.0))
+    (tmp_path / "data").mkdir()
+    path = save(nwbfile, "data/session.nwb")
+    with h5py.File(path, "r+") as file:
+        file["scratch/out"] = h5py.ExternalLink(str(other), "/y")
+    link = tmp_path / "named.nwb"
+    link.symlink_to(path)
+    workspace = WorkspaceSettings(lake=str(tmp_path / "lake"))
+    assert ingest_recording(workspace, str(link), SETTINGS).state is RunState.FAILED
+    space = Workspace(workspace)
+    (entry,) = space.catalogue.quarantine_reasons()
+    file = release_file(space.lake, space.catalogue, entry, "ours")
+    assert ingest_recording(workspace, str(file), SETTINGS).state is RunState.COMPLETE
+    assert ingest_recording(workspace, str(link), SETTINGS).state is RunState.COMPLETE
 
 
 def test_bytes_that_are_no_text_are_shown_and_kept_out_of_the_catalogue(plain, tmp_path):

@@ -8,9 +8,13 @@ import warnings
 import numpy as np
 import pytest
 import xarray as xr
+import zarr
 
 from schemas.errors import RecordingError
+from tasks.common.zarr_trees import quiet_zarr
+from tasks.ingest import zarr_hashing
 from tasks.ingest.opening import read_recording
+from tasks.ingest.zarr_folder import local_store
 
 
 @pytest.fixture
@@ -106,3 +110,18 @@ def test_zarr_v2_and_folders_that_are_no_nwb_are_refused(tmp_path):
         with pytest.raises(RecordingError) as caught, read_recording(tmp_path / name):
             pass
         assert caught.value.problem == problem
+
+
+def test_the_hash_of_text_does_not_depend_on_its_chunks(tmp_path, monkeypatch):
+    """Blocks follow the chunks; with small ones that shows without millions of words."""
+    monkeypatch.setattr(zarr_hashing, "TEXT_BLOCK", 4)
+    found = set()
+    for rows in (4, 10):
+        root = zarr.open_group(tmp_path / f"{rows}.zarr", mode="w")
+        words = np.array([f"word {n}" for n in range(23)], np.dtypes.StringDType())
+        with quiet_zarr():
+            root.create_array("words", data=words, chunks=(rows,))
+        store = local_store(str(tmp_path / f"{rows}.zarr"))
+        with quiet_zarr():
+            found.add(zarr_hashing.zarr_logical_sha256(store, "here"))
+    assert len(found) == 1
