@@ -32,12 +32,11 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     running: list[subprocess.Popen[bytes]] = []
     try:
-        server = ["server", "start", "--host", "127.0.0.1", "--port", str(port)]
-        running.append(start_prefect(server, environment))
+        running.append(start([str(HERE / "server.py"), "--port", str(port)], environment))
         wait_for_server(port, running[0])
         deploy_flows(environment)
         worker = ["worker", "start", "--pool", POOL, "--type", "process", "--name", "tectum"]
-        running.append(start_prefect(worker, environment))
+        running.append(start(["-m", "prefect", *worker], environment))
         say(f"Tectum is served at http://127.0.0.1:{port} - stop it with Ctrl-C.")
         say(f"Drop recordings into {Path(environment['TECTUM_LAKE']) / 'landing'}")
         return wait_for_end(running)
@@ -70,9 +69,9 @@ def service_environment(port: int, base: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def start_prefect(arguments: list[str], environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
-    """Start a Prefect command of this environment's Python in a process group of its own."""
-    command = [sys.executable, "-m", "prefect", *arguments]
+def start(arguments: list[str], environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    """Start this environment's Python in a process group of its own."""
+    command = [sys.executable, *arguments]
     return subprocess.Popen(command, env=dict(environment), cwd=HERE.parent, start_new_session=True)
 
 
