@@ -6,18 +6,23 @@ for each of these repairs. The raw file is never touched, so nothing is lost.
 """
 
 from bisect import bisect_left
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from tasks.ingest.scan_times import scan_times
+from tasks.common.zarr_trees import default_chunks
+from tasks.ingest.scan_spikes import scan_spikes
+from tasks.ingest.scan_times import scan_order
+
+Order = Callable[[xr.Dataset, float], NDArray[np.int64] | None]
 
 
 def repair_streams(streams: xr.DataTree, block_mib: float = 32.0) -> xr.DataTree:
     """Return the tree as dask arrays with every stream's times in order."""
     repaired = {
-        f"/{name}": repair_stream(as_dask(node.to_dataset(inherit=False), block_mib), block_mib)
+        f"/{name}": repair_stream(node.to_dataset(inherit=False), block_mib)
         for name, node in streams.children.items()
     }
     tree = xr.DataTree.from_dict(repaired)
@@ -26,7 +31,7 @@ def repair_streams(streams: xr.DataTree, block_mib: float = 32.0) -> xr.DataTree
 
 
 def repair_stream(stream: xr.Dataset, block_mib: float = 32.0) -> xr.Dataset:
-    """Return one stream with its times in order.
+    """Return one stream as dask arrays with its times in order.
 
     - sampled streams: samples without a time are left out, of samples at one time the first is
       kept, and where the clock runs backwards the most samples that can stay in order stay;
@@ -35,27 +40,34 @@ def repair_stream(stream: xr.Dataset, block_mib: float = 32.0) -> xr.Dataset:
     - intervals: as they are.
     """
     kind = stream.attrs["stream_kind"]
-    if kind == "spikes":
-        return _repair_spikes(stream)
-    if kind == "events":
-        return _repair_events(stream)
-    if kind == "intervals" or scan_times(stream["time"].variable, block_mib).in_order:
-        return stream
-    return stream.isel(time=np.flatnonzero(in_order(stream["time"].to_numpy())))
+    dim, order_of = _ORDERS.get(kind, ("time", _order_of_samples))
+    order = None if kind == "intervals" else order_of(stream, block_mib)
+    chunked = as_dask(stream, block_mib)
+    return chunked if order is None else chunked.isel({dim: order})
 
 
 def as_dask(stream: xr.Dataset, block_mib: float = 32.0) -> xr.Dataset:
     """Return a stream whose unread variables are dask arrays, cut along their first axis only.
 
-    Whole rows: a chunk of an HDF5 file usually spans all columns and is unpacked as a whole.
+    Whole rows: a chunk of an HDF5 file usually spans all columns and is unpacked as a whole. As
+    many as whole chunks of the lake have, so that none is put together from two blocks. There are
+    no indexes: an index of an hour of sound is gigabytes.
     """
-    chunked = stream.copy()
-    for name, variable in stream.variables.items():
-        if variable.ndim and not isinstance(variable._data, np.ndarray):
-            row = int(np.prod(variable.shape[1:], dtype=np.int64)) * variable.dtype.itemsize
-            rows = max(int(block_mib * 2**20) // max(row, 1), 1)
-            chunked[name] = variable.chunk({variable.dims[0]: rows})
-    return chunked
+    variables = {
+        name: variable.chunk({variable.dims[0]: _rows(variable, block_mib)})
+        if variable.ndim and not isinstance(variable._data, np.ndarray)
+        else variable.to_base_variable()
+        for name, variable in stream.variables.items()
+    }
+    coords = {name: variables.pop(name) for name in stream.coords}
+    return xr.Dataset(variables, xr.Coordinates(coords, indexes={}), stream.attrs)
+
+
+def _rows(variable: xr.Variable, block_mib: float) -> int:
+    row = max(int(np.prod(variable.shape[1:], dtype=np.int64)) * variable.dtype.itemsize, 1)
+    rows = max(int(block_mib * 2**20) // row, 1)
+    lake = default_chunks(variable.shape)[0]
+    return rows // lake * lake or rows
 
 
 def in_order(times: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -108,18 +120,34 @@ def _longest_increasing(values: NDArray[np.float64]) -> NDArray[np.int64]:
     return chain
 
 
-def _repair_events(stream: xr.Dataset) -> xr.Dataset:
-    times = stream["event_time"].to_numpy()
-    if np.isfinite(times).all() and np.all(np.diff(times) >= 0):
-        return stream
+def _order_of_samples(stream: xr.Dataset, block_mib: float) -> NDArray[np.int64] | None:
+    times = stream["time"].variable
+    if scan_order(times, block_mib).in_order:
+        return None
+    return np.flatnonzero(in_order(times.to_numpy()))
+
+
+def _order_of_events(stream: xr.Dataset, block_mib: float) -> NDArray[np.int64] | None:
+    variable = stream["event_time"].variable
+    scan = scan_order(variable, block_mib)
+    if scan.absent == scan.reversed.count == 0:
+        return None
+    times = variable.to_numpy()
     order = np.argsort(times, kind="stable")
-    return stream.isel(event=order[np.isfinite(times[order])])
+    return order[np.isfinite(times[order])]
 
 
-def _repair_spikes(stream: xr.Dataset) -> xr.Dataset:
+def _order_of_spikes(stream: xr.Dataset, block_mib: float) -> NDArray[np.int64] | None:
+    scan = scan_spikes(stream, block_mib)
+    if scan.absent.first.count == scan.unsorted.first.count == 0:
+        return None
     times, owner = stream["spike_time"].to_numpy(), stream["unit_index"].to_numpy()
-    same = owner[1:] == owner[:-1]
-    if np.isfinite(times).all() and np.all(np.diff(times)[same] >= 0):
-        return stream
     order = np.lexsort((times, owner))
-    return stream.isel(spike=order[np.isfinite(times[order])])
+    return order[np.isfinite(times[order])]
+
+
+_ORDERS: Mapping[str, tuple[str, Order]] = {
+    "spikes": ("spike", _order_of_spikes),
+    "events": ("event", _order_of_events),
+}
+"""Kind of a stream -> the axis that is put in order, and what finds the order; None: it is."""

@@ -1,7 +1,7 @@
 """Full-length scans of time axes, a block at a time: the same result whatever the blocks."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -101,17 +101,32 @@ def scan_times(times: xr.Variable, block_mib: float = 32.0) -> TimeScan:
     times : (time,) seconds
     block_mib : memory for a block
     """
-    axis = getattr(times._data, "array", None)
-    if isinstance(axis, RegularAxis) and axis.rate_hz > 0:
-        return _regular_scan(axis)
-    scan, steps = TimeScan(), _StepHistogram()
-    for block in _finite_blocks(times, block_mib, scan):
-        _scan_order(scan, block)
-        steps.add(block.steps)
+    steps = _StepHistogram()
+    scan = scan_order(times, block_mib, steps.add)
+    if scan.regular:
+        return scan
     scan.steps, scan.usual_step_s = steps.total, steps.median()
     if scan.steps:
         for block in _finite_blocks(times, block_mib):
             _scan_steps(scan, block)
+    return scan
+
+
+def scan_order(
+    times: xr.Variable, block_mib: float, see_steps: Callable[[Times], None] | None = None
+) -> TimeScan:
+    """Read a time axis in blocks, once, for its order alone.
+
+    see_steps : given the steps of each block, in seconds
+    """
+    axis = getattr(times._data, "array", None)
+    if isinstance(axis, RegularAxis) and axis.rate_hz > 0:
+        return _regular_scan(axis)
+    scan = TimeScan()
+    for block in _finite_blocks(times, block_mib, scan):
+        _scan_order(scan, block)
+        if see_steps is not None:
+            see_steps(block.steps)
     return scan
 
 
