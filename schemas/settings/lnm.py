@@ -19,6 +19,12 @@ class LnmSettings(StageSettings):
         description="Train, validation and test parts. The guard is raised to one window, so that "
         "no window of one part lies beside a window of the next.",
     )
+    span: Literal["behaviour", "all"] = Field(
+        default="behaviour",
+        description="Time that is used: behaviour is from the first to the last sample with any "
+        "behaviour, so that every part has some and decoding can be judged (all the time where "
+        "there is none); all is the whole recording.",
+    )
     preset: Preset = Field(
         default="nano",
         description="Size of the transformer: nano 0.1 M parameters (a laptop's CPU), small 5 M, "
@@ -39,8 +45,9 @@ class LnmSettings(StageSettings):
     )
     linear_skip: bool = Field(
         default=True,
-        description="Add the network to a ridge regression fitted in closed form, so that it "
-        "learns only what ridge leaves over. Off: the network learns everything.",
+        description="Add the network to the baseline that validation likes best (ridge, reduced "
+        "rank, Poisson regression, neighbours, last value, mean, or a blend), so that it learns "
+        "only what that leaves over. Off: the network learns everything.",
     )
     baselines: tuple[Baseline, ...] = Field(
         default=("reduced_rank", "glm", "knn"),

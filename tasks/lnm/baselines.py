@@ -9,9 +9,9 @@ from typing import Protocol
 import numpy as np
 
 from tasks.lnm.linear import Ridge, principal_axes
-from tasks.lnm.problems import Problem
+from tasks.lnm.members import Affine, Member
+from tasks.lnm.problems import MOST_ROWS, Problem
 from tasks.lnm.recording import Floats, Ints
-from tasks.lnm.skip import as_location
 
 MOST_RANK = 64
 
@@ -25,6 +25,26 @@ class Answering(Protocol):
         z-scores; for spike counts log(rate / mean rate of training).
         """
         ...
+
+    def middle(self, rows: Ints) -> Floats:
+        """Return (row, output) medians as z-scores; what absolute errors are scored by."""
+        ...
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A fitted baseline that the model's skip may be made of, and the problem it answers."""
+
+    problem: Problem
+    member: Member
+
+    def locate(self, rows: Ints) -> Floats:
+        """Return (row, output) predictions of the fit to all training rows."""
+        return self.member.locate(self.problem.view(rows))
+
+    def middle(self, rows: Ints) -> Floats:
+        """Return (row, output) medians as z-scores."""
+        return self.member.middle(self.problem.view(rows))
 
 
 class Baseline(Protocol):
@@ -41,47 +61,25 @@ class Baseline(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class Affine:
-    """Affine maps of the features; what the model's linear skip may be made of.
-
-    anchor_O : share of the last known value that is added
-    log : the maps give log(rate / mean rate) and not z-scores
-    """
-
-    problem: Problem
-    maps: Ridge
-    anchor_O: Floats
-    log: bool = False
-
-    def locate(self, rows: Ints) -> Floats:
-        """Return (row, output) predictions of the fit to all training rows."""
-        z = self.maps.predict(self.problem.seen.features_TF[rows])
-        if self.problem.last_TO is not None:
-            z = z + self.problem.last_TO[rows] * self.anchor_O
-        counts_O = np.zeros_like(self.problem.counts_O) if self.log else self.problem.counts_O
-        return as_location(z, self.problem.scaler, counts_O)
+def predict_mean(problem: Problem) -> Fitted:
+    """Answer the training mean, always; where absolute errors count, the training median."""
+    return make_affine(problem, _no_maps(problem), _anchors(problem, 0.0), point=True)
 
 
-def predict_mean(problem: Problem) -> Affine:
-    """Answer the training mean, always."""
-    return Affine(problem, _no_maps(problem), np.zeros(len(problem.outputs), np.float32))
-
-
-def hold_value(problem: Problem) -> Affine | None:
+def hold_value(problem: Problem) -> Fitted | None:
     """Answer the last value that was seen (persistence); only forecasts have one."""
     if problem.last_TO is None:
         return None
-    return Affine(problem, _no_maps(problem), np.ones(len(problem.outputs), np.float32))
+    return make_affine(problem, _no_maps(problem), _anchors(problem, 1.0), point=True)
 
 
-def fit_multiscale_ridge(problem: Problem) -> Affine:
+def fit_multiscale_ridge(problem: Problem) -> Fitted:
     """Answer by ridge on smoothed inputs; penalty and anchor chosen for each output."""
     maps, anchor_O = problem.ridge
-    return Affine(problem, maps, anchor_O)
+    return make_affine(problem, maps, anchor_O)
 
 
-def reduce_rank(problem: Problem) -> Affine | None:
+def reduce_rank(problem: Problem) -> Fitted | None:
     """Answer by ridge whose fitted values are held to a few axes, as many as validation likes best.
 
     Reduced-rank ridge regression (Mukherjee & Zhu 2011, doi:10.1002/sam.10138), with ridge's own
@@ -109,11 +107,30 @@ def reduce_rank(problem: Problem) -> Affine | None:
     # The bias holds the fit to the mean of the features; that point is kept where it was.
     centre_F = problem.seen.features_TF[problem.train].mean(0)
     bias_KO = maps.bias_KO + centre_F @ (maps.weights_KFO - reduced_KFO)
-    return Affine(
-        problem,
-        Ridge(reduced_KFO, bias_KO.astype(np.float32), maps.penalty_O, maps.error_O),
-        anchor_O,
-    )
+    held_maps = Ridge(reduced_KFO, bias_KO.astype(np.float32), maps.penalty_O, maps.error_O)
+    return make_affine(problem, held_maps, anchor_O)
+
+
+def make_affine(
+    problem: Problem, maps: Ridge, anchor_O: Floats, *, log: bool = False, point: bool = False
+) -> Fitted:
+    """Return affine maps as a baseline, with the median of what they leave over in training."""
+    never_O = np.zeros(len(problem.outputs), np.float32)
+    own = (problem.scaler, problem.counts_O)
+    member = Affine(maps, anchor_O, never_O, *own, log, point)
+    if problem.horizon < 0:
+        # Only forecasts are scored by absolute errors.
+        return Fitted(problem, member)
+    rows = np.flatnonzero(problem.train)
+    rows = rows[:: max(1, -(-len(rows) // MOST_ROWS))]
+    left_TO = problem.target_TO[rows] - member.predict(problem.crossed_view(rows, searched=False))
+    known_O = np.isfinite(left_TO).any(0)
+    shift_O = np.nanmedian(np.where(known_O, left_TO, 0.0), axis=0).astype(np.float32)
+    return Fitted(problem, Affine(maps, anchor_O, shift_O, *own, log, point))
+
+
+def _anchors(problem: Problem, share: float) -> Floats:
+    return np.full(len(problem.outputs), share, np.float32)
 
 
 def _fitted_axes(problem: Problem, fold: int, most: int) -> Floats:

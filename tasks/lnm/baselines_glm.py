@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import minimize
 
-from tasks.lnm.baselines import Affine
+from tasks.lnm.baselines import Fitted, make_affine
 from tasks.lnm.linear import Doubles, Ridge
 from tasks.lnm.model import MOST_LOG_RATE
 from tasks.lnm.problems import MOST_ROWS, Problem
@@ -42,7 +42,7 @@ class Basis:
         return np.asarray((features_TF - self.centre_F) @ self.turn_FD, np.float64)
 
 
-def fit_poisson(problem: Problem) -> Affine | None:
+def fit_poisson(problem: Problem) -> Fitted | None:
     """Fit log rates by maximum likelihood with an L2 penalty chosen for each unit.
 
     Only of spike counts, and not of forecasts, whose scores have no likelihood.
@@ -74,7 +74,7 @@ def fit_poisson(problem: Problem) -> Affine | None:
         penalty_O.astype(np.float32),
         np.zeros(len(penalty_O), np.float32),
     )
-    return Affine(problem, maps, np.zeros(len(penalty_O), np.float32), log=True)
+    return make_affine(problem, maps, np.zeros(len(penalty_O), np.float32), log=True)
 
 
 def _share_of_mean(problem: Problem) -> Doubles:

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from tasks.lnm.locations import location_to_middle
 from tasks.lnm.problems import Problem
 from tasks.lnm.recording import Floats, Ints
 from tasks.lnm.skip import context_of
@@ -49,6 +50,10 @@ class FittedRecurrent:
             if self.problem.last_TO is not None:
                 out[at : at + 512] += anchor_O * self.problem.last_TO[own]
         return np.where(self.problem.counts_O, np.clip(out, -10, MOST_LOG_RATE), out)
+
+    def middle(self, rows: Ints) -> Floats:
+        """Return (row, output) medians: of a normal its mean, of a Poisson its middle count."""
+        return location_to_middle(self.locate(rows), self.problem.scaler, self.problem.counts_O)
 
 
 def fit_recurrent(problem: Problem) -> FittedRecurrent | None:

@@ -4,15 +4,12 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from tasks.lnm.gating import Choice
-from tasks.lnm.masks import Mode
 from tasks.lnm.model import LargeNeuralModel
 
 COMMITTED = "checkpoint.json"
@@ -42,7 +39,7 @@ class TrainingState:
     """Everything that the next step depends on.
 
     average : moving average (EMA) of the weights
-    best, choices, best_loss : average of least validation loss, its gates, that loss
+    best, best_loss : average of least validation loss, that loss
     recent : training losses since the last validation
     """
 
@@ -51,7 +48,6 @@ class TrainingState:
     rng: np.random.Generator
     average: dict[str, Tensor]
     best: dict[str, Tensor]
-    choices: dict[Mode, Choice]
     best_loss: float
     curves: Curves = field(default_factory=Curves)
     recent: list[float] = field(default_factory=list)
@@ -74,7 +70,6 @@ def save_state(state: TrainingState, folder: Path, identity: str) -> None:
         "best_loss": state.best_loss,
         "recent": state.recent,
         "curves": asdict(state.curves),
-        "choices": {mode: asdict(choice) for mode, choice in state.choices.items()},
     }
     draft = folder / f"{COMMITTED}.tmp"
     draft.write_text(json.dumps(described), encoding="utf-8")
@@ -100,7 +95,6 @@ def restore_state(state: TrainingState, folder: Path, identity: str) -> bool:
     state.rng.bit_generator.state = described["rng"]
     state.step, state.best_loss = described["step"], described["best_loss"]
     state.recent, state.curves = described["recent"], Curves(**described["curves"])
-    state.choices = {mode: _choice(entry) for mode, entry in described["choices"].items()}
     return True
 
 
@@ -124,8 +118,3 @@ def _restore_optimiser(optimiser: torch.optim.AdamW, tensors: Mapping[str, Tenso
 
 def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
-
-
-def _choice(entry: dict[str, Any]) -> Choice:
-    shares = {int(group): share for group, share in entry["share_G"].items()}
-    return Choice(shares, {int(g): s for g, s in entry["spread_G"].items()}, entry["loss"])

@@ -9,11 +9,12 @@ import xarray as xr
 from schemas.settings.lnm import LnmSettings
 from tasks.common.progress import report_progress
 from tasks.lnm.calibration import UNKNOWN, assess
-from tasks.lnm.infer import Located, as_values, predict_future, predict_hidden, predict_imputed
+from tasks.lnm.infer import Located, predict_future, predict_hidden, predict_imputed
 from tasks.lnm.linear import Runs
+from tasks.lnm.locations import Functional, location_to_values
 from tasks.lnm.masks import Mode
 from tasks.lnm.recording import Bools, Floats, Ints
-from tasks.lnm.scoring import Metric, Score, metrics_of, score_answers
+from tasks.lnm.scoring import Metric, Score, functional_of, metrics_of, score_answers
 from tasks.lnm.skip import shift_back
 from tasks.lnm.trained import TrainedModel
 from tasks.lnm.training import Session
@@ -29,16 +30,17 @@ class Answers:
 
     All see the same samples of the same columns, and none a sample more.
 
-    values : "model" and baselines: (..., column), NaN where not asked
+    values : by functional, then "model" and baselines: (..., column), NaN where not asked
     scale : standard deviation of the model's answer, NaN for counts (their variance is the mean)
     """
 
-    values: Mapping[str, Floats]
+    values: Mapping[Functional, Mapping[str, Floats]]
     scale: Floats
 
-    def take(self, own_V: Ints) -> tuple[dict[str, Floats], Floats]:
+    def take(self, functional: Functional, own_V: Ints) -> tuple[dict[str, Floats], Floats]:
         """Return values and scale of some columns."""
-        return {n: a[..., own_V] for n, a in self.values.items()}, self.scale[..., own_V]
+        own = self.values[functional]
+        return {n: a[..., own_V] for n, a in own.items()}, self.scale[..., own_V]
 
 
 @dataclass(frozen=True)
@@ -80,10 +82,20 @@ def examine(model: TrainedModel, session: Session, settings: LnmSettings) -> Exa
     return Exam(scores + forecast_scores, decoded, forecast, skipped)
 
 
-def _answers(model: TrainedModel, located: Located, rivals: Mapping[str, Floats]) -> Answers:
-    values = {"model": as_values(located.location, model)}
-    values |= {name: as_values(found, model) for name, found in rivals.items()}
-    scale = np.where(model.columns.counts, np.nan, located.scale * model.scaler.sd_V)
+def _answers(
+    model: TrainedModel, found: Located, rivals: Mapping[tuple[Functional, str], Floats]
+) -> Answers:
+    """Turn locations and medians into the columns' own units."""
+    none_V = np.zeros(len(model.columns.names), bool)
+    counts_V = {"mean": model.columns.counts, "median": none_V}
+    located = {("mean", "model"): found.location, **rivals}
+    if found.middle is not None:
+        located["median", "model"] = found.middle
+    values: dict[Functional, dict[str, Floats]] = {"mean": {}, "median": {}}
+    for (functional, name), answer in located.items():
+        own = location_to_values(answer, model.scaler, counts_V[functional])
+        values[functional][name] = own
+    scale = np.where(model.columns.counts, np.nan, found.scale * model.scaler.sd_V)
     return Answers(values, scale.astype(np.float32))
 
 
@@ -149,7 +161,7 @@ class _Asked:
         main: bool,
     ) -> Score | None:
         target, own = named
-        values, scale = answers.take(own)
+        values, scale = answers.take(functional_of(metric), own)
         real_TV, scaler = self.real_TV[:, own], model.scaler.take(own)
         quality = UNKNOWN
         if main:
@@ -192,9 +204,8 @@ def _examine_forecast(
     every_V = np.ones(len(model.columns.names), bool)
     scores, real, asked = [], [], []
     for horizon in horizons:
-        ahead = Located(
-            *(p[:, horizon - 1] for p in (located.location, located.scale, located.base))
-        )
+        parts = (located.location, located.scale, located.base, located.middle)
+        ahead = Located(*(part[:, horizon - 1] for part in parts if part is not None))
         asked.append(_answers(model, ahead, session.rivals.answers["forecast", horizon]))
         values_TV = shift_back(session.recording.values_TV, session.runs(TEST), horizon)
         real.append(values_TV[origin_O])
@@ -210,8 +221,8 @@ def _decoded_dataset(
     test_T = session.part_T == TEST
     arrays = {
         "real": session.recording.values_TV[test_T],
-        "model": answers.values["model"],
-        "ridge": answers.values["ridge"],
+        "model": answers.values["mean"]["model"],
+        "ridge": answers.values["mean"]["ridge"],
         "model_sd": answers.scale,
     }
     return xr.Dataset(
@@ -231,7 +242,9 @@ def _forecast_dataset(
     shown_V = ~neural_V
     shown_V[np.flatnonzero(neural_V)[:SHOWN_UNITS]] = True
     horizons = model.skip.horizons
-    arrays = {n: np.stack([a.values[n] for a in answers], axis=1) for n in ("model", "ridge")}
+    arrays = {
+        n: np.stack([a.values["mean"][n] for a in answers], axis=1) for n in ("model", "ridge")
+    }
     arrays |= {"model_sd": np.stack([a.scale for a in answers], axis=1), "real": real_OHV}
     return xr.Dataset(
         {n: (("time", "horizon", "column"), a[:, :, shown_V]) for n, a in arrays.items()},

@@ -1,4 +1,4 @@
-"""How much of the network to add to ridge: chosen on validation for each target and horizon."""
+"""How much of the network to add to the skip: chosen on validation by target and horizon."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -16,6 +16,8 @@ from tasks.lnm.windows import TWO_SIDED, Cut, Material, Mixing, TaskWeights
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 LEAST_SPREAD = 0.03
 FEWEST_BLOCKS = 4
+SURE = 2.0
+"""Standard errors that a gain on validation must exceed, as the verdict's 95 % interval asks."""
 
 
 @dataclass(frozen=True)
@@ -35,10 +37,14 @@ class GatedCut:
 
 @dataclass
 class Choice:
-    """The best share of each group of one task, the spread it needs, and the loss with it."""
+    """The best share of each group of one task, the spread it needs, and the loss with it.
+
+    middle_G : the best share of the network's median; of forecasts only
+    """
 
     share_G: dict[int, float] = field(default_factory=dict)
     spread_G: dict[int, float] = field(default_factory=dict)
+    middle_G: dict[int, float] = field(default_factory=dict)
     loss: float = 0.0
 
 
@@ -75,13 +81,20 @@ def choose_shares(
     network.eval()
     cut = gated.cut
     located = network(cut.inputs)
-    base = cut.inputs.base_BLV
+    base, middle = cut.inputs.base_BLV, cut.inputs.middle_BLV
     groups = np.unique(gated.group_BLV[gated.group_BLV >= 0])
-    costs, misses = [], []
+    costs, misses, middle_costs = [], [], []
     for share in shares:
-        mixed = Prediction(base + share * (located.location_BLV - base), located.scale_BLV)
+        mixed = Prediction(
+            base + share * (located.location_BLV - base),
+            located.scale_BLV,
+            middle + share * (located.middle_BLV - middle),
+        )
         error_BLV, _ = losses(mixed, cut.z_BLV, heads)
         costs.append(_mean_by_block(error_BLV * cut.weight_BLV, gated, groups))
+        if gated.mode == "forecast":
+            apart_BLV = (cut.z_BLV - mixed.middle_BLV).abs()
+            middle_costs.append(_mean_by_block(apart_BLV, gated, groups))
         missed_BLV = ((cut.z_BLV - mixed.location_BLV) / mixed.scale_BLV) ** 2
         misses.append(np.nanmean(_mean_by_block(missed_BLV, gated, groups), axis=1))
     cost_AGC = np.array(costs)
@@ -89,20 +102,23 @@ def choose_shares(
     every = np.arange(len(groups))
     numbers = [int(g) for g in groups]
     first_AG = _mean_known(cost_AGC[..., : first_half(cost_AGC)])
+    middle_G = least_cost(np.array(middle_costs)) if middle_costs else best_G
     return Choice(
         dict(zip(numbers, np.array(shares)[best_G].tolist(), strict=True)),
         dict(zip(numbers, np.sqrt(np.array(misses)[best_G, every]).tolist(), strict=True)),
+        dict(zip(numbers, np.array(shares)[middle_G].tolist(), strict=True)),
         float(np.nanmean(first_AG.min(0))) if numbers and np.isfinite(first_AG).any() else 0.0,
     )
 
 
 def least_cost(cost_AGC: NDArray[np.float64]) -> Ints:
-    """Return for each group the share whose gain on the first is greatest, 0 if none is sure.
+    """Return for each group the least share whose gain on the first is as good as the greatest.
 
-    A gain is sure if it is there in both halves of validation time and, over all blocks, exceeds
-    its own standard error (the one-standard-error rule of Breiman et al. 1984). Blocks are as
-    long as a window, for errors within one depend on each other; fewer than four of them tell
-    nothing, and ridge stays alone.
+    A gain counts if it is there in both halves of validation time and, over all blocks, exceeds
+    twice its own standard error. Of those that do, the first within one standard error of the
+    greatest is taken (the one-standard-error rule of Breiman et al. 1984): the next hour is never
+    quite like validation, and a small share loses little. Blocks are as long as a window, for
+    errors within one depend on each other; fewer than four of them tell nothing: 0.
 
     Parameters
     ----------
@@ -111,13 +127,20 @@ def least_cost(cost_AGC: NDArray[np.float64]) -> Ints:
     gain_AGC = cost_AGC[0] - cost_AGC
     half = first_half(cost_AGC)
     known_AG = np.maximum(np.isfinite(gain_AGC).sum(2), 1)
-    gain_AG = _mean_known(gain_AGC)
+    gain_AG = np.nan_to_num(_mean_known(gain_AGC))
     filled = np.where(np.isfinite(gain_AGC), gain_AGC - gain_AG[..., None], 0.0)
     spread_AG = np.sqrt((filled**2).sum(2) / np.maximum(known_AG - 1, 1))
+    error_AG = spread_AG / np.sqrt(known_AG)
     both_AG = (_mean_known(gain_AGC[..., :half]) > 0) & (_mean_known(gain_AGC[..., half:]) > 0)
-    sure_AG = both_AG & (gain_AG > spread_AG / np.sqrt(known_AG))
+    sure_AG = both_AG & (gain_AG > SURE * error_AG)
     sure_AG &= (known_AG >= FEWEST_BLOCKS) | (len(cost_AGC) == 1)
-    return np.where(sure_AG, gain_AG, 0.0).argmax(0)
+    sure_gain_AG = np.where(sure_AG, gain_AG, 0.0)
+    best_G = sure_gain_AG.argmax(0)
+    every = np.arange(len(best_G))
+    enough_G = sure_gain_AG[best_G, every] - error_AG[best_G, every]
+    # The first share, of no gain, counts as sure only where no other is.
+    eligible_AG = (sure_AG & (gain_AG >= enough_G)) | (np.arange(len(cost_AGC))[:, None] == best_G)
+    return np.asarray(eligible_AG.argmax(0))
 
 
 def first_half(cost_AGC: NDArray[np.float64]) -> int:
@@ -125,9 +148,9 @@ def first_half(cost_AGC: NDArray[np.float64]) -> int:
     return max(1, int(cost_AGC.shape[2]) // 2)
 
 
-def number_blocks(rows: Ints, window: int) -> Ints:
+def number_blocks(rows: int, window: int) -> Ints:
     """Number validation samples by blocks as long as a window; a short rest joins the last."""
-    return np.minimum(np.arange(len(rows)) // window, max(1, len(rows) // window) - 1)
+    return np.minimum(np.arange(rows) // window, max(1, rows // window) - 1)
 
 
 def _mean_known(values_AGC: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -147,16 +170,21 @@ def apply_choices(
     order = {target: i for i, target in enumerate(dict.fromkeys(columns.targets))}
     target_V = [order[target] for target in columns.targets]
 
+    def factors(
+        name: Literal["share_G", "spread_G", "middle_G"], otherwise: float, mode: Mode
+    ) -> Floats:
+        found = getattr(choices[mode], name) if mode in choices else {}
+        keys = [[t * len(horizons) + h for t in target_V] for h in range(len(horizons))]
+        return np.array([[found.get(k, otherwise) for k in row] for row in keys], np.float32)
+
     def scaled(name: Literal["share_G", "spread_G"], otherwise: float) -> TaskWeights:
-        def factors(mode: Mode) -> Floats:
-            found = getattr(choices[mode], name) if mode in choices else {}
-            keys = [[t * len(horizons) + h for t in target_V] for h in range(len(horizons))]
-            return np.array([[found.get(k, otherwise) for k in row] for row in keys], np.float32)
+        two_sided = {
+            task: spread.two_sided[task] * factors(name, otherwise, task)[0] for task in TWO_SIDED
+        }
+        return TaskWeights(two_sided, spread.forecast_HV * factors(name, otherwise, "forecast"))
 
-        two_sided = {task: spread.two_sided[task] * factors(task)[0] for task in TWO_SIDED}
-        return TaskWeights(two_sided, spread.forecast_HV * factors("forecast"))
-
-    return Mixing(scaled("share_G", 0.0), scaled("spread_G", 1.0))
+    middle_HV = spread.forecast_HV * factors("middle_G", 0.0, "forecast")
+    return Mixing(scaled("share_G", 0.0), scaled("spread_G", 1.0), middle_HV)
 
 
 def residual_spread(material: Material, runs: list[tuple[int, int]], train: Bools) -> TaskWeights:
@@ -170,7 +198,7 @@ def residual_spread(material: Material, runs: list[tuple[int, int]], train: Bool
     two_sided: dict[Mode, Floats] = {task: np.ones(z_TV.shape[1], np.float32) for task in TWO_SIDED}
     for task, base_TV in material.base.items():
         two_sided[task] = _spread(z_TV[train] - base_TV[train], counts_V)
-    forecast_THV = material.forecast_base(np.flatnonzero(train))
+    forecast_THV, _ = material.forecast_base(np.flatnonzero(train))
     forecast_HV = np.stack(
         [
             _spread(shift_back(z_TV, runs, horizon)[train] - forecast_THV[:, h], counts_V)

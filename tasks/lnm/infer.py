@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from tasks.lnm.linear import Runs
+from tasks.lnm.locations import location_to_values
 from tasks.lnm.masks import Masks, Mode
 from tasks.lnm.model import Inputs
 from tasks.lnm.recording import Bools, Floats, Ints, cut_windows
@@ -22,12 +23,14 @@ class Located:
     """Predicted distributions, as the heads give them (see model.Prediction).
 
     location, scale : (..., column)
-    base : the linear prediction alone, in the units of `location`
+    base : the skip's prediction alone, in the units of `location`
+    middle : medians as z-scores, of counts too; None where the question is not a forecast
     """
 
     location: Floats
     scale: Floats
     base: Floats
+    middle: Floats | None = None
 
 
 def predict_hidden(
@@ -104,7 +107,7 @@ def predict_future(
     """
     window, most = model.window, model.skip.horizons[-1]
     columns = material.z_TV.shape[1]
-    out = np.empty((3, len(origin_O), most, columns), np.float32)
+    out = np.empty((4, len(origin_O), most, columns), np.float32)
     for at in range(0, len(origin_O), BATCH):
         own = slice(at, at + BATCH)
         context_B = np.minimum(context_O[own], window - most)
@@ -122,8 +125,8 @@ def predict_future(
         located = run_network(model, cut.inputs)
         rows_B1 = np.arange(len(context_B))[:, None]
         ahead_BS = context_B[:, None] + np.arange(most)
-        parts = (located.location, located.scale, located.base)
-        out[:, own] = np.stack([part[rows_B1, ahead_BS] for part in parts])
+        parts = (located.location, located.scale, located.base, located.middle)
+        out[:, own] = np.stack([part[rows_B1, ahead_BS] for part in parts if part is not None])
     return Located(*out)
 
 
@@ -131,17 +134,13 @@ def predict_future(
 def run_network(model: TrainedModel, inputs: Inputs) -> Located:
     """Run the network on one batch; (window, sample, column) arrays."""
     model.network.eval()
-    location, scale = model.network(inputs)
-    base = inputs.base_BLV
-    return Located(location.numpy(), scale.numpy(), base.numpy())
+    location, scale, middle = model.network(inputs)
+    return Located(location.numpy(), scale.numpy(), inputs.base_BLV.numpy(), middle.numpy())
 
 
 def as_values(location: Floats, model: TrainedModel) -> Floats:
     """Turn locations (..., column) into the columns' own units: means, or expected counts."""
-    mean_V, sd_V = model.scaler.mean_V, model.scaler.sd_V
-    with np.errstate(over="ignore"):
-        rate = mean_V * np.exp(location)
-    return np.where(model.columns.counts, rate, location * sd_V + mean_V).astype(np.float32)
+    return location_to_values(location, model.scaler, model.columns.counts)
 
 
 def _batches(windows: Ints) -> Iterator[tuple[Ints, Ints]]:

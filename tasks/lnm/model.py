@@ -53,10 +53,12 @@ class Inputs(NamedTuple):
 
     values_BLV : z-scores; whatever is not visible is set to 0 before it is read
     visible_BLV : true where the model may see the value
-    base_BLV : the linear prediction of hidden values, 0 where there is none
-    given_BLV : true where there is a linear prediction
-    gate_BLV : share of the network's output that is added to the linear prediction (broadcasts)
+    base_BLV : the skip's prediction of hidden values, 0 where there is none
+    given_BLV : true where there is such a prediction
+    gate_BLV : share of the network's output that is added to it
     spread_BLV : times the network's scale gives the standard deviation
+    middle_BLV, middle_gate_BLV : the skip's median (z-score) and the share of the network's that
+        is added; of forecasts only
     time_BL : seconds
     inside_BL : false for padding after a short run
     """
@@ -67,6 +69,8 @@ class Inputs(NamedTuple):
     given_BLV: Tensor
     gate_BLV: Tensor
     spread_BLV: Tensor
+    middle_BLV: Tensor
+    middle_gate_BLV: Tensor
     time_BL: Tensor
     inside_BL: Tensor
 
@@ -76,19 +80,21 @@ class Prediction(NamedTuple):
 
     location_BLV : mean z-score; for counts log(rate / mean rate of training)
     scale_BLV : standard deviation of the normal, in z-scores; unused for counts
+    middle_BLV : median of forecasts, a z-score for counts too; what absolute errors go by
     """
 
     location_BLV: Tensor
     scale_BLV: Tensor
+    middle_BLV: Tensor
 
 
 class LargeNeuralModel(nn.Module):
     """Predict every value of a window from those that are visible.
 
     Read-in: each token is the sum over columns of value times embedding (any number of units, one
-    product), plus the visible fraction of each group, plus the linear prediction of what is hidden.
+    product), plus the visible fraction of each group, plus the skip's prediction of what is hidden.
     Read-out: one embedding a column and sample. The read-out starts at zero, so that before
-    training the model is the linear prediction; `gate_BLV` = 0 makes it so again.
+    training the model is the skip's prediction; `gate_BLV` = 0 makes it so again.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -113,7 +119,8 @@ class LargeNeuralModel(nn.Module):
         self.norm = nn.RMSNorm(width)
         self.location = nn.Linear(width, config.patch * columns)
         self.log_scale = nn.Linear(width, config.patch * columns)
-        for head in (self.location, self.log_scale):
+        self.middle = nn.Linear(width, config.patch * columns)
+        for head in (self.location, self.log_scale, self.middle):
             nn.init.zeros_(head.weight)
             nn.init.zeros_(head.bias)
         half = width // heads // 2
@@ -168,9 +175,11 @@ class LargeNeuralModel(nn.Module):
         location_BLV = inputs.base_BLV + inputs.gate_BLV * learned_BLV
         clamped_BLV = location_BLV.clamp(-2 * MOST_LOG_RATE, MOST_LOG_RATE)
         scale_BLV = self.log_scale(hidden_BPD).reshape(shape).exp()
+        middle_BLV = self.middle(hidden_BPD).reshape(shape)
         return Prediction(
             torch.where(self.counts_V, clamped_BLV, location_BLV),
             scale_BLV.clamp(LEAST_SCALE, MOST_SCALE) * inputs.spread_BLV,
+            inputs.middle_BLV + inputs.middle_gate_BLV * middle_BLV,
         )
 
 
@@ -227,7 +236,7 @@ def losses(prediction: Prediction, z_BLV: Tensor, heads: "Heads") -> tuple[Tenso
     about the detached location (0 for counts): so the noise a column has does not
     weigh on its mean (beta-NLL with beta 1; Seitzer et al. 2022, arXiv:2203.09168).
     """
-    location, scale = prediction
+    location, scale, _ = prediction
     squared = (z_BLV - location) ** 2
     spread = 0.5 * squared.detach() / scale**2 + scale.log()
     if not bool(heads.counts_V.any()):

@@ -15,8 +15,10 @@ from tasks.lnm.linear import (
     smooth_features,
     smoothing_kernels,
 )
+from tasks.lnm.members import Library, View
 from tasks.lnm.recording import Bools, Columns, Floats, Ints, Scaler, find_runs
 from tasks.lnm.skip import (
+    NEAREST,
     anchor_ridge,
     context_of,
     deal_units,
@@ -28,10 +30,11 @@ from tasks.lnm.skip import (
 )
 
 TRAINING_FOLDS = 5
-NEAREST = 64
 NEIGHBOUR_AXES = 16
 MOST_ROWS = 20_000
 """Training samples at most, evenly spread, that are searched for neighbours or fitted by a GLM."""
+MOST_REMEMBERED = 8_000_000
+"""Values of neighbours at most: of many columns fewer rows are searched."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,7 @@ class Seen:
     fold_T : training fold 0 .. K-1; -1 outside training
     part_T : 0 train, 1 validation, 2 test, -1 none
     window : samples that an answer may reach over
+    columns : how many the session has
     """
 
     z_TI: Floats
@@ -51,6 +55,7 @@ class Seen:
     fold_T: Ints
     part_T: Ints
     window: int
+    columns: int
     causal: bool
     seed: int
 
@@ -58,28 +63,34 @@ class Seen:
     def known(self) -> Ints:
         """Training rows that are searched for neighbours."""
         rows = np.flatnonzero(self.fold_T >= 0)
-        return rows[:: max(1, -(-len(rows) // MOST_ROWS))]
+        most = min(MOST_ROWS, max(1000, MOST_REMEMBERED // self.columns))
+        return rows[:: max(1, -(-len(rows) // most))]
+
+    @cached_property
+    def library(self) -> Library | None:
+        """The rows `known` by the leading axes of their features; None if they are too few."""
+        fold_X = self.fold_T[self.known]
+        # A training row is answered from the other folds.
+        most_in_a_fold = np.bincount(fold_X).max(initial=0)
+        if len(fold_X) - most_in_a_fold < NEAREST:
+            return None
+        train_TF = self.features_TF[self.fold_T >= 0]
+        centre_F, spread_F = train_TF.mean(0), train_TF.std(0)
+        scale_F = 1 / np.where(spread_F > 1e-6, spread_F, 1.0)
+        rank = min(NEIGHBOUR_AXES, len(scale_F))
+        scaled_TF = (train_TF - centre_F) * scale_F
+        axes_FR = principal_axes(scaled_TF, rank, np.random.default_rng(self.seed))
+        turn_FR = (scale_F[:, None] * axes_FR).astype(np.float32)
+        known_XR = (self.features_TF[self.known] - centre_F) @ turn_FR
+        return Library(centre_F, turn_FR, known_XR, fold_X)
 
     @cached_property
     def neighbours(self) -> Ints:
-        """(time, NEAREST) numbers of nearest training rows of validation and test rows, else 0."""
-        train = self.fold_T >= 0
-        centre, spread = self.features_TF[train].mean(0), self.features_TF[train].std(0)
-        scaled_TF = (self.features_TF - centre) / np.where(spread > 1e-6, spread, 1.0)
-        rng = np.random.default_rng(self.seed)
-        rank = min(NEIGHBOUR_AXES, scaled_TF.shape[1])
-        low_TR = scaled_TF @ principal_axes(scaled_TF[train], rank, rng)
-        known_XR = low_TR[self.known]
-        half_X = 0.5 * (known_XR**2).sum(1)
-        nearest = min(NEAREST, len(known_XR))
-        out_TK = np.zeros((len(low_TR), nearest), np.int64)
+        """(time, NEAREST) library rows nearest to validation and test rows, else 0."""
+        out_TK = np.zeros((len(self.features_TF), NEAREST), np.int64)
         asked = np.flatnonzero(self.part_T > 0)
-        for at in range(0, len(asked), 512):
-            rows = asked[at : at + 512]
-            near_BX = half_X - low_TR[rows] @ known_XR.T
-            found = np.argpartition(near_BX, nearest - 1, axis=1)[:, :nearest]
-            order = np.take_along_axis(near_BX, found, axis=1).argsort(1)
-            out_TK[rows] = self.known[np.take_along_axis(found, order, axis=1)]
+        if self.library is not None:
+            out_TK[asked] = self.library.nearest(self.features_TF[asked], None, NEAREST)
         return out_TK
 
 
@@ -116,6 +127,23 @@ class Problem:
         """(time,) true in validation."""
         return np.asarray(self.seen.part_T == 1)
 
+    def view(self, rows: Ints) -> View:
+        """Return what fitted baselines answer some validation or test rows from."""
+        near_TK = None if self.seen.library is None else self.seen.neighbours[rows]
+        return View(self.seen.features_TF[rows], near_TK, self._last(rows))
+
+    def crossed_view(self, rows: Ints, *, searched: bool) -> View:
+        """Return what baselines answer training rows from, each by the fit without its fold."""
+        seen, fold_T = self.seen, self.seen.fold_T[rows]
+        features_TF = seen.features_TF[rows]
+        near_TK = None
+        if searched and seen.library is not None:
+            near_TK = seen.library.nearest(features_TF, fold_T, NEAREST)
+        return View(features_TF, near_TK, self._last(rows), fold_T)
+
+    def _last(self, rows: Ints) -> Floats | None:
+        return None if self.last_TO is None else self.last_TO[rows]
+
     @cached_property
     def ridge(self) -> tuple[Ridge, Floats]:
         """Ridge and the share of the last value that it starts from (0 if not a forecast)."""
@@ -145,7 +173,8 @@ def make_problems(
         z_TI = reduce_inputs(z_TV[:, inputs], axes)
         kernels = causal_kernels(context_of(window)) if causal else smoothing_kernels(window)
         features_TF = smooth_features(z_TI, runs, kernels)
-        return Seen(z_TI, features_TF, runs, fold_T, part_T, window, causal, seed), axes
+        own = (window, z_TV.shape[1], causal, seed)
+        return Seen(z_TI, features_TF, runs, fold_T, part_T, *own), axes
 
     for name, inputs, outputs in two_sided_tasks(columns.neural, unit_fold_V):
         seen, axes = look(inputs, causal=False)

@@ -76,6 +76,24 @@ class Recording:
         return replace(self, values_TV=self.values_TV[:, index], columns=self.columns.take(index))
 
 
+def keep_behaviour(recording: Recording) -> Recording:
+    """Return the stretch from the first to the last sample with any behaviour; all if none is.
+
+    A test part without behaviour could judge no decoding, and rest is not what it was about.
+    """
+    known_T = np.isfinite(recording.values_TV[:, ~recording.columns.neural]).any(1)
+    if not known_T.any():
+        return recording
+    own = slice(int(known_T.argmax()), len(known_T) - int(known_T[::-1].argmax()))
+    return replace(
+        recording,
+        values_TV=recording.values_TV[own],
+        time_T=recording.time_T[own],
+        segment_T=recording.segment_T[own],
+        trial_T=None if recording.trial_T is None else recording.trial_T[own],
+    )
+
+
 def read_recording(aligned: xr.DataTree) -> Recording:
     """Stack neurons and behaviour of an aligned tree into one matrix, in memory.
 

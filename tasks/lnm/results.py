@@ -13,7 +13,13 @@ from tasks.lnm.calibration import UNKNOWN
 from tasks.lnm.checkpoints import Curves
 from tasks.lnm.evaluation import Exam, examine
 from tasks.lnm.query import generate
-from tasks.lnm.recording import Recording, choose_window, split_with_guard, usable_columns
+from tasks.lnm.recording import (
+    Recording,
+    choose_window,
+    keep_behaviour,
+    split_with_guard,
+    usable_columns,
+)
 from tasks.lnm.rivals import BASELINES
 from tasks.lnm.scoring import Score
 from tasks.lnm.trained import TrainedModel
@@ -56,6 +62,8 @@ def train_and_examine(
     NothingToDoError, RecordingTooShortError
         There is nothing to learn from, or too little of it.
     """
+    if settings.span == "behaviour":
+        recording = keep_behaviour(recording)
     window = choose_window(recording.segment_T, settings)
     split = split_with_guard(recording, settings.split, window)
     usable = usable_columns(recording, split.train)

@@ -7,7 +7,7 @@ from tasks.lnm.infer import run_network
 from tasks.lnm.linear import Doubles, causal_kernels
 from tasks.lnm.model import Inputs
 from tasks.lnm.recording import Floats
-from tasks.lnm.skip import as_location, context_of, interpolate_horizons
+from tasks.lnm.skip import context_of, interpolate_horizons
 from tasks.lnm.trained import TrainedModel
 
 BEYOND = 0.5
@@ -56,8 +56,7 @@ def _inputs(
     batch, known, columns = window_BLV.shape
     shape = (batch, model.window, columns)
     horizons = model.skip.horizons
-    z_BHV = model.skip.forecast(model.skip.latest_features(recent_BLV, kernels), last_BV)
-    base_BHV = as_location(z_BHV, model.scaler, model.columns.counts)
+    base_BHV, _ = model.skip.forecast(model.skip.latest_features(recent_BLV, kernels), last_BV)
     fill_SH = interpolate_horizons(horizons, horizons[-1])
     ahead = slice(known, known + horizons[-1])
     values_BLV, base_BLV = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
@@ -73,8 +72,10 @@ def _inputs(
     offset_L = np.arange(model.window)
     inside_BL = np.broadcast_to(offset_L < ahead.stop, shape[:2])
     time_BL = np.broadcast_to(offset_L / model.rate_hz, shape[:2]).astype(np.float32)
-    arrays = (values_BLV, visible_BLV, base_BLV, given_BLV, gate_BLV, spread_BLV, time_BL)
-    return Inputs(*(torch.from_numpy(a) for a in (*arrays, inside_BL.copy())))
+    # No median is drawn from.
+    unused = np.zeros(shape, np.float32)
+    arrays = (values_BLV, visible_BLV, base_BLV, given_BLV, gate_BLV, spread_BLV, unused, unused)
+    return Inputs(*(torch.from_numpy(a) for a in (*arrays, time_BL, inside_BL.copy())))
 
 
 def _draw(

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasks.lnm.calibration import UNKNOWN, Quality
+from tasks.lnm.locations import Functional
 from tasks.lnm.recording import Floats
 
 Verdict = Literal["win", "tie", "loss"]
@@ -15,6 +16,8 @@ Metric = Literal["r2", "bits_per_spike", "mae"]
 FEWEST_SAMPLES = 16
 FEWEST_BLOCKS = 8
 LEAST_RATE = 1e-4
+SAME = 1e-5
+"""Differences of scores up to this are what float32 arithmetic makes of equal answers."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,15 @@ def metrics_of(counts: bool, horizon: int) -> tuple[Metric, ...]:
     return ("bits_per_spike",) if counts else ("r2",)
 
 
+def functional_of(metric: Metric) -> Functional:
+    """Return what of a predicted distribution a metric is answered with.
+
+    The mean makes squared errors least, the median absolute ones; asked for the other, every
+    forecaster of skewed values would be marked down (Gneiting 2011, doi:10.1198/jasa.2011.r10138).
+    """
+    return "median" if metric == "mae" else "mean"
+
+
 def score_answers(
     task: str,
     target: str,
@@ -85,7 +97,7 @@ def score_answers(
     -------
     None where there is nothing to score: too few valid samples or a constant target.
     """
-    gains, norm_T = _gains(metric, real_TV, answers, sd_V)
+    gains, norm_T = gains_by_sample(metric, real_TV, answers, sd_V)
     if "model" not in gains or norm_T.sum() <= 1e-9:
         return None
     sign = -1.0 if metric == "mae" else 1.0
@@ -103,15 +115,15 @@ def score_alone(
     metric: Metric, real_TV: Floats, answers: Mapping[str, Floats], sd_V: Floats
 ) -> dict[str, float]:
     """Return how good each answer is, higher being better; nothing where there is no telling."""
-    gains, norm_T = _gains(metric, real_TV, answers, sd_V)
+    gains, norm_T = gains_by_sample(metric, real_TV, answers, sd_V)
     total = norm_T.sum()
     return {n: float(g.sum() / total) for n, g in gains.items()} if total > 1e-9 else {}
 
 
-def _gains(
+def gains_by_sample(
     metric: Metric, real_TV: Floats, answers: Mapping[str, Floats], sd_V: Floats
 ) -> tuple[dict[str, NDArray[np.float64]], NDArray[np.float64]]:
-    """Return each answer's gain at each sample, and what gains are divided by."""
+    """Return each answer's gain at each valid sample, and what the gains' sum is divided by."""
     valid_TV = np.isfinite(real_TV)
     valid_T = valid_TV.any(1)
     gains: dict[str, NDArray[np.float64]] = {}
@@ -128,9 +140,9 @@ def _gains(
 
 def judge(low: float, high: float) -> Verdict:
     """Return the verdict of a 95 % interval of the difference to the best baseline."""
-    if low > 0:
+    if low > SAME:
         return "win"
-    return "loss" if high < 0 else "tie"
+    return "loss" if high < -SAME else "tie"
 
 
 def bootstrap_difference(

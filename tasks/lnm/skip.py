@@ -1,7 +1,8 @@
-"""The linear part of the model: one affine map for each task, in the units that heads predict in.
+"""The closed-form part of the model: for each task what validation likes best of all baselines.
 
-Which map it is (ridge, reduced rank, Poisson regression, the last value) validation chooses for
-each target: see rivals.py.
+Ridge, reduced rank, Poisson regression, nearest neighbours, the last value, the mean, or a blend of
+them: which, validation chooses for each target and horizon; see rivals.py. The network adds what
+they leave over.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,43 +20,72 @@ from tasks.lnm.linear import (
     smooth_features,
     smoothing_kernels,
 )
-from tasks.lnm.recording import Bools, Floats, Ints, Scaler
+from tasks.lnm.members import Library, Member, Neighbours, View
+from tasks.lnm.recording import Bools, Floats, Ints
 
 UNIT_FOLDS = 5
 HORIZONS = (1, 2, 4, 8, 16, 32)
-LINK_KNEE = 0.1
-"""Below this share of a unit's mean count, a linear prediction turns into an exponential."""
-
-LOWEST_LOG = 3.0
+NEAREST = 64
+"""Rows of the library that are searched for."""
 
 
 @dataclass(frozen=True)
-class LinearMap:
+class Blend:
+    """A weighted sum of members' answers, the weights of each output its own.
+
+    mean, median : (output,) weights by member, for locations and for medians; they sum to 1
+    """
+
+    members: Mapping[str, Member]
+    mean: Mapping[str, Floats]
+    median: Mapping[str, Floats]
+
+    def locate(self, view: View) -> Floats:
+        """Return (row, output) means as the heads give them."""
+        parts = [weight_O * self.members[n].locate(view) for n, weight_O in self.mean.items()]
+        return np.asarray(sum(parts), np.float32)
+
+    def middle(self, view: View) -> Floats:
+        """Return (row, output) medians as z-scores."""
+        parts = [weight_O * self.members[n].middle(view) for n, weight_O in self.median.items()]
+        return np.asarray(sum(parts), np.float32)
+
+    def searches(self) -> bool:
+        """Tell whether a member asks for neighbours."""
+        return any(isinstance(member, Neighbours) for member in self.members.values())
+
+
+@dataclass(frozen=True)
+class SkipMap:
     """From smoothed input columns to output columns.
 
     inputs, outputs : column numbers
     axes_IR : principal axes that the inputs are reduced to; None where there are few inputs
-    ridges : one map, or one for each forecast horizon
-    anchor_HO : (horizon, output) share of the last known value that a forecast starts from, so
-        that ridge shrinks to it and not to the mean; empty for other tasks
-    log_O : true where the map gives log(rate / mean rate) and not a z-score
+    library : the training rows that neighbours are searched among; None where none are
+    blends : one, or one for each forecast horizon
     """
 
     inputs: Ints
     outputs: Ints
     axes_IR: Floats | None
-    ridges: tuple[Ridge, ...]
-    anchor_HO: Floats
-    log_O: Bools
+    library: Library | None
+    blends: tuple[Blend, ...]
 
     def features(self, z_TV: Floats, runs: Runs, kernels: Sequence[Doubles]) -> Floats:
         """Smooth this map's inputs."""
         return smooth_features(reduce_inputs(z_TV[:, self.inputs], self.axes_IR), runs, kernels)
 
+    def view(self, features_TF: Floats, last_TO: Floats | None, fold_T: Ints | None) -> View:
+        """Return what the members answer from; neighbours are searched for once."""
+        near_TK = None
+        if self.library is not None and any(blend.searches() for blend in self.blends):
+            near_TK = self.library.nearest(features_TF, fold_T, NEAREST)
+        return View(features_TF, near_TK, last_TO, fold_T)
+
 
 @dataclass(frozen=True)
-class LinearSkip:
-    """All linear maps of a session, by task: decode, encode, impute0 ..., forecast.
+class Skip:
+    """The closed-form predictions of a session, by task: decode, encode, impute0 ..., forecast.
 
     window : samples the maps reach over; a forecast looks back three quarters of it
     horizons : samples ahead for which there is a forecast map
@@ -65,37 +95,26 @@ class LinearSkip:
     window: int
     horizons: tuple[int, ...]
     fold_V: Ints
-    maps: Mapping[str, LinearMap]
+    maps: Mapping[str, SkipMap]
 
     def has(self, task: str) -> bool:
         """Tell whether the session has what a task needs."""
         return any(name.startswith(task) for name in self.maps)
 
-    def decode_all(self, task: str, z_TV: Floats, runs: Runs, fold_T: Ints | None = None) -> Floats:
+    def locate_all(self, task: str, z_TV: Floats, runs: Runs, fold_T: Ints | None = None) -> Floats:
         """Predict all outputs of a two-sided task ("impute": of each unit from the others).
 
         Returns
         -------
-        (time, column) z-scores; NaN in columns that the task does not predict
+        (time, column) locations; 0 in columns that the task does not predict
         """
-        out_TV = np.full(z_TV.shape, np.nan, np.float32)
+        out_TV = np.zeros(z_TV.shape, np.float32)
         kernels = smoothing_kernels(self.window)
-        for name, linear in self.maps.items():
+        for name, own in self.maps.items():
             if name.startswith(task):
-                features_TF = linear.features(z_TV, runs, kernels)
-                out_TV[:, linear.outputs] = linear.ridges[0].predict(features_TF, fold_T)
+                view = own.view(own.features(z_TV, runs, kernels), None, fold_T)
+                out_TV[:, own.outputs] = own.blends[0].locate(view)
         return out_TV
-
-    def locate_all(
-        self, task: str, z_TV: Floats, runs: Runs, scaler: Scaler, counts_V: Bools, fold_T: Ints
-    ) -> Floats:
-        """Predict as `decode_all` does, in the units that the heads add to."""
-        log_V = np.zeros(len(counts_V), bool)
-        for name, linear in self.maps.items():
-            if name.startswith(task):
-                log_V[linear.outputs] = linear.log_O
-        predicted_TV = self.decode_all(task, z_TV, runs, fold_T)
-        return as_location(predicted_TV, scaler, counts_V & ~log_V)
 
     def causal_features(self, z_TV: Floats, runs: Runs) -> Floats:
         """Return what a forecast at each sample may know: decaying means of the past."""
@@ -107,21 +126,24 @@ class LinearSkip:
 
         recent_BLV : (course, sample, column) z-scores, at most `context_of(window)` samples
         """
-        linear = self.maps["forecast"]
+        own = self.maps["forecast"]
         batch, length, _ = recent_BLV.shape
-        reduced = reduce_inputs(
-            recent_BLV.reshape(batch * length, -1)[:, linear.inputs], linear.axes_IR
-        )
+        reduced = reduce_inputs(recent_BLV.reshape(batch * length, -1)[:, own.inputs], own.axes_IR)
         return latest_features(reduced.reshape(batch, length, -1), kernels)
 
-    def forecast(self, features_TF: Floats, last_TV: Floats, fold_T: Ints | None = None) -> Floats:
-        """Return (time, horizon, column) z-scores, `time` being that of the last known sample.
+    def forecast(
+        self, features_TF: Floats, last_TV: Floats, fold_T: Ints | None = None
+    ) -> tuple[Floats, Floats]:
+        """Return (time, horizon, column) locations and medians (z-scores).
+
+        `time` is that of the last known sample.
 
         last_TV : the last valid value of each column at that time
         """
-        linear = self.maps["forecast"]
-        out_THV = np.stack([ridge.predict(features_TF, fold_T) for ridge in linear.ridges], axis=1)
-        return out_THV + last_TV[:, None] * linear.anchor_HO
+        own = self.maps["forecast"]
+        view = own.view(features_TF, last_TV, fold_T)
+        located = np.stack([blend.locate(view) for blend in own.blends], axis=1)
+        return located, np.stack([blend.middle(view) for blend in own.blends], axis=1)
 
 
 def context_of(window: int) -> int:
@@ -191,22 +213,6 @@ def anchor_ridge(
     best_O = ridge.error_O.reshape(3, -1).argmin(0)
     every = np.arange(len(best_O))
     return ridge.take(best_O * len(best_O) + every), shares[best_O, every].astype(np.float32)
-
-
-def as_location(z: Floats, scaler: Scaler, counts_V: Bools) -> Floats:
-    """Turn linear predictions (..., column) into what the heads add to.
-
-    Continuous columns stay z-scores. Spike counts become log(rate / mean rate), where the rate is
-    the linear prediction itself, or an exponential below a tenth of the mean, so that it stays
-    positive. NaN (not predicted) becomes 0: the mean.
-    """
-    if not counts_V.any():
-        return np.nan_to_num(z).astype(np.float32, copy=False)
-    mean_V = np.maximum(scaler.mean_V, 1e-6)
-    share = (z * scaler.sd_V + scaler.mean_V) / mean_V
-    floored = np.clip(share / LINK_KNEE, -LOWEST_LOG, 1.0) - 1.0 + np.log(LINK_KNEE)
-    log_rate = np.where(share > LINK_KNEE, np.log(np.maximum(share, LINK_KNEE)), floored)
-    return np.nan_to_num(np.where(counts_V, log_rate, z)).astype(np.float32)
 
 
 def two_sided_tasks(neural_V: Bools, unit_fold_V: Ints) -> list[tuple[str, Ints, Ints]]:

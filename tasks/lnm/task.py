@@ -47,6 +47,8 @@ def _build(draft: Draft, aligned: ArtifactRef, settings: LnmSettings) -> None:
 def _record(draft: Draft, result: "Result", settings: LnmSettings) -> None:
     draft.fact("seed", settings.seed)
     draft.fact("split", result.session.split.ranges(result.session.recording.time_T))
+    time_T = result.session.recording.time_T
+    draft.fact("used_seconds", [float(time_T[0]), float(time_T[-1])])
     draft.fact("window_samples", result.session.window)
     draft.fact("left_out_columns", result.left_out)
     draft.fact("skipped_tasks", result.exam.skipped)

@@ -1,4 +1,4 @@
-"""A trained model: network, linear maps, gates, scaler and names; saved without pickle."""
+"""A trained model: network, skip, gates, scaler and names; saved without pickle."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -11,27 +11,27 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from schemas.errors import LakeError
-from tasks.lnm.linear import Ridge
 from tasks.lnm.model import Heads, LargeNeuralModel, ModelConfig
 from tasks.lnm.recording import Columns, Floats, Recording, Scaler, find_runs
-from tasks.lnm.skip import LinearMap, LinearSkip
+from tasks.lnm.skip import Skip
+from tasks.lnm.stored_skip import describe_map, map_arrays, read_map
 from tasks.lnm.windows import TWO_SIDED, Material, Mixing, TaskWeights, prepare_material
 
 WEIGHTS_NAME = "model.safetensors"
 CONFIG_NAME = "model.json"
-FORMAT = 2
+FORMAT = 3
 
 
 @dataclass(frozen=True)
 class TrainedModel:
     """Everything a query needs.
 
-    linear_skip : whether the network adds to the linear maps or predicts alone
+    linear_skip : whether the network adds to the skip or predicts alone
     deviance_V : (column,) mean Poisson deviance of the mean predictor in training; 1 if not counts
     """
 
     network: LargeNeuralModel
-    skip: LinearSkip
+    skip: Skip
     mixing: Mixing
     scaler: Scaler
     columns: Columns
@@ -58,7 +58,6 @@ class TrainedModel:
             self.scaler.standardise(recording.values_TV),
             find_runs(recording.segment_T),
             self.skip,
-            self.scaler,
             self.columns,
             self.rate_hz,
         )
@@ -86,10 +85,7 @@ def save_model(model: TrainedModel, folder: Path) -> None:
         "columns": asdict(model.columns),
         "linear_skip": model.linear_skip,
         "horizons": list(model.skip.horizons),
-        "maps": {
-            name: {"ridges": len(m.ridges), "reduced": m.axes_IR is not None}
-            for name, m in model.skip.maps.items()
-        },
+        "maps": {name: describe_map(own) for name, own in model.skip.maps.items()},
     }
     (folder / CONFIG_NAME).write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
 
@@ -127,13 +123,21 @@ def load_model(folder: Path) -> TrainedModel:
 def _assemble(
     network: LargeNeuralModel, described: dict[str, Any], arrays: dict[str, np.ndarray]
 ) -> TrainedModel:
-    maps = {name: _read_map(name, entry, arrays) for name, entry in described["maps"].items()}
+    scaler = Scaler(*(arrays[name] for name in ("mean", "sd", "low", "high")))
+    columns = Columns(**{name: tuple(values) for name, values in described["columns"].items()})
+    maps = {
+        name: read_map(f"map.{name}", entry, arrays, scaler, columns)
+        for name, entry in described["maps"].items()
+    }
+    mixing = Mixing(
+        _read_weights("gate", arrays), _read_weights("spread", arrays), arrays["middle_gate"]
+    )
     return TrainedModel(
         network,
-        LinearSkip(network.config.window, tuple(described["horizons"]), arrays["unit_fold"], maps),
-        Mixing(_read_weights("gate", arrays), _read_weights("spread", arrays)),
-        Scaler(*(arrays[name] for name in ("mean", "sd", "low", "high"))),
-        Columns(**{name: tuple(values) for name, values in described["columns"].items()}),
+        Skip(network.config.window, tuple(described["horizons"]), arrays["unit_fold"], maps),
+        mixing,
+        scaler,
+        columns,
         arrays["deviance"],
         described["linear_skip"],
     )
@@ -147,37 +151,16 @@ def _arrays(model: TrainedModel) -> dict[str, np.ndarray]:
         "unit_fold": model.skip.fold_V,
         "low": model.scaler.low_V,
         "high": model.scaler.high_V,
+        "middle_gate": model.mixing.middle_HV,
     }
     for part in ("gate", "spread"):
         weights: TaskWeights = getattr(model.mixing, part)
         arrays[f"{part}.forecast"] = weights.forecast_HV
         arrays |= {f"{part}.{task}": weight_V for task, weight_V in weights.two_sided.items()}
-    for name, linear in model.skip.maps.items():
-        arrays |= {
-            f"map.{name}.inputs": linear.inputs,
-            f"map.{name}.outputs": linear.outputs,
-            f"map.{name}.anchor": linear.anchor_HO,
-            f"map.{name}.log": linear.log_O,
-        }
-        if linear.axes_IR is not None:
-            arrays[f"map.{name}.axes"] = linear.axes_IR
-        for i, ridge in enumerate(linear.ridges):
-            arrays |= {f"map.{name}.{i}.{field}": a for field, a in asdict(ridge).items()}
+    for name, own in model.skip.maps.items():
+        arrays |= {f"map.{name}.{key}": array for key, array in map_arrays(own).items()}
     # Copies: safetensors refuses arrays that share memory, and slices would keep their stride.
     return {name: np.array(array, order="C") for name, array in arrays.items()}
-
-
-def _read_map(name: str, entry: dict[str, Any], arrays: dict[str, np.ndarray]) -> LinearMap:
-    key = f"map.{name}"
-    ridges = tuple(
-        Ridge(*(arrays[f"{key}.{i}.{field}"] for field in Ridge.__dataclass_fields__))
-        for i in range(entry["ridges"])
-    )
-    axes = arrays[f"{key}.axes"] if entry["reduced"] else None
-    inputs, outputs, anchor, log = (
-        arrays[f"{key}.{part}"] for part in ("inputs", "outputs", "anchor", "log")
-    )
-    return LinearMap(inputs, outputs, axes, ridges, anchor, log)
 
 
 def _read_weights(part: str, arrays: dict[str, np.ndarray]) -> TaskWeights:

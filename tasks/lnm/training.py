@@ -43,10 +43,12 @@ from tasks.lnm.trained import TrainedModel, copy_state, make_heads
 from tasks.lnm.windows import Cut, Material, Mixing, TaskWeights, cut_batch, prepare_material
 
 VALIDATE_EVERY = 50
-VALIDATION_WINDOWS = 32
+VALIDATION_WINDOWS, GATING_WINDOWS = 32, 192
+"""Windows of each task that stop the training, and that set the gates of what it ended with."""
 EMA_DECAY = 0.99
 CLIP_NORM = 1.0
 SCALE_WEIGHT = 0.1
+MIDDLE_WEIGHT = 0.3
 DIVERGED = 50.0
 """A training loss this many times that of predicting the mean is taken as divergence."""
 SCORED_MODES = ("decode", "encode", "impute", "forecast")
@@ -70,6 +72,10 @@ class Session:
     context_O: Ints
     rivals: Rivals
 
+    def whole_mixing(self) -> Mixing:
+        """Return the mixing of training: all of the network, in units of what is left over."""
+        return Mixing(self.spread, self.spread, self.spread.forecast_HV)
+
     def runs(self, part: int) -> Runs:
         """Return the runs of one part: 0 train, 1 validation, 2 test."""
         return find_runs(self.recording.segment_T, np.where(self.part_T == part, 0, -1))
@@ -87,7 +93,7 @@ def prepare_session(
     origin_O, context_O = forecast_origins(test_runs, window)
     skip, rivals, fold_T = fit_rivals(recording, part_T, scaler, origin_O, window, settings)
     runs = find_runs(recording.segment_T, part_T)
-    material = prepare_material(z_TV, runs, skip, scaler, columns, recording.rate_hz, fold_T)
+    material = prepare_material(z_TV, runs, skip, columns, recording.rate_hz, fold_T)
     spread = residual_spread(material, runs, split.train)
     about = (material, spread, window, origin_O, context_O, rivals)
     return Session(recording, split, part_T, *about), scaler
@@ -122,8 +128,10 @@ def train_model(
         )
         deviance_V = _mean_deviance(recording, session.split.train, scaler)
         heads = make_heads(recording.columns, scaler, deviance_V)
-        curves, choices = _optimise(network, session, heads, settings, checkpoints)
+        curves = _optimise(network, session, heads, settings, checkpoints)
     network.eval()
+    cuts = validation_cuts(session, settings, GATING_WINDOWS)
+    choices, _ = _validate(network, cuts, heads, linear_skip=settings.linear_skip)
     skip = session.material.skip
     mixing = apply_choices(session.spread, choices, recording.columns, skip.horizons)
     model = TrainedModel(
@@ -138,9 +146,9 @@ def _optimise(
     heads: Heads,
     settings: LnmSettings,
     checkpoints: Path | None,
-) -> tuple[Curves, dict[Mode, Choice]]:
+) -> Curves:
     windows = cut_windows(session.runs(0), session.window, 1)
-    held_out = validation_cuts(session, settings)
+    held_out = validation_cuts(session, settings, VALIDATION_WINDOWS)
     skip = settings.linear_skip
     state = TrainingState(
         network,
@@ -148,7 +156,7 @@ def _optimise(
         np.random.default_rng(settings.seed),
         copy_state(network),
         copy_state(network),
-        *_validate(network, held_out, heads, linear_skip=skip),
+        _validate(network, held_out, heads, linear_skip=skip)[1],
     )
     identity = settings.param_set("lnm").hash
     if checkpoints is None or not restore_state(state, checkpoints, identity):
@@ -177,7 +185,7 @@ def _optimise(
         if checkpoints is not None:
             save_state(state, checkpoints, identity)
     network.load_state_dict(state.best)
-    return state.curves, state.choices
+    return state.curves
 
 
 @torch.no_grad()
@@ -193,13 +201,13 @@ def _weigh(
     """Validate the averaged weights, keep them if they are the best, stop if there is no gain."""
     current = copy_state(state.network)
     state.network.load_state_dict(state.average)
-    choices, loss = _validate(state.network, held_out, heads, linear_skip=settings.linear_skip)
+    _, loss = _validate(state.network, held_out, heads, linear_skip=settings.linear_skip)
     state.network.load_state_dict(current)
     state.curves.record(state.step, float(np.mean(state.recent)), loss, rate)
     state.recent.clear()
     if loss < state.best_loss:
         state.best = {name: tensor.clone() for name, tensor in state.average.items()}
-        state.best_loss, state.choices, state.curves.best_step = loss, choices, state.step
+        state.best_loss, state.curves.best_step = loss, state.step
     if state.step - state.curves.best_step >= settings.patience * VALIDATE_EVERY:
         state.curves.stopped = f"no gain on validation since step {state.curves.best_step}"
 
@@ -235,7 +243,7 @@ def _draw_batch(
         chosen[:, 0],
         chosen[:, 1],
         masks,
-        Mixing(session.spread, session.spread),
+        session.whole_mixing(),
         linear_skip=settings.linear_skip,
         seen_BLV=thin_columns(rng, masks),
     )
@@ -243,26 +251,30 @@ def _draw_batch(
 
 def batch_loss(network: LargeNeuralModel, cut: Cut, heads: Heads) -> Tensor:
     """Return the mean loss of what is asked for: neurons and behaviour weigh the same."""
-    error_BLV, spread_BLV = losses(network(cut.inputs), cut.z_BLV, heads)
+    prediction = network(cut.inputs)
+    error_BLV, spread_BLV = losses(prediction, cut.z_BLV, heads)
+    apart_BLV = (cut.z_BLV - prediction.middle_BLV).abs() * cut.weight_BLV.sqrt()
+    forecast_B11 = torch.tensor([mode == "forecast" for mode in cut.mode_B])[:, None, None]
+    error_BLV = error_BLV * cut.weight_BLV + MIDDLE_WEIGHT * forecast_B11 * apart_BLV
     total = torch.zeros(())
     parts = 0
     for own_V in (network.neural_V, ~network.neural_V):
         asked = cut.asked_BLV & own_V
         if bool(asked.any()):
-            total = total + (error_BLV * cut.weight_BLV + SCALE_WEIGHT * spread_BLV)[asked].mean()
+            total = total + (error_BLV + SCALE_WEIGHT * spread_BLV)[asked].mean()
             parts += 1
     return total / max(1, parts)
 
 
-def validation_cuts(session: Session, settings: LnmSettings) -> list[GatedCut]:
-    """Cut the same validation windows for each task that the session can be asked."""
+def validation_cuts(session: Session, settings: LnmSettings, most: int) -> list[GatedCut]:
+    """Cut the same validation windows, `most` or fewer, for each task the session can be asked."""
     rng = np.random.default_rng(settings.seed + 1)
     columns, skip = session.recording.columns, session.material.skip
     windows = cut_windows(session.runs(1), session.window, 1)
     held_out = np.flatnonzero(session.part_T == 1)
     block_T = np.zeros(len(session.part_T), np.int64)
-    block_T[held_out] = number_blocks(held_out, session.window)
-    keep = np.linspace(0, len(windows) - 1, min(len(windows), VALIDATION_WINDOWS)).astype(int)
+    block_T[held_out] = number_blocks(len(held_out), session.window)
+    keep = np.linspace(0, len(windows) - 1, min(len(windows), most)).astype(int)
     start_B, length_B = windows[np.unique(keep)].T
     gated = []
     for mode in possible_modes(columns.neural, skip.fold_V):
@@ -275,7 +287,7 @@ def validation_cuts(session: Session, settings: LnmSettings) -> list[GatedCut]:
             start_B,
             length_B,
             masks,
-            Mixing(session.spread, session.spread),
+            session.whole_mixing(),
             linear_skip=settings.linear_skip,
         )
         index_BL = np.minimum(start_B[:, None] + np.arange(session.window), len(block_T) - 1)

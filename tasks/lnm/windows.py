@@ -11,13 +11,8 @@ from torch import Tensor
 from tasks.lnm.linear import Runs
 from tasks.lnm.masks import Masks, Mode
 from tasks.lnm.model import Inputs
-from tasks.lnm.recording import Bools, Columns, Floats, Ints, Scaler
-from tasks.lnm.skip import (
-    LinearSkip,
-    as_location,
-    hold_last,
-    interpolate_horizons,
-)
+from tasks.lnm.recording import Bools, Columns, Floats, Ints
+from tasks.lnm.skip import Skip, hold_last, interpolate_horizons
 
 SMALLEST_SPREAD = 1e-2
 """In standard deviations of the training part."""
@@ -47,12 +42,14 @@ class TaskWeights:
 class Mixing:
     """How network and linear prediction are put together.
 
-    gate : times the network's output gives what is added to the linear prediction
+    gate : times the network's output gives what is added to the skip's prediction
     spread : times the network's scale gives the standard deviation
+    middle_HV : (horizon, column) times the network's median gives what is added to the skip's
     """
 
     gate: TaskWeights
     spread: TaskWeights
+    middle_HV: Floats
 
 
 @dataclass(frozen=True)
@@ -70,39 +67,31 @@ class Material:
     features_TF: Floats
     last_TV: Floats
     fold_T: Ints
-    skip: LinearSkip
-    scaler: Scaler
+    skip: Skip
     counts_V: Bools
     rate_hz: float
 
-    def forecast_base(self, origin_B: Ints) -> Floats:
-        """Return (window, horizon, column) linear forecasts from the samples `origin_B`."""
-        z = self.skip.forecast(
+    def forecast_base(self, origin_B: Ints) -> tuple[Floats, Floats]:
+        """Return (window, horizon, column) locations and medians from the samples `origin_B`."""
+        return self.skip.forecast(
             self.features_TF[origin_B], self.last_TV[origin_B], self.fold_T[origin_B]
         )
-        return as_location(z, self.scaler, self.counts_V)
 
 
 def prepare_material(
     z_TV: Floats,
     runs: Runs,
-    skip: LinearSkip,
-    scaler: Scaler,
+    skip: Skip,
     columns: Columns,
     rate_hz: float,
     fold_T: Ints | None = None,
 ) -> Material:
-    """Compute every linear prediction of a session; nothing reaches across the ends of a run."""
-    counts_V = columns.counts
+    """Compute every prediction of the skip; nothing reaches across the ends of a run."""
     fold_T = np.full(len(z_TV), -1, np.int64) if fold_T is None else fold_T
-    base = {
-        task: skip.locate_all(task, z_TV, runs, scaler, counts_V, fold_T)
-        for task in TWO_SIDED
-        if skip.has(task)
-    }
+    base = {task: skip.locate_all(task, z_TV, runs, fold_T) for task in TWO_SIDED if skip.has(task)}
     features_TF = skip.causal_features(z_TV, runs)
     last_TV = hold_last(z_TV, runs)
-    return Material(z_TV, base, features_TF, last_TV, fold_T, skip, scaler, counts_V, rate_hz)
+    return Material(z_TV, base, features_TF, last_TV, fold_T, skip, columns.counts, rate_hz)
 
 
 class Cut(NamedTuple):
@@ -111,13 +100,15 @@ class Cut(NamedTuple):
     inputs : for the network
     z_BLV : z-scores, 0 where not valid
     asked_BLV : true where a valid value is hidden, and so to be predicted
-    weight_BLV : what an error counts: one over the variance that the linear prediction leaves
+    weight_BLV : what an error counts: one over the variance that the skip leaves
+    mode_B : what each window is asked
     """
 
     inputs: Inputs
     z_BLV: Tensor
     asked_BLV: Tensor
     weight_BLV: Tensor
+    mode_B: tuple[Mode, ...]
 
 
 def cut_batch(
@@ -144,60 +135,75 @@ def cut_batch(
     inside_BL = offset_L < length_B[:, None]
     valid_BLV = np.isfinite(z_BLV) & inside_BL[..., None]
     asked_BLV = valid_BLV & ~masks.visible_BLV
-    parts = _linear_parts(material, start_B, masks, mixing, index_BL)
-    base_BLV, given_BLV, gate_BLV, spread_BLV = parts
+    parts = _skip_parts(material, start_B, masks, mixing, index_BL)
     if not linear_skip:
-        base_BLV[:], given_BLV[:], gate_BLV[:], spread_BLV[:] = 0.0, False, 1.0, 1.0
+        parts = _empty_parts(masks.visible_BLV.shape)
     # Beyond the farthest horizon there is no linear forecast, and none is asked of the network.
     for b in np.flatnonzero(np.array(masks.mode_B) == "forecast"):
         asked_BLV[b, masks.known_B[b] + material.skip.horizons[-1] :] = False
     seen_BLV = masks.visible_BLV if seen_BLV is None else seen_BLV
     time_BL = np.broadcast_to(offset_L / material.rate_hz, (batch, window)).astype(np.float32)
     z_filled_BLV = torch.from_numpy(np.nan_to_num(z_BLV))
-    inputs = Inputs(
-        z_filled_BLV,
-        torch.from_numpy(seen_BLV & valid_BLV),
-        torch.from_numpy(base_BLV),
-        torch.from_numpy(given_BLV),
-        torch.from_numpy(gate_BLV),
-        torch.from_numpy(spread_BLV),
-        torch.from_numpy(time_BL),
-        torch.from_numpy(inside_BL),
-    )
+    seen = torch.from_numpy(seen_BLV & valid_BLV)
+    of_skip = (torch.from_numpy(part) for part in parts)
+    clock = (torch.from_numpy(time_BL), torch.from_numpy(inside_BL))
+    inputs = Inputs._make((z_filled_BLV, seen, *of_skip, *clock))
     # The floor: a column that does not move in training is predicted without any error.
-    weight_BLV = torch.from_numpy(1 / np.maximum(spread_BLV, SMALLEST_SPREAD) ** 2)
-    return Cut(inputs, z_filled_BLV, torch.from_numpy(asked_BLV), weight_BLV)
+    weight_BLV = torch.from_numpy(1 / np.maximum(parts.spread_BLV, SMALLEST_SPREAD) ** 2)
+    return Cut(inputs, z_filled_BLV, torch.from_numpy(asked_BLV), weight_BLV, masks.mode_B)
 
 
-def _linear_parts(
+class _Parts(NamedTuple):
+    """What the skip predicts of hidden values; see model.Inputs."""
+
+    base_BLV: Floats
+    given_BLV: Bools
+    gate_BLV: Floats
+    spread_BLV: Floats
+    middle_BLV: Floats
+    middle_gate_BLV: Floats
+
+
+def _empty_parts(shape: tuple[int, ...]) -> _Parts:
+    """Return the parts of windows that the skip has nothing to say of."""
+    zeros, ones = (np.full(shape, value, np.float32) for value in (0.0, 1.0))
+    return _Parts(zeros, np.zeros(shape, bool), ones, ones.copy(), zeros.copy(), ones.copy())
+
+
+def _skip_parts(
     material: Material, start_B: Ints, masks: Masks, mixing: Mixing, index_BL: Ints
-) -> tuple[Floats, Bools, Floats, Floats]:
-    """Return the linear prediction of what is hidden, where there is one, its gate and spread."""
-    shape = masks.visible_BLV.shape
-    base_BLV, given_BLV = np.zeros(shape, np.float32), np.zeros(shape, bool)
-    gate_BLV, spread_BLV = np.ones(shape, np.float32), np.ones(shape, np.float32)
+) -> _Parts:
+    """Return the skip's prediction of what is hidden, where there is one, its gates and spread."""
+    parts = _empty_parts(masks.visible_BLV.shape)
     modes = np.array(masks.mode_B)
     for task, base_TV in material.base.items():
         own = np.flatnonzero(modes == task)
         hidden = ~masks.visible_BLV[own]
-        base_BLV[own] = np.where(hidden, base_TV[index_BL[own]], 0)
-        gate_BLV[own] = np.where(hidden, mixing.gate.two_sided[task], 1)
-        spread_BLV[own] = np.where(hidden, mixing.spread.two_sided[task], 1)
-        given_BLV[own] = hidden
+        parts.base_BLV[own] = np.where(hidden, base_TV[index_BL[own]], 0)
+        parts.gate_BLV[own] = np.where(hidden, mixing.gate.two_sided[task], 1)
+        parts.spread_BLV[own] = np.where(hidden, mixing.spread.two_sided[task], 1)
+        parts.given_BLV[own] = hidden
     own = np.flatnonzero(modes == "forecast")
     if len(own):
-        most = material.skip.horizons[-1]
-        fill_SH = interpolate_horizons(material.skip.horizons, most)
-        known_B = masks.known_B[own]
-        origins = material.forecast_base(start_B[own] + known_B - 1)
-        forecast_BSV = np.einsum("sh,bhv->bsv", fill_SH, origins)
-        gate_SV, spread_SV = (
-            fill_SH @ weights.forecast_HV for weights in (mixing.gate, mixing.spread)
-        )
-        for b, known, forecast_SV in zip(own, known_B, forecast_BSV, strict=True):
-            ahead = slice(known, min(known + most, shape[1]))
-            steps = ahead.stop - known
-            base_BLV[b, ahead] = forecast_SV[:steps]
-            gate_BLV[b, ahead], spread_BLV[b, ahead] = gate_SV[:steps], spread_SV[:steps]
-            given_BLV[b, ahead] = True
-    return base_BLV, given_BLV, gate_BLV, spread_BLV
+        _lay_forecasts(parts, material, own, start_B[own], masks.known_B[own], mixing)
+    return parts
+
+
+def _lay_forecasts(
+    parts: _Parts, material: Material, own: Ints, start_B: Ints, known_B: Ints, mixing: Mixing
+) -> None:
+    """Lay the skip's forecasts into the windows `own`, each behind what it may see."""
+    most, window = material.skip.horizons[-1], parts.base_BLV.shape[1]
+    fill_SH = interpolate_horizons(material.skip.horizons, most)
+    origins = material.forecast_base(start_B + known_B - 1)
+    base_BSV, middle_BSV = (np.einsum("sh,bhv->bsv", fill_SH, part) for part in origins)
+    weights_HV = (mixing.gate.forecast_HV, mixing.spread.forecast_HV, mixing.middle_HV)
+    gate_SV, spread_SV, middle_SV = (fill_SH @ weight_HV for weight_HV in weights_HV)
+    for at, (b, known) in enumerate(zip(own, known_B, strict=True)):
+        ahead = slice(known, min(known + most, window))
+        steps = ahead.stop - known
+        parts.base_BLV[b, ahead] = base_BSV[at, :steps]
+        parts.middle_BLV[b, ahead] = middle_BSV[at, :steps]
+        parts.gate_BLV[b, ahead], parts.spread_BLV[b, ahead] = gate_SV[:steps], spread_SV[:steps]
+        parts.middle_gate_BLV[b, ahead] = middle_SV[:steps]
+        parts.given_BLV[b, ahead] = True

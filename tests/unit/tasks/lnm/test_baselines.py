@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from schemas.settings.lnm import LnmSettings
+from tasks.lnm.blending import choose_blend
 from tasks.lnm.calibration import assess, rank_counts, rank_normal
 from tasks.lnm.problems import make_problems
-from tasks.lnm.recording import fit_scaler, forecast_origins
+from tasks.lnm.recording import Scaler, fit_scaler, forecast_origins
 from tasks.lnm.rivals import BASELINES, fit_rivals
 
 
@@ -29,7 +30,7 @@ def test_reduced_rank_holds_eight_units_to_what_behaviour_tells(product_session)
     fitted = BASELINES["reduced_rank"](problem)
     # Ridge's maps have as many axes as there are features; two channels tell of two at most.
     ranks = [
-        np.linalg.matrix_rank(f.maps.weights_KFO[-1], tol=1e-4)
+        np.linalg.matrix_rank(f.member.maps.weights_KFO[-1], tol=1e-4)
         for f in (fitted, BASELINES["ridge"](problem))
     ]
     assert ranks[0] <= 2 < ranks[1]
@@ -90,21 +91,80 @@ def test_no_answer_depends_on_the_truth_of_the_test_part(product_session):
         origins, _ = forecast_origins([(1600, 2400)], 16)
         answers.append(fit_rivals(recording, part_T, scaler, origins, 16, LnmSettings())[1])
     assert answers[0].bars == answers[1].bars
-    for method, located in answers[0].answers["decode", -1].items():
-        np.testing.assert_array_equal(located, answers[1].answers["decode", -1][method])
+    for key, located in answers[0].answers["decode", -1].items():
+        np.testing.assert_array_equal(located, answers[1].answers["decode", -1][key])
 
 
-def test_with_its_gates_shut_the_model_is_the_best_affine_baseline(product_result):
-    bars = product_result.session.rivals.bars
-    affine = {"ridge", "reduced_rank", "mean", "persistence"}
+def test_with_its_gates_shut_the_model_is_a_blend_of_baselines(product_result):
     skip, session = product_result.model.skip, product_result.session
     test_T = session.part_T == 2
     base_TV = session.material.base["decode"][test_T]
-    chosen = session.rivals.answers["decode", -1]
-    for target, column in (("running/first", 8), ("running/product", 9)):
-        if (bar := bars["decode", target, -1, "r2"]) in affine:
-            np.testing.assert_allclose(base_TV[:, column], chosen[bar][:, column], atol=1e-4)
+    blend, outputs = skip.maps["decode"].blends[0], skip.maps["decode"].outputs
+    answers = session.rivals.answers["decode", -1]
+    np.testing.assert_allclose(sum(blend.mean.values()), 1.0)
+    expected = sum(w * answers["mean", n][:, outputs] for n, w in blend.mean.items())
+    np.testing.assert_allclose(base_TV[:, outputs], expected, atol=1e-4)
     assert skip.horizons == (1, 2, 4, 8)
+    origins = session.origin_O
+    located, medians = session.material.forecast_base(origins)
+    for at, (horizon, own) in enumerate(
+        zip(skip.horizons, skip.maps["forecast"].blends, strict=True)
+    ):
+        answers = session.rivals.answers["forecast", horizon]
+        for kind, made, weights in (
+            ("mean", located, own.mean),
+            ("median", medians, own.median),
+        ):
+            expected = sum(w * answers[kind, n] for n, w in weights.items())
+            np.testing.assert_allclose(made[:, at], expected, atol=1e-4)
+
+
+def test_each_baseline_answers_absolute_errors_with_its_median(spiking_session):
+    rng = np.random.default_rng(0)
+    # Skewed: half of the time nothing moves, so that median and mean lie apart.
+    values_TV = spiking_session.values_TV.copy()
+    values_TV[:, 6] = np.where(rng.random(900) < 0.6, 0.0, rng.exponential(size=900))
+    problem = problem_of(replace(spiking_session, values_TV=values_TV), "forecast", 1)
+    rows = np.arange(600, 899)
+    units = np.arange(6)
+    truth = (values_TV[rows + 1] - problem.scaler.mean_V) / problem.scaler.sd_V
+    for method in ("mean", "ridge", "knn"):
+        fitted = BASELINES[method](problem)
+        middle = fitted.middle(rows)
+        errors = [np.abs(truth - answer)[:, 6].mean() for answer in (middle, fitted.locate(rows))]
+        assert errors[0] < errors[1]
+        if method != "knn":
+            counts = middle[:, units] * problem.scaler.sd_V[units] + problem.scaler.mean_V[units]
+            np.testing.assert_allclose(counts, np.round(counts), atol=1e-4)
+    held = BASELINES["persistence"](problem).middle(rows)
+    assert np.median(held[:, 6] - problem.last_TO[rows, 6]) == pytest.approx(0.0, abs=0.05)
+
+
+def test_a_training_row_is_answered_by_neighbours_of_other_folds(product_session):
+    problem = problem_of(product_session, "decode")
+    seen = problem.seen
+    rows = np.flatnonzero(seen.fold_T >= 0)[::50]
+    near = seen.library.nearest(seen.features_TF[rows], seen.fold_T[rows], 16)
+    assert (seen.library.fold_X[near] != seen.fold_T[rows][:, None]).all()
+    alone = seen.library.nearest(seen.features_TF[rows], None, 1)
+    np.testing.assert_array_equal(seen.known[alone[:, 0]], rows)
+
+
+def blend_of(answers, real):
+    scaler = Scaler(*(np.full(1, v, np.float32) for v in (0, 1, -9, 9)))
+    located = {name: a[:, None].astype(np.float32) for name, a in answers.items()}
+    scores = {name: -float(((a - real) ** 2).mean()) for name, a in answers.items()}
+    return choose_blend("r2", real[:, None], located, scaler, False, scores, 16)
+
+
+def test_what_errs_apart_is_blended_and_what_errs_alike_is_not():
+    rng = np.random.default_rng(0)
+    real, one, two = rng.standard_normal((3, 800))
+    apart = blend_of({"ridge": real + one, "knn": real + two}, real)
+    assert apart == {"ridge": 0.5, "knn": 0.5}
+    assert blend_of({"ridge": real + one, "knn": real + 1.5 * one}, real) == {"ridge": 1.0}
+    # Of an answer that is half noise, half is best.
+    assert blend_of({"ridge": real + one, "mean": 0 * real}, real) == {"ridge": 0.5, "mean": 0.5}
 
 
 def test_crps_and_coverage_of_the_true_distribution():

@@ -37,7 +37,7 @@ def test_a_gain_in_one_half_of_validation_alone_opens_nothing():
 
 
 def test_the_same_gain_is_less_sure_on_few_blocks():
-    gain_C = np.tile([0.4, -0.2], 10)
+    gain_C = np.tile([0.4, -0.1], 10)
     costs = np.stack([np.ones(20), 1 - gain_C])[:, None]
     assert least_cost(costs) == [1]
     assert least_cost(costs[..., :4]) == [0]
@@ -60,10 +60,11 @@ def test_choices_reach_their_columns_and_horizons():
     choices = {
         "decode": Choice({2: SHARES[-1]}, {2: 2.0}),
         # target * horizons + horizon: units one sample ahead, running two.
-        "forecast": Choice({0: 0.5, 3: 1.0}, {0: 1.0, 3: 1.0}),
+        "forecast": Choice({0: 0.5, 3: 1.0}, {0: 1.0, 3: 1.0}, {1: 0.25}),
     }
     mixing = apply_choices(spread, choices, columns, (1, 2))
     np.testing.assert_allclose(mixing.gate.two_sided["decode"], [0, 0, 0.5])
     np.testing.assert_allclose(mixing.spread.two_sided["decode"], [0.5, 0.5, 1.0])
     np.testing.assert_allclose(mixing.gate.forecast_HV, [[0.25, 0.25, 0], [0, 0, 0.5]])
+    np.testing.assert_allclose(mixing.middle_HV, [[0, 0, 0], [0.125, 0.125, 0]])
     np.testing.assert_allclose(mixing.gate.two_sided["encode"], 0)

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from schemas.settings.lnm import LnmSettings
 from tasks.lnm.linear import (
@@ -14,10 +15,10 @@ from tasks.lnm.linear import (
     smooth_features,
     smoothing_kernels,
 )
+from tasks.lnm.locations import as_location, poisson_median
 from tasks.lnm.recording import Scaler, fit_scaler
 from tasks.lnm.rivals import fit_rivals
 from tasks.lnm.skip import (
-    as_location,
     hold_last,
     interpolate_horizons,
     shift_back,
@@ -131,9 +132,16 @@ def test_linear_maps_are_fitted_without_the_test_part(product_session):
         fit_skip(replace(product_session, values_TV=v, segment_T=segment_T), part_T, 16)
         for v in (z_TV, changed)
     )
-    for name, linear in first.maps.items():
-        for one, other in zip(linear.ridges, second.maps[name].ridges, strict=True):
-            np.testing.assert_array_equal(one.weights_KFO, other.weights_KFO)
+    for name, own in first.maps.items():
+        for one, other in zip(own.blends, second.maps[name].blends, strict=True):
+            assert list(one.mean) == list(other.mean)
+            for member, weight_O in one.mean.items():
+                np.testing.assert_array_equal(weight_O, other.mean[member])
+                one_maps, other_maps = (b.members[member] for b in (one, other))
+                if member == "ridge":
+                    np.testing.assert_array_equal(
+                        one_maps.maps.weights_KFO, other_maps.maps.weights_KFO
+                    )
 
 
 def test_many_units_are_reduced_to_principal_components(product_session, monkeypatch):
@@ -149,7 +157,7 @@ def test_many_units_are_reduced_to_principal_components(product_session, monkeyp
     skip = fit_skip(replace(product_session, values_TV=z_TV, columns=columns), part_T, 8)
     assert skip.maps["decode"].axes_IR.shape == (20, 5)
     z_TV = fit_scaler(z_TV, part_T == 0).standardise(z_TV)
-    decoded = skip.decode_all("decode", z_TV, [(0, 2400)])[1600:, 20]
+    decoded = skip.locate_all("decode", z_TV, [(0, 2400)])[1600:, 20]
     assert np.corrcoef(decoded, z_TV[1600:, 20])[0, 1] > 0.8
 
 
@@ -177,3 +185,10 @@ def test_count_predictions_become_positive_rates_and_keep_their_value():
     np.testing.assert_allclose(rate[0], 3.0, rtol=1e-5)
     assert 0 < rate[2] < rate[1] < 0.2
     np.testing.assert_array_equal(location[:, 1], [1.5, 0.0, 0.0])
+
+
+def test_the_median_of_a_poisson_distribution():
+    rate = np.concatenate([np.linspace(0, 0.69, 30), np.linspace(0.7, 40, 200)])
+    exact = stats.poisson.ppf(0.5, np.maximum(rate, 1e-9))
+    assert (poisson_median(rate) == exact).mean() > 0.98
+    assert np.abs(poisson_median(rate) - exact).max() <= 1

@@ -32,7 +32,7 @@ def network() -> LargeNeuralModel:
             (True, True, False, False, False, False),
         )
     ).eval()
-    for head in (made.location, made.log_scale):
+    for head in (made.location, made.log_scale, made.middle):
         torch.nn.init.normal_(head.weight, std=0.1)
     return made
 
@@ -46,6 +46,8 @@ def make_inputs(batch: int = 2) -> Inputs:
         torch.randn(shape, generator=generator),
         torch.rand(shape, generator=generator) < 0.5,
         torch.ones(shape),
+        torch.ones(shape),
+        torch.randn(shape, generator=generator),
         torch.ones(shape),
         torch.arange(WINDOW).expand(batch, WINDOW) / 10,
         torch.ones(batch, WINDOW, dtype=torch.bool),
@@ -68,8 +70,10 @@ def test_visible_values_do_reach_the_output(network):
 
 def test_a_closed_gate_leaves_the_linear_prediction(network):
     inputs = make_inputs()
-    shut = network(inputs._replace(gate_BLV=torch.zeros_like(inputs.gate_BLV)))
+    none = torch.zeros_like(inputs.gate_BLV)
+    shut = network(inputs._replace(gate_BLV=none, middle_gate_BLV=none))
     assert torch.equal(shut.location_BLV, inputs.base_BLV)
+    assert torch.equal(shut.middle_BLV, inputs.middle_BLV)
 
 
 def test_an_untrained_model_is_the_linear_prediction():
@@ -117,7 +121,7 @@ def test_the_mean_predictor_costs_one():
     z = torch.from_numpy((counts_TV - mean) / sd)[None]
     for counts, spread in ((True, deviance), (False, 1.0)):
         heads = Heads(torch.tensor([counts]), *columns, torch.tensor([spread]))
-        predicted = Prediction(torch.zeros_like(z), torch.ones_like(z))
+        predicted = Prediction(torch.zeros_like(z), torch.ones_like(z), torch.zeros_like(z))
         error, _ = losses(predicted, z, heads)
         assert float(error.mean()) == pytest.approx(1.0, rel=1e-3)
 
@@ -132,7 +136,7 @@ def test_losses_have_finite_gradients_at_zero_counts_and_negative_means():
         torch.ones(2),
     )
     z = torch.tensor([[[-0.5, 1.0], [0.5, -1.0]]])
-    error, _ = losses(Prediction(location, torch.ones_like(location)), z, heads)
+    error, _ = losses(Prediction(location, torch.ones_like(location), location), z, heads)
     error.sum().backward()
     assert torch.isfinite(location.grad).all()
 

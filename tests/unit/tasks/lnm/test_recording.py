@@ -1,5 +1,7 @@
 """Reading aligned trees; runs, windows and splits that never cross a gap."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -13,6 +15,7 @@ from tasks.lnm.recording import (
     cut_windows,
     find_runs,
     fit_scaler,
+    keep_behaviour,
     part_of_each_sample,
     read_recording,
     split_with_guard,
@@ -114,3 +117,15 @@ def test_nothing_varies():
     recording = type("Held", (), {"values_TV": constant})()
     with pytest.raises(NothingToDoError, match="none of 2 columns varies"):
         usable_columns(recording, np.ones(20, bool))
+
+
+def test_the_span_is_that_of_behaviour(product_session):
+    values_TV = product_session.values_TV.copy()
+    values_TV[1500:, 8:] = np.nan
+    values_TV[:100, 8:] = np.nan
+    values_TV[700, 8:] = np.nan
+    kept = keep_behaviour(replace(product_session, values_TV=values_TV))
+    np.testing.assert_array_equal(kept.time_T, product_session.time_T[100:1500])
+    np.testing.assert_array_equal(kept.values_TV, values_TV[100:1500])
+    neurons = product_session.take(np.arange(8))
+    assert keep_behaviour(neurons) is neurons

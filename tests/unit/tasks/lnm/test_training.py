@@ -25,7 +25,7 @@ from tasks.lnm.windows import Mixing, TaskWeights
 def shut(model):
     """Return the model with every gate closed."""
     closed = TaskWeights.filled(0.0, len(model.skip.horizons), len(model.columns.names))
-    return replace(model, mixing=Mixing(closed, model.mixing.spread))
+    return replace(model, mixing=Mixing(closed, model.mixing.spread, closed.forecast_HV))
 
 
 def test_beats_ridge_where_behaviour_is_a_product_of_what_units_encode(product_result):
@@ -50,14 +50,14 @@ def test_result_keeps_its_contract(product_result):
     assert np.isfinite(tree["decoded/model"]).all()
 
 
-def test_closed_gates_are_ridge(product_result):
+def test_closed_gates_are_the_skip(product_result):
     session = product_result.session
     model = shut(product_result.model)
     hidden_V = ~model.columns.neural
     runs = session.runs(2)
     located = predict_hidden(model, session.material, runs, hidden_V, "decode")
     test_T = session.part_T == 2
-    ridge = model.skip.decode_all("decode", session.material.z_TV, runs)[test_T][:, hidden_V]
+    ridge = model.skip.locate_all("decode", session.material.z_TV, runs)[test_T][:, hidden_V]
     np.testing.assert_allclose(located.location[test_T][:, hidden_V], ridge, atol=1e-5)
 
 

@@ -1,0 +1,171 @@
+"""Fitted predictors that need no network: baselines, and what the model's skip is made of."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from tasks.lnm.linear import Ridge
+from tasks.lnm.locations import Functional, as_location, location_to_middle
+from tasks.lnm.recording import Bools, Floats, Ints, Scaler
+
+ROWS = 256
+
+
+@dataclass(frozen=True)
+class View:
+    """What a member answers some rows from.
+
+    features_TF : smoothed inputs
+    near_TK : numbers of the nearest rows of the library; None where no library is used
+    last_TO : z-scores of the last known values; None where the question is not a forecast
+    fold_T : training fold that a row's answer must not have been fitted to; -1 or None for none
+    """
+
+    features_TF: Floats
+    near_TK: Ints | None
+    last_TO: Floats | None
+    fold_T: Ints | None = None
+
+
+class Member(Protocol):
+    """A fitted predictor."""
+
+    def locate(self, view: View) -> Floats:
+        """Return (row, output) means as the heads give them: z-scores, or log(rate / mean rate)."""
+        ...
+
+    def middle(self, view: View) -> Floats:
+        """Return (row, output) medians as z-scores, of counts too."""
+        ...
+
+
+@dataclass(frozen=True)
+class Affine:
+    """Affine maps of the features.
+
+    anchor_O : share of the last known value that is added
+    shift_O : median of what the map leaves over in training, each fold by the fit without it
+    log : the maps give log(rate / mean rate) and not z-scores
+    point : the answer is a value, not the mean of a distribution (mean, last value)
+    """
+
+    maps: Ridge
+    anchor_O: Floats
+    shift_O: Floats
+    scaler: Scaler
+    counts_O: Bools
+    log: bool = False
+    point: bool = False
+
+    def predict(self, view: View) -> Floats:
+        """Return what the maps give."""
+        z = self.maps.predict(view.features_TF, view.fold_T)
+        return z if view.last_TO is None else z + view.last_TO * self.anchor_O
+
+    def locate(self, view: View) -> Floats:
+        """Return (row, output) means as the heads give them."""
+        counts_O = np.zeros_like(self.counts_O) if self.log else self.counts_O
+        return as_location(self.predict(view), self.scaler, counts_O)
+
+    def middle(self, view: View) -> Floats:
+        """Return (row, output) medians as z-scores."""
+        if self.point:
+            return np.asarray(self.predict(view) + self.shift_O, np.float32)
+        counts_O = self.counts_O
+        middle = location_to_middle(self.locate(view), self.scaler, counts_O)
+        # A Poisson distribution has its own median; of the others the residuals are the shape.
+        return np.asarray(middle + np.where(counts_O, 0.0, self.shift_O), np.float32)
+
+
+@dataclass(frozen=True)
+class Library:
+    """Training rows to be searched for those most like a new one.
+
+    centre_F, turn_FR : features less the centre, turned, are the coordinates of the search: the
+        leading principal components of standardised features
+    known_XR : coordinates of the rows
+    fold_X : their training folds
+    """
+
+    centre_F: Floats
+    turn_FR: Floats
+    known_XR: Floats
+    fold_X: Ints
+
+    def nearest(self, features_TF: Floats, fold_T: Ints | None, count: int) -> Ints:
+        """Return (row, neighbour) numbers of the nearest library rows, nearest first.
+
+        Rows of the asker's own training fold are left out.
+        """
+        half_X = 0.5 * (self.known_XR**2).sum(1)
+        out_TK = np.empty((len(features_TF), count), np.int64)
+        for at in range(0, len(features_TF), ROWS):
+            rows = slice(at, at + ROWS)
+            low_BR = (features_TF[rows] - self.centre_F) @ self.turn_FR
+            far_BX = half_X - low_BR @ self.known_XR.T
+            if fold_T is not None:
+                far_BX[(fold_T[rows, None] == self.fold_X) & (fold_T[rows, None] >= 0)] = np.inf
+            found = np.argpartition(far_BX, count - 1, axis=1)[:, :count]
+            order = np.take_along_axis(far_BX, found, axis=1).argsort(1)
+            out_TK[rows] = np.take_along_axis(found, order, axis=1)
+        return out_TK
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """What followed, or went with, the most similar moments of training.
+
+    target_XO, last_XO : z-scores of the library's rows; NaN where unknown
+    count_O : how many neighbours each output takes
+    anchor_O : 1 where changes since the last known value are averaged, 0 where values are
+    """
+
+    target_XO: Floats
+    last_XO: Floats
+    count_O: Ints
+    anchor_O: Floats
+    scaler: Scaler
+    counts_O: Bools
+
+    def locate(self, view: View) -> Floats:
+        """Return (row, output) means as the heads give them."""
+        return as_location(self._gather(view, "mean"), self.scaler, self.counts_O)
+
+    def middle(self, view: View) -> Floats:
+        """Return (row, output) medians as z-scores."""
+        return self._gather(view, "median")
+
+    def _gather(self, view: View, functional: Functional) -> Floats:
+        if view.near_TK is None:
+            raise ValueError("neighbours were not searched for")
+        out_TO = np.zeros((len(view.near_TK), len(self.count_O)), np.float32)
+        for count in np.unique(self.count_O):
+            for anchor in (0.0, 1.0):
+                own = np.flatnonzero((self.count_O == count) & (self.anchor_O == anchor))
+                if not len(own):
+                    continue
+                own_XO = self.target_XO[:, own]
+                if anchor and view.last_TO is not None:
+                    own_XO = own_XO - self.last_XO[:, own]
+                found_TO = summarise_nearest(own_XO, view.near_TK[:, :count], functional)
+                if anchor and view.last_TO is not None:
+                    found_TO += view.last_TO[:, own]
+                out_TO[:, own] = found_TO
+        return out_TO
+
+
+def summarise_nearest(value_XO: Floats, near_TK: Ints, functional: Functional) -> Floats:
+    """Return (row, output) means or medians of the neighbours' known values; 0 without any."""
+    out_TO = np.empty((len(near_TK), value_XO.shape[1]), np.float32)
+    whole = bool(np.isfinite(value_XO).all())
+    for at in range(0, len(near_TK), ROWS):
+        found_BKO = value_XO[near_TK[at : at + ROWS]]
+        if whole:
+            summarise = np.mean if functional == "mean" else np.median
+        else:
+            summarise = np.nanmean if functional == "mean" else np.nanmedian
+            none_BO = ~np.isfinite(found_BKO).any(1)
+            found_BKO = np.where(none_BO[:, None], np.float32(0.0), found_BKO)
+        out_TO[at : at + ROWS] = summarise(found_BKO, axis=1)
+    return out_TO
