@@ -94,7 +94,7 @@ def _chunked(source: xr.Variable) -> xr.Variable:
     chunks = tuple(encoding.get("chunks") or default_chunks(variable.shape))
     if len(chunks) != variable.ndim:
         chunks = default_chunks(variable.shape)
-    if variable.chunks is not None and variable.ndim:
+    if variable.chunks is not None and not _hold_whole(variable.chunks, chunks):
         variable = variable.chunk(dict(zip(variable.dims, chunks, strict=True)))
     if _loses_nan(variable, encoding):
         variable = xr.apply_ufunc(
@@ -106,6 +106,15 @@ def _chunked(source: xr.Variable) -> xr.Variable:
         )
     variable.encoding = _stored_as(variable, encoding, chunks)
     return variable
+
+
+def _hold_whole(pieces: tuple[tuple[int, ...], ...], chunks: tuple[int, ...]) -> bool:
+    """Tell whether dask's pieces hold whole chunks: each is written at once, by one task."""
+    return all(
+        size % chunk == 0
+        for sizes, chunk in zip(pieces, chunks, strict=True)
+        for size in sizes[:-1]
+    )
 
 
 def _stored_as(

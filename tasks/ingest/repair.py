@@ -65,7 +65,7 @@ def as_dask(stream: xr.Dataset, block_mib: float = 32.0) -> xr.Dataset:
 
 def _rows(variable: xr.Variable, block_mib: float) -> int:
     row = max(int(np.prod(variable.shape[1:], dtype=np.int64)) * variable.dtype.itemsize, 1)
-    rows = max(int(block_mib * 2**20) // row, 1)
+    rows: int = max(int(block_mib * 2**20) // row, 1)
     lake = default_chunks(variable.shape)[0]
     return rows // lake * lake or rows
 
