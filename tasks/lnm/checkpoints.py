@@ -8,9 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
-from torch import Tensor
-
-from tasks.lnm.model import LargeNeuralModel
+from torch import Tensor, nn
 
 COMMITTED = "checkpoint.json"
 
@@ -43,7 +41,7 @@ class TrainingState:
     recent : training losses since the last validation
     """
 
-    network: LargeNeuralModel
+    network: nn.Module
     optimiser: torch.optim.AdamW
     rng: np.random.Generator
     average: dict[str, Tensor]
@@ -99,9 +97,9 @@ def restore_state(state: TrainingState, folder: Path, identity: str) -> bool:
 
 
 def _tensors(state: TrainingState) -> dict[str, Tensor]:
-    found = {f"network.{n}": t for n, t in state.network.state_dict().items()}
-    found |= {f"average.{n}": t for n, t in state.average.items()}
-    # Copies: safetensors refuses tensors that share memory.
+    # Copies: safetensors refuses tensors that share memory, as sessions share the core.
+    found = {f"network.{n}": t.clone() for n, t in state.network.state_dict().items()}
+    found |= {f"average.{n}": t.clone() for n, t in state.average.items()}
     found |= {f"best.{n}": t.clone() for n, t in state.best.items()}
     for at, moments in state.optimiser.state_dict()["state"].items():
         found |= {f"optimiser.{at}.{n}": t for n, t in moments.items()}

@@ -15,9 +15,9 @@ from tasks.lnm.locations import Functional, location_to_values
 from tasks.lnm.masks import Mode
 from tasks.lnm.recording import Bools, Floats, Ints
 from tasks.lnm.scoring import Metric, Score, functional_of, metrics_of, score_answers
+from tasks.lnm.session import Session
 from tasks.lnm.skip import shift_back
 from tasks.lnm.trained import TrainedModel
-from tasks.lnm.training import Session
 from tasks.lnm.windows import TWO_SIDED
 
 TEST = 2

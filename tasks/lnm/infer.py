@@ -12,7 +12,7 @@ from tasks.lnm.masks import Masks, Mode
 from tasks.lnm.model import Inputs
 from tasks.lnm.recording import Bools, Floats, Ints, cut_windows
 from tasks.lnm.trained import TrainedModel
-from tasks.lnm.windows import Material, cut_batch
+from tasks.lnm.windows import Cut, Material, cut_batch
 
 BATCH = 64
 _FORECAST: tuple[Mode, ...] = ("forecast",)
@@ -55,15 +55,7 @@ def predict_hidden(
     taper_L = np.minimum(np.arange(window) + 1, window - np.arange(window)).astype(np.float32)
     windows = cut_windows(runs, window, max(1, window // 4))
     for start_B, length_B in _batches(windows):
-        masks = Masks(
-            np.broadcast_to(~hidden_V, (len(start_B), window, shape[1])).copy(),
-            (mode,) * len(start_B),
-            np.full(len(start_B), fold),
-            np.full(len(start_B), window),
-        )
-        cut = cut_batch(
-            material, start_B, length_B, masks, model.mixing, linear_skip=model.linear_skip
-        )
+        cut = cut_hidden(model, material, start_B, length_B, hidden_V, mode, fold)
         located = run_network(model, cut.inputs)
         for b, (start, length) in enumerate(zip(start_B, length_B, strict=True)):
             own, taper_L1 = slice(start, start + length), taper_L[:length, None]
@@ -73,6 +65,28 @@ def predict_hidden(
     with np.errstate(invalid="ignore"):
         mean = np.where(hidden_V, sums / np.where(weight_T1 > 0, weight_T1, np.nan), np.nan)
     return Located(*mean.astype(np.float32))
+
+
+def cut_hidden(
+    model: TrainedModel,
+    material: Material,
+    start_B: Ints,
+    length_B: Ints,
+    hidden_V: Bools,
+    mode: Mode,
+    fold: int,
+) -> Cut:
+    """Cut windows with the same columns hidden throughout."""
+    batch, window = len(start_B), model.window
+    masks = Masks(
+        np.broadcast_to(~hidden_V, (batch, window, len(hidden_V))).copy(),
+        (mode,) * batch,
+        np.full(batch, fold),
+        np.full(batch, window),
+    )
+    return cut_batch(
+        material, start_B, length_B, masks, model.mixing, linear_skip=model.linear_skip
+    )
 
 
 def predict_imputed(model: TrainedModel, material: Material, runs: Runs) -> Located:

@@ -6,7 +6,7 @@ from typing import Protocol
 import numpy as np
 
 from tasks.lnm.linear import Ridge
-from tasks.lnm.locations import Functional, as_location, location_to_middle
+from tasks.lnm.locations import LOWEST_LOG, Functional, as_location, location_to_middle
 from tasks.lnm.recording import Bools, Floats, Ints, Scaler
 
 ROWS = 256
@@ -66,7 +66,14 @@ class Affine:
     def locate(self, view: View) -> Floats:
         """Return (row, output) means as the heads give them."""
         counts_O = np.zeros_like(self.counts_O) if self.log else self.counts_O
-        return as_location(self.predict(view), self.scaler, counts_O)
+        located = as_location(self.predict(view), self.scaler, counts_O)
+        if not self.counts_O.any():
+            return located
+        # An exponential beyond what was fitted knows no end: no rate above the greatest count seen.
+        mean_O = np.maximum(self.scaler.mean_V, 1e-6)
+        most_O = np.log(np.maximum(self.scaler.high_V, mean_O) / mean_O)
+        capped = np.clip(located, -LOWEST_LOG - 10, most_O)
+        return np.where(self.counts_O, capped, located).astype(np.float32)
 
     def middle(self, view: View) -> Floats:
         """Return (row, output) medians as z-scores."""

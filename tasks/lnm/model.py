@@ -23,6 +23,9 @@ PRESETS: dict[Preset, tuple[int, int, int]] = {
 }
 """Features, layers, heads."""
 
+CORE = ("blocks.", "norm.")
+"""Names of the weights that do not depend on a session's columns start with these."""
+
 FARTHEST_Z = 8.0
 LEAST_SCALE, MOST_SCALE = 1e-2, 10.0
 MOST_LOG_RATE = 5.0
@@ -131,6 +134,10 @@ class LargeNeuralModel(nn.Module):
 
     def forward(self, inputs: Inputs) -> Prediction:
         """Return the distribution of every value, visible or not."""
+        return self._predict(self.norm(self.layers(inputs)[-1]), inputs)
+
+    def layers(self, inputs: Inputs) -> list[Tensor]:
+        """Return the (window, patch, feature) tokens as they are read and after each block."""
         tokens_BPD = self._read(inputs)
         patch = self.config.patch
         time_BP = inputs.time_BL.unflatten(1, (-1, patch)).mean(2)
@@ -139,9 +146,10 @@ class LargeNeuralModel(nn.Module):
         inside_BP = inputs.inside_BL.unflatten(1, (-1, patch)).any(2)
         # No mask where nothing is padded: SDPA is faster without one.
         mask = None if bool(inside_BP.all()) else inside_BP[:, None, None, :]
+        found = [tokens_BPD]
         for block in self.blocks:
-            tokens_BPD = block(tokens_BPD, rotation, mask)
-        return self._predict(self.norm(tokens_BPD), inputs)
+            found.append(block(found[-1], rotation, mask))
+        return found
 
     def _read(self, inputs: Inputs) -> Tensor:
         visible_BLV = inputs.visible_BLV.float()

@@ -22,8 +22,9 @@ from tasks.lnm.recording import (
 )
 from tasks.lnm.rivals import BASELINES
 from tasks.lnm.scoring import Score
+from tasks.lnm.session import Session, prepare_session
 from tasks.lnm.trained import TrainedModel
-from tasks.lnm.training import Session, prepare_session, train_model
+from tasks.lnm.training import train_model
 
 MOST_GENERATED = 1000
 """Samples of a generated course at most, so that a fast clock does not take minutes."""
@@ -68,8 +69,8 @@ def train_and_examine(
     split = split_with_guard(recording, settings.split, window)
     usable = usable_columns(recording, split.train)
     kept = recording.take(usable)
-    session, scaler = prepare_session(kept, split, window, settings)
-    model, curves = train_model(session, scaler, settings, checkpoints)
+    session = prepare_session(kept, split, window, settings)
+    model, curves = train_model(session, settings, checkpoints)
     exam = examine(model, session, settings)
     steps = min(round(settings.generated_s * kept.rate_hz), MOST_GENERATED)
     generated = None

@@ -3,9 +3,9 @@
 import math
 
 import torch
+from torch import nn
 
 from schemas.settings.lnm import LnmSettings
-from tasks.lnm.model import LargeNeuralModel
 
 WARM_UP = 0.05
 MOST_STEPS, FEWEST_STEPS, FULL_STEPS_COLUMNS = 1200, 200, 150
@@ -26,7 +26,7 @@ def schedule(progress: float) -> float:
     return 0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * along))
 
 
-def make_optimiser(network: LargeNeuralModel, settings: LnmSettings) -> torch.optim.AdamW:
+def make_optimiser(network: nn.Module, settings: LnmSettings) -> torch.optim.AdamW:
     matrices = [p for p in network.parameters() if p.ndim >= 2]
     vectors = [p for p in network.parameters() if p.ndim < 2]
     groups = [

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from schemas.errors import LakeError
 from tasks.lnm.model import Heads, LargeNeuralModel, ModelConfig
@@ -169,6 +169,6 @@ def _read_weights(part: str, arrays: dict[str, np.ndarray]) -> TaskWeights:
     return TaskWeights({task: found[task] for task in TWO_SIDED}, found["forecast"])
 
 
-def copy_state(network: LargeNeuralModel) -> dict[str, Tensor]:
+def copy_state(network: nn.Module) -> dict[str, Tensor]:
     """Return a copy of the network's weights."""
     return {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}

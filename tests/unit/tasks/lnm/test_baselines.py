@@ -53,6 +53,11 @@ def test_poisson_regression_recovers_log_linear_rates(spiking_session):
     rows = np.arange(600, 900)
     expected = np.log(rate_TN[rows] / problem.scaler.mean_V)
     assert np.abs(fitted.locate(rows) - expected).mean() < 0.15
+    # What lies far outside of training is answered with no more than was ever counted.
+    far = replace(problem.seen, features_TF=problem.seen.features_TF * 1e4)
+    wild = replace(problem, seen=far)
+    counts = problem.scaler.mean_V * np.exp(fitted.member.locate(wild.view(rows)))
+    assert (counts <= problem.scaler.high_V * 1.001).all()
     assert BASELINES["glm"](problem_of(spiking_session, "forecast", 1)) is None
 
 

@@ -1,0 +1,89 @@
+"""What each part is worth: the same questions with a part of the input, or of the model, gone."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+import numpy as np
+import xarray as xr
+
+from schemas.settings.lnm import LnmSettings
+from tasks.common.progress import report_progress
+from tasks.lnm.evaluation import examine
+from tasks.lnm.recording import Floats
+from tasks.lnm.scoring import Score
+from tasks.lnm.session import Session
+from tasks.lnm.trained import TrainedModel
+from tasks.lnm.training import train_model
+from tasks.lnm.windows import Mixing, TaskWeights, prepare_material
+
+MEANS = {
+    "whole": "the model as it is",
+    "no_neurons": "no neuron is seen",
+    "no_behaviour": "no behaviour is seen",
+    "shuffled_units": "neurons are taken for one another",
+    "session_only": "nothing is seen: what the embedding of the session tells",
+    "skip_only": "the network adds nothing",
+    "no_skip": "the network answers alone, trained so",
+}
+"""Inputs are taken from the trained model, which is not trained anew, but for the last."""
+
+Key = tuple[str, str, str, int]
+
+
+def ablate(model: TrainedModel, session: Session, settings: LnmSettings) -> xr.Dataset:
+    """Examine a model on the test part with parts of it, or of what it sees, taken away.
+
+    Returns
+    -------
+    Dataset with `value` (variant, score), NaN where a variant has no such score, and the
+    coordinates task, target, metric and horizon of each score.
+    """
+    z_TV, neural_V = session.material.z_TV, model.columns.neural
+    turned = np.arange(len(neural_V))
+    units = np.flatnonzero(neural_V)
+    turned[units] = np.random.default_rng(settings.seed).permutation(units)
+    seen: Mapping[str, Callable[[], Floats]] = {
+        "no_neurons": lambda: np.where(neural_V, np.nan, z_TV),
+        "no_behaviour": lambda: np.where(neural_V, z_TV, np.nan),
+        "shuffled_units": lambda: z_TV[:, turned],
+        "session_only": lambda: np.full_like(z_TV, np.nan),
+    }
+    found = {"whole": examine(model, session, settings).scores}
+    for done, (name, change) in enumerate(seen.items()):
+        report_progress("ablate the model", done, len(MEANS) - 1, name)
+        changed = _see(session, model, change().astype(np.float32))
+        found[name] = examine(model, changed, settings).scores
+    found["skip_only"] = examine(_shut(model), session, settings).scores
+    report_progress("ablate the model", len(MEANS) - 2, len(MEANS) - 1, "no_skip")
+    alone, _ = train_model(session, settings.model_copy(update={"linear_skip": False}))
+    found["no_skip"] = examine(alone, session, settings).scores
+    report_progress("ablate the model", len(MEANS) - 1, len(MEANS) - 1)
+    return _dataset(found)
+
+
+def _see(session: Session, model: TrainedModel, z_TV: Floats) -> Session:
+    """Return the session with other values to see; the truth stays."""
+    material = session.material
+    runs = [run for part in range(3) for run in session.runs(part)]
+    about = (material.skip, model.columns, material.rate_hz, material.fold_T)
+    return replace(session, material=prepare_material(z_TV, sorted(runs), *about))
+
+
+def _shut(model: TrainedModel) -> TrainedModel:
+    closed = TaskWeights.filled(0.0, len(model.skip.horizons), len(model.columns.names))
+    return replace(model, mixing=Mixing(closed, model.mixing.spread, closed.forecast_HV))
+
+
+def _dataset(found: Mapping[str, list[Score]]) -> xr.Dataset:
+    keys: list[Key] = [(s.task, s.target, s.metric, s.horizon) for s in found["whole"]]
+    value = np.full((len(found), len(keys)), np.nan)
+    for row, scores in enumerate(found.values()):
+        own: dict[Key, float] = {(s.task, s.target, s.metric, s.horizon): s.model for s in scores}
+        value[row] = [own.get(key, np.nan) for key in keys]
+    names = ("task", "target", "metric", "horizon")
+    coords = {name: ("score", [key[at] for key in keys]) for at, name in enumerate(names)}
+    return xr.Dataset(
+        {"value": (("variant", "score"), value)},
+        {"variant": list(found), **coords},
+        {"variant_means": "; ".join(f"{name}: {MEANS[name]}" for name in found)},
+    )

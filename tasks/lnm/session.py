@@ -1,0 +1,88 @@
+"""A session ready for training: its parts, its scaler, its skip and its baselines' answers."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from schemas.settings.lnm import LnmSettings
+from tasks.common.splits import TimeSplit
+from tasks.lnm.gating import residual_spread
+from tasks.lnm.linear import Runs
+from tasks.lnm.model import Heads
+from tasks.lnm.recording import (
+    Floats,
+    Ints,
+    Recording,
+    Scaler,
+    find_runs,
+    fit_scaler,
+    forecast_origins,
+    part_of_each_sample,
+)
+from tasks.lnm.rivals import Rivals, fit_rivals
+from tasks.lnm.trained import make_heads
+from tasks.lnm.windows import Material, Mixing, TaskWeights, prepare_material
+
+
+@dataclass(frozen=True)
+class Session:
+    """A recording divided for training: its z-scores, parts and linear predictions.
+
+    origin_O, context_O : test samples to forecast from, and how many may be seen up to each
+    rivals : the baselines' answers on the test part, and which is the bar of each target
+    deviance_V : (column,) mean Poisson deviance of the mean predictor in training; 1 if not counts
+    """
+
+    recording: Recording
+    split: TimeSplit
+    part_T: Ints
+    material: Material
+    spread: TaskWeights
+    window: int
+    origin_O: Ints
+    context_O: Ints
+    rivals: Rivals
+    scaler: Scaler
+    deviance_V: Floats
+
+    @property
+    def heads(self) -> Heads:
+        """What the losses of the heads need."""
+        return make_heads(self.recording.columns, self.scaler, self.deviance_V)
+
+    def whole_mixing(self) -> Mixing:
+        """Return the mixing of training: all of the network, in units of what is left over."""
+        return Mixing(self.spread, self.spread, self.spread.forecast_HV)
+
+    def runs(self, part: int) -> Runs:
+        """Return the runs of one part: 0 train, 1 validation, 2 test."""
+        return find_runs(self.recording.segment_T, np.where(self.part_T == part, 0, -1))
+
+
+def prepare_session(
+    recording: Recording, split: TimeSplit, window: int, settings: LnmSettings
+) -> Session:
+    """Fit scaler and linear maps on the training part and apply them to every part by itself."""
+    part_T = part_of_each_sample(split)
+    scaler = fit_scaler(recording.values_TV, split.train)
+    z_TV = scaler.standardise(recording.values_TV)
+    columns = recording.columns
+    test_runs = find_runs(recording.segment_T, np.where(part_T == 2, 0, -1))
+    origin_O, context_O = forecast_origins(test_runs, window)
+    skip, rivals, fold_T = fit_rivals(recording, part_T, scaler, origin_O, window, settings)
+    runs = find_runs(recording.segment_T, part_T)
+    material = prepare_material(z_TV, runs, skip, columns, recording.rate_hz, fold_T)
+    spread = residual_spread(material, runs, split.train)
+    deviance_V = _mean_deviance(recording, split.train, scaler)
+    about = (material, spread, window, origin_O, context_O, rivals, scaler, deviance_V)
+    return Session(recording, split, part_T, *about)
+
+
+def _mean_deviance(recording: Recording, train: np.ndarray, scaler: Scaler) -> Floats:
+    """Return the Poisson deviance of predicting the mean, a sample; 1 for continuous columns."""
+    values_TV = recording.values_TV[train].astype(np.float64)
+    mean_V = np.maximum(scaler.mean_V, 1e-9)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        log_TV = np.where(values_TV > 0, np.log(values_TV / mean_V), 0)
+    deviance_V = np.nanmean(2 * (values_TV * log_TV - values_TV + mean_V), axis=0)
+    return np.where(recording.columns.counts, np.maximum(deviance_V, 1e-6), 1.0).astype(np.float32)
