@@ -104,7 +104,9 @@ def _variable_violations(where: str, array: xr.DataArray | None, spec: Variable)
     if array.dims not in spec.layouts():
         allowed = " or ".join(str(layout) for layout in spec.layouts())
         yield f"{where}: dims are {array.dims}, not {allowed}"
-    if np.dtype(array.dtype).kind not in spec.dtype:
+    # Integers with a scale are floats to whoever opens them.
+    kind = "f" if "scale_factor" in array.attrs else np.dtype(array.dtype).kind
+    if kind not in spec.dtype:
         yield f"{where}: dtype is {array.dtype}, not one of kind '{spec.dtype}'"
     if spec.units and not array.attrs.get("units"):
         yield f"{where}: attribute 'units' is missing"

@@ -4,7 +4,7 @@ All are xarray BackendArrays: `xr.Variable` slices them lazily, `.chunk()` turns
 arrays, and a pickled one reopens its file by path in another process.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -244,7 +244,7 @@ def take(array: LazyArray, key: Key) -> Array:
 
 
 def lazy_variable(
-    dims: tuple[str, ...], array: LazyArray, attrs: dict[str, Any] | None = None
+    dims: tuple[Hashable, ...], array: LazyArray, attrs: dict[str, Any] | None = None
 ) -> xr.Variable:
     """Wrap a lazy array so that xarray slices it without reading it."""
     return xr.Variable(dims, indexing.LazilyIndexedArray(array), attrs)
@@ -271,6 +271,18 @@ def scale(array: LazyArray, conversion: float, offset: float) -> tuple[LazyArray
         return scaled, {}
     encoding = {"dtype": array.dtype, "scale_factor": conversion, "add_offset": offset}
     return scaled, encoding
+
+
+def packed(variable: xr.Variable) -> xr.Variable:
+    """Return the integers that a scaled variable of a file is made of, any other as it is.
+
+    `scale_factor` and `add_offset` are then among its attributes, as CF has it.
+    """
+    array = getattr(variable._data, "array", None)
+    if not isinstance(array, MappedArray) or "scale_factor" not in variable.encoding:
+        return variable
+    scaling = {name: variable.encoding[name] for name in ("scale_factor", "add_offset")}
+    return lazy_variable(variable.dims, array.source, {**variable.attrs, **scaling})
 
 
 def as_float64(array: LazyArray) -> LazyArray:

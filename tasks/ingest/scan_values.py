@@ -1,13 +1,14 @@
 """Full-length checks of samples: columns that are constant, or hold no numbers."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
 from schemas.entities import Finding
+from tasks.ingest.lazy import packed
 from tasks.ingest.scan_times import blocks
 
 NAMES_SHOWN = 20
@@ -39,7 +40,18 @@ class ValueScan:
 
 
 def scan_values(values: xr.Variable, block_mib: float = 32.0) -> ValueScan:
-    """Read the samples of a (time, column) variable once, in blocks."""
+    """Read the samples of a (time, column) variable once, in blocks.
+
+    Of scaled integers it is the integers that are compared.
+    """
+    stored = packed(values)
+    scan = _scan_stored(stored, block_mib)
+    factor, term = (stored.attrs.get(k, d) for k, d in (("scale_factor", 1), ("add_offset", 0)))
+    ends = (scan.low * factor + term, scan.high * factor + term)
+    return replace(scan, low=np.minimum(*ends), high=np.maximum(*ends))
+
+
+def _scan_stored(values: xr.Variable, block_mib: float) -> ValueScan:
     columns = values.shape[1]
     missing, first = np.zeros(columns, np.int64), np.full(columns, -1, np.int64)
     low, high = np.full(columns, np.inf), np.full(columns, -np.inf)

@@ -1,7 +1,6 @@
 """The ingest stage at its edge: a recording identified, checked, and its streams written."""
 
 import time
-import warnings
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -196,7 +195,7 @@ def _write_streams(
     from schemas.contracts.streams import STREAMS
     from tasks.ingest.opening import read_recording
     from tasks.ingest.recording import key_figure
-    from tasks.ingest.repair import repair_streams
+    from tasks.ingest.repair import pack_integers, repair_streams
 
     described: Described = draft.lake.read_json(recording, RECORD)
     with read_recording(source.path(), settings, alone=source.folder is None) as opened:
@@ -207,12 +206,9 @@ def _write_streams(
                 where=source.uri,
                 remedy="Its findings say what it holds instead.",
             )
-        repaired = repair_streams(streams, settings.block_mib)
+        repaired = repair_streams(pack_integers(streams), settings.block_mib)
         repaired.attrs["session_name"] = described["session"]["name"]
-        with warnings.catch_warnings():
-            # Scaled integers hold no NaN: they come from integers.
-            warnings.filterwarnings("ignore", message="saving variable .* with floating point")
-            draft.write_tree(repaired, STREAMS)
+        draft.write_tree(repaired, STREAMS)
     draft.fact("byte_sha256", described["byte_sha256"])
     draft.fact("logical_sha256", described["logical_sha256"])
     draft.key_figure = key_figure(described)
