@@ -25,7 +25,39 @@ ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THRE
 """Each further thread would take from the memory that the process may have."""
 
 
-def survey_recording(file: Path, settings: SafetySettings, accepted: tuple[str, ...] = ()) -> str:
+class Guard:
+    """The process that reads a file first. It may be started before there is a file to read."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> "subprocess.Popen[bytes]":
+        """Return the process, started if it was not; it needs a third of a second to be ready."""
+        if self._process is None:
+            # -P: a module that lies in the working folder, with the recordings, is not imported.
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "tasks.ingest.survey"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env={**os.environ, **ONE_THREAD},
+            )
+        return self._process
+
+    def end(self) -> None:
+        """End the process, whatever it does."""
+        if self._process is not None:
+            with self._process as process:
+                process.kill()
+            self._process = None
+
+
+def survey_recording(
+    file: Path,
+    settings: SafetySettings,
+    accepted: tuple[str, ...] = (),
+    guard: Guard | None = None,
+) -> str:
     """Return the logical hash of a recording, HDF5 or Zarr, found in a first look at all of it.
 
     Raises RecordingError as `survey_guarded` and `survey_zarr` do.
@@ -34,11 +66,14 @@ def survey_recording(file: Path, settings: SafetySettings, accepted: tuple[str, 
         from tasks.ingest.zarr_survey import survey_zarr
 
         return survey_zarr(file, settings, accepted)
-    return survey_guarded(file, settings, accepted).logical_sha256
+    return survey_guarded(file, settings, accepted, guard).logical_sha256
 
 
 def survey_guarded(
-    path: Path, settings: SafetySettings, accepted: tuple[str, ...] = ()
+    path: Path,
+    settings: SafetySettings,
+    accepted: tuple[str, ...] = (),
+    guard: Guard | None = None,
 ) -> "Survey":
     """Survey a file in a process of its own, and outlive whatever that does.
 
@@ -46,6 +81,7 @@ def survey_guarded(
     ----------
     path : an HDF5 file of this machine
     accepted : problems that a user has accepted for this file
+    guard : the process, if it was started before; it reads one file and ends
 
     Raises
     ------
@@ -63,20 +99,13 @@ def survey_guarded(
         folders=tuple(map(str, allowed_folders(path.resolve().parent, settings.trusted_folders))),
         accepted=accepted,
     )
-    # -P: a module that lies in the working folder, with the recordings, is not imported.
-    command = [sys.executable, "-P", "-m", "tasks.ingest.survey"]
-    with subprocess.Popen(
-        command,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        env={**os.environ, **ONE_THREAD},
-    ) as process:
-        try:
-            _send(process, {"path": str(path), "limits": asdict(limits)})
-            return _watch(process, path, settings)
-        finally:
-            process.kill()
+    guard = guard or Guard()
+    process = guard.start()
+    try:
+        _send(process, {"path": str(path), "limits": asdict(limits)})
+        return _watch(process, path, settings)
+    finally:
+        guard.end()
 
 
 def _send(process: "subprocess.Popen[bytes]", request: dict[str, Any]) -> None:

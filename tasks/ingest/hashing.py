@@ -19,7 +19,7 @@ FRESH_ATTRIBUTES = frozenset({"object_id", ".specloc", "nwb_version"})
 FRESH_OBJECTS = frozenset({"/specifications", "/file_create_date", "/identifier"})
 """What is made anew for each file; `identifier` names the file, not the recording."""
 
-BLOCK_BYTES = 32 * 2**20
+BLOCK_BYTES = 8 * 2**20
 LARGEST_BLOCK_BYTES = 512 * 2**20
 TEXT_BLOCK = 2**17
 """Elements of text or compound data in one block: their size is known only once they are read."""

@@ -15,8 +15,8 @@ from tasks.common.remote import is_url, local_path, public_url
 from tasks.common.stage import Request, settle_artifact
 from tasks.common.workspace import Workspace
 from tasks.ingest.folders import Version
-from tasks.ingest.guard import survey_recording
 from tasks.ingest.quarantine import Entry, accepted_problems, releases_of, settle_entries
+from tasks.ingest.reader import Reader
 from tasks.ingest.refusal import follow_link, refuse, refuse_again
 from tasks.ingest.sidecars import Described, sidecars_changed
 from tasks.ingest.source import LocalSource, Source
@@ -42,14 +42,14 @@ def ingest_recording(
     # Until it has been followed, a link stands for itself.
     file = Path(public_url(path)) if is_url(path) else local_path(path)
     try:
-        with find_source(space, path, settings) as source:
+        with find_source(space, path, settings) as source, Reader(source, settings) as reader:
             file = Path(source.uri) if source.folder else file
             # Taken before anything is read: what changes after it is noticed.
             version = source.version()
-            recording = _known_recording(space, source, version, settings)
-            recording = recording or _new_recording(space, source, version, settings)
+            recording = _known_recording(space, reader, version, settings)
+            recording = recording or _new_recording(space, reader, version, settings)
             request = Request("streams", "ingest", settings, parents=(recording,))
-            build = partial(_write_streams, source=source, recording=recording, settings=settings)
+            build = partial(_write_streams, reader=reader, recording=recording, settings=settings)
             outcome = settle_artifact(space, request, build)
     except RecordingError as error:
         outcome = refuse(space, file, error, settings)
@@ -66,12 +66,15 @@ def find_source(space: Workspace, path: str, settings: IngestSettings) -> Source
 
 
 def _known_recording(
-    space: Workspace, source: Source, version: Version | None, settings: IngestSettings
+    space: Workspace, reader: Reader, version: Version | None, settings: IngestSettings
 ) -> ArtifactRef | None:
     """Return the recording that this file, or one of the same bytes, was ingested as."""
     if version is None:
         return None
+    source = reader.source
     known = space.catalogue.find_recording_file(source.uri, version.size, version.stamp)
+    if not known:
+        reader.get_ready()
     byte_sha256 = "" if known else source.byte_sha256()
     known = known or space.catalogue.find_recording_bytes(byte_sha256)
     ref = ArtifactRef(kind="recording", id=known) if known else None
@@ -95,40 +98,38 @@ def _films_changed(described: Described, source: Source, settings: IngestSetting
 
 
 def _new_recording(
-    space: Workspace, source: Source, before: Version | None, settings: IngestSettings
+    space: Workspace, reader: Reader, before: Version | None, settings: IngestSettings
 ) -> ArtifactRef:
     """Read a file in full, and make (or find) the recording that it is."""
-    # Imported where it is needed: pynwb takes seconds, and a known file never gets here.
-    from tasks.ingest.opening import read_recording
     from tasks.ingest.recording import identify_content
 
-    file = source.path()
+    source = reader.source
     byte_sha256 = source.byte_sha256() if before is not None else ""
     refuse_again(space, byte_sha256, settings)
     accepted = accepted_problems(space.catalogue, byte_sha256)
-    logical_sha256 = survey_recording(file, settings.safety, accepted)
-    with read_recording(file, settings, alone=source.folder is None) as opened:
-        content = identify_content(opened, logical_sha256, settings)
-        session_key = space.catalogue.add_session(opened.session)
-        # Two files of one session at once would both be its next version.
-        with hold_lock(space.lake.lock_path(f"session-{session_key}")):
-            version = settle_version(space.catalogue, session_key, content["identity"])
-            request = _recording_request(space, source, content["identity"], settings, session_key)
-            build = partial(
-                _write_recording,
-                opened=opened,
-                content={
-                    **content,
-                    "path": source.uri,
-                    "byte_sha256": byte_sha256,
-                    "fetched_bytes": source.fetched_bytes,
-                },
-                version=version,
-                settings=settings,
-                session_name=space.catalogue.session_name(session_key),
-                releases=releases_of(space.catalogue, byte_sha256),
-            )
-            space.produce(request, build)
+    logical_sha256 = reader.survey(accepted)
+    opened = reader.opened
+    content = identify_content(opened, logical_sha256, settings)
+    session_key = space.catalogue.add_session(opened.session)
+    # Two files of one session at once would both be its next version.
+    with hold_lock(space.lake.lock_path(f"session-{session_key}")):
+        version = settle_version(space.catalogue, session_key, content["identity"])
+        request = _recording_request(space, source, content["identity"], settings, session_key)
+        build = partial(
+            _write_recording,
+            opened=opened,
+            content={
+                **content,
+                "path": source.uri,
+                "byte_sha256": byte_sha256,
+                "fetched_bytes": source.fetched_bytes,
+            },
+            version=version,
+            settings=settings,
+            session_name=space.catalogue.session_name(session_key),
+            releases=releases_of(space.catalogue, byte_sha256),
+        )
+        space.produce(request, build)
     if before is None or source.version() != before:
         raise RecordingError(
             "the file changed while it was read.", where=source.uri, problem="changed"
@@ -190,25 +191,23 @@ def _remember(
 
 
 def _write_streams(
-    draft: Draft, source: Source, recording: ArtifactRef, settings: IngestSettings
+    draft: Draft, reader: Reader, recording: ArtifactRef, settings: IngestSettings
 ) -> None:
     from schemas.contracts.streams import STREAMS
-    from tasks.ingest.opening import read_recording
     from tasks.ingest.recording import key_figure
     from tasks.ingest.repair import pack_integers, repair_streams
 
     described: Described = draft.lake.read_json(recording, RECORD)
-    with read_recording(source.path(), settings, alone=source.folder is None) as opened:
-        streams = opened.streams.drop_nodes(described["unreadable"])
-        if not streams.children:
-            raise NothingToDoError(
-                "the recording holds no stream that can be read.",
-                where=source.uri,
-                remedy="Its findings say what it holds instead.",
-            )
-        repaired = repair_streams(pack_integers(streams), settings.block_mib)
-        repaired.attrs["session_name"] = described["session"]["name"]
-        draft.write_tree(repaired, STREAMS)
+    streams = reader.opened.streams.drop_nodes(described["unreadable"])
+    if not streams.children:
+        raise NothingToDoError(
+            "the recording holds no stream that can be read.",
+            where=reader.source.uri,
+            remedy="Its findings say what it holds instead.",
+        )
+    repaired = repair_streams(pack_integers(streams), settings.block_mib)
+    repaired.attrs["session_name"] = described["session"]["name"]
+    draft.write_tree(repaired, STREAMS)
     draft.fact("byte_sha256", described["byte_sha256"])
     draft.fact("logical_sha256", described["logical_sha256"])
     draft.key_figure = key_figure(described)
