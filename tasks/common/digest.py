@@ -1,10 +1,14 @@
 """Content hashes of files and folders."""
 
 import hashlib
+import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 Manifest = dict[str, tuple[int, str]]
 """Relative path -> (bytes, SHA-256)."""
+
+HASHING_THREADS = min(os.cpu_count() or 1, 8)
 
 
 def hash_file(path: Path) -> str:
@@ -20,7 +24,10 @@ def build_manifest(folder: Path, *, leave_out: str = "") -> Manifest:
     """
     sizes = file_sizes(folder)
     sizes.pop(leave_out, None)
-    return {name: (size, hash_file(folder / name)) for name, size in sizes.items()}
+    # Hashing and reading release the interpreter, so threads help.
+    with ThreadPoolExecutor(HASHING_THREADS) as pool:
+        hashes = pool.map(hash_file, (folder / name for name in sizes))
+        return {name: (size, one) for (name, size), one in zip(sizes.items(), hashes, strict=True)}
 
 
 def file_sizes(folder: Path) -> dict[str, int]:

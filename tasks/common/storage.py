@@ -3,6 +3,7 @@
 import errno
 import os
 from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from schemas.errors import LakeError
 
 REFUSES_ALL_WRITES = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 REFUSES_ONE_FILE = frozenset({errno.EACCES, errno.EPERM, errno.EIO})
+SYNCING_THREADS = 8
 
 
 @contextmanager
@@ -41,8 +43,9 @@ def _is_storage_error(error: OSError, root: Path) -> bool:
 
 def sync_folder(folder: Path) -> None:
     """Flush every file and folder below (and with) `folder` to the disk."""
-    for path in [*folder.rglob("*"), folder]:
-        sync_path(path)
+    # Each flush waits for the disk, which takes many at once.
+    with ThreadPoolExecutor(SYNCING_THREADS) as pool:
+        list(pool.map(sync_path, [*folder.rglob("*"), folder]))
 
 
 def sync_path(path: Path) -> None:
