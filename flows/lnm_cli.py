@@ -1,21 +1,42 @@
-"""`tectum lnm`: ask a trained model, hand it on, take one over."""
+"""`tectum lnm`: ask a trained model, adapt it, take it apart, hand it on, take one over."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from flows import console
-from flows.options import CatalogueOption, LakeOption, SessionArgument
+from flows.options import CatalogueOption, LakeOption, SessionArgument, SettingsOption
+from schemas.settings.pipeline import load_settings
 from schemas.settings.workspace import WorkspaceSettings
 
-lnm = typer.Typer(no_args_is_help=True, help="Ask a trained neural model, publish it, pull one.")
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from tasks.common.workspace import Workspace
+    from tasks.lnm.recording import Recording
+
+lnm = typer.Typer(
+    no_args_is_help=True, help="Ask a trained neural model, adapt it, publish it, pull one."
+)
+Task = Literal["impute", "decode", "encode", "forecast", "generate", "score", "embed", "probe"]
+OutOption = Annotated[Path | None, typer.Option(help="Write the answer to this Zarr folder.")]
 
 
 @lnm.command()
 def query(
     session: SessionArgument,
-    target: Annotated[list[str], typer.Option(help="Column or stream to predict; repeat.")],
+    task: Annotated[
+        Task,
+        typer.Option(
+            help="impute: targets from what is visible. decode: behaviour from neurons. encode: "
+            "neurons from behaviour. forecast: all after --seen-until. generate: --seconds of all. "
+            "score: every task between t0 and t1. embed: hidden states. probe: what layers know."
+        ),
+    ] = "impute",
+    target: Annotated[
+        list[str] | None, typer.Option(help="Column or stream to predict; repeat.")
+    ] = None,
     visible: Annotated[
         list[str] | None, typer.Option(help="Column or stream to see; all else by default.")
     ] = None,
@@ -24,42 +45,94 @@ def query(
     seen_until: Annotated[
         float | None, typer.Option(help="See nothing after this second: a forecast.")
     ] = None,
+    seconds: Annotated[float, typer.Option(help="Length of a forecast or generated course.")] = 1.0,
     samples: Annotated[int, typer.Option(help="Courses to draw.")] = 0,
     seed: Annotated[int, typer.Option(help="Seed of the draws.")] = 0,
     model: Annotated[
         Path | None, typer.Option(help="Folder of a pulled model; else the session's own.")
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Write the answer to this Zarr folder.")] = None,
+    out: OutOption = None,
     lake: LakeOption = "lake",
     catalogue: CatalogueOption = "",
 ) -> None:
-    """Predict targets of a session from what is visible."""
-    from tasks.common.workspace import Workspace
-    from tasks.lnm.query import query as ask
+    """Ask a model about a session: predict, score, embed, probe."""
+    from tasks.lnm.questions import ask
     from tasks.lnm.recording import read_for
     from tasks.lnm.trained import load_model
 
-    workspace = Workspace(WorkspaceSettings(lake=lake, catalogue=catalogue))
+    workspace = _workspace(lake, catalogue)
     key = workspace.catalogue.find_session(session)
     latest = workspace.catalogue.latest
-    folder = model or workspace.lake.local_folder(latest(key, "lnm").ref)
-    trained = load_model(folder)
+    trained = load_model(model or workspace.lake.local_folder(latest(key, "lnm").ref))
     aligned = workspace.lake.open_tree(latest(key, "aligned").ref)
-    recording = read_for(trained.columns, aligned)
     answer = ask(
         trained,
-        recording,
+        read_for(trained.columns, aligned),
+        task,
         target,
         visible=visible,
         t0=t0,
         t1=t1,
         seen_until=seen_until,
+        seconds=seconds,
         n_samples=samples,
         seed=seed,
     )
-    if out is not None:
-        answer.to_zarr(out, mode="w", consolidated=False)
-    console.out.print(answer, markup=False)
+    _show(answer, out)
+
+
+@lnm.command()
+def adapt(
+    session: SessionArgument,
+    base: Annotated[
+        list[str], typer.Option("--from", help="Session to learn from first; repeat for several.")
+    ],
+    minutes: Annotated[
+        list[float] | None, typer.Option(help="Minutes of the new session; repeat. 1, 2 and 4.")
+    ] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw the curve into this HTML file.")] = None,
+    out: OutOption = None,
+    settings: SettingsOption = None,
+    lake: LakeOption = "lake",
+    catalogue: CatalogueOption = "",
+) -> None:
+    """Take a model of some sessions to a new one: scores over minutes, beside scratch and ridge."""
+    from tasks.lnm.adaptation import few_shot_curve, pretrain
+    from tasks.lnm.tables import draw_curve, tabulate
+    from tasks.lnm.threads import limit_threads
+
+    workspace, own = _workspace(lake, catalogue), load_settings(settings).lnm
+    learnt, new = [_aligned(workspace, name) for name in base], _aligned(workspace, session)
+    with limit_threads(own.threads), console.show_progress(quiet=False):
+        core = pretrain(learnt, own)
+        curve = few_shot_curve(new, minutes or (1.0, 2.0, 4.0), core, own)
+    if plot is not None:
+        draw_curve(curve, f"{session}, learnt from {', '.join(base)}").write_html(plot)
+    _show(curve, out)
+    console.out.print(tabulate(curve, "predictor"), markup=False)
+
+
+@lnm.command()
+def ablate(
+    session: SessionArgument,
+    out: OutOption = None,
+    settings: SettingsOption = None,
+    lake: LakeOption = "lake",
+    catalogue: CatalogueOption = "",
+) -> None:
+    """Train on a session, then score it with parts of its input, or of the model, taken away."""
+    from tasks.lnm.ablation import ablate as take_apart
+    from tasks.lnm.results import prepare_and_train
+    from tasks.lnm.tables import tabulate
+    from tasks.lnm.threads import limit_threads
+
+    workspace, own = _workspace(lake, catalogue), load_settings(settings).lnm
+    recording = _aligned(workspace, session)
+    with limit_threads(own.threads), console.show_progress(quiet=False):
+        prepared, model, _ = prepare_and_train(recording, own)
+        found = take_apart(model, prepared, own)
+    _show(found, out)
+    console.out.print(tabulate(found, "variant"), markup=False)
 
 
 @lnm.command()
@@ -71,10 +144,9 @@ def publish(
     catalogue: CatalogueOption = "",
 ) -> None:
     """Write a session's model as a folder: weights, JSON and a card with its scores."""
-    from tasks.common.workspace import Workspace
     from tasks.lnm.sharing import publish_model
 
-    workspace = Workspace(WorkspaceSettings(lake=lake, catalogue=catalogue))
+    workspace = _workspace(lake, catalogue)
     ref = workspace.catalogue.latest(workspace.catalogue.find_session(session), "lnm").ref
     tree = workspace.lake.open_tree(ref)
     origin = {
@@ -102,3 +174,22 @@ def pull(
         f"{model.rate_hz:g} Hz",
         markup=False,
     )
+
+
+def _show(answer: "xr.Dataset", out: Path | None) -> None:
+    if out is not None:
+        answer.to_zarr(out, mode="w", consolidated=False)
+    console.out.print(answer, markup=False)
+
+
+def _workspace(lake: str, catalogue: str) -> "Workspace":
+    from tasks.common.workspace import Workspace
+
+    return Workspace(WorkspaceSettings(lake=lake, catalogue=catalogue))
+
+
+def _aligned(workspace: "Workspace", session: str) -> "Recording":
+    from tasks.lnm.recording import read_recording
+
+    key = workspace.catalogue.find_session(session)
+    return read_recording(workspace.lake.open_tree(workspace.catalogue.latest(key, "aligned").ref))

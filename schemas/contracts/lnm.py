@@ -71,6 +71,17 @@ FORECAST = DatasetContract(
 GENERATED = DatasetContract(
     "generated", {"value": Variable(("sample", "time", "column"))}, {**TIME, **_COLUMN}
 )
+ABLATIONS = DatasetContract(
+    "ablations",
+    {"value": Variable(("variant", "score"))},
+    {
+        "variant": Variable(("variant",), TEXT),
+        **{name: Variable(("score",), TEXT) for name in ("task", "target", "metric")},
+        "horizon": Variable(("score",), "iu"),
+    },
+    ("variant_means",),
+)
+"""Scores of the model as it is and with parts taken away; NaN where a variant has none."""
 
 LNM = TreeContract(
     "lnm",
@@ -81,6 +92,7 @@ LNM = TreeContract(
         "decoded": DECODED,
         "forecast": FORECAST,
         "generated": GENERATED,
+        "ablations": ABLATIONS,
     },
-    optional=frozenset({"decoded", "generated"}),
+    optional=frozenset({"decoded", "generated", "ablations"}),
 )

@@ -88,6 +88,12 @@ class LnmSettings(StageSettings):
         ge=100,
         description="Resamples of blocks of test time behind each 95 % interval.",
     )
+    ablations: bool = Field(
+        default=False,
+        description="Score the model also without neurons, without behaviour, with neurons "
+        "shuffled, without any input, without its network and, trained once more, without its "
+        "closed-form skip: about twice the time.",
+    )
     generated_s: float = Field(
         default=60.0,
         ge=0,

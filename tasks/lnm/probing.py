@@ -1,5 +1,7 @@
 """Looking inside: hidden states, what can be read off them, are they like the brain's."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 import xarray as xr
@@ -9,7 +11,6 @@ from scipy.stats import spearmanr
 from tasks.lnm.infer import cut_hidden
 from tasks.lnm.linear import Runs, fit_ridge
 from tasks.lnm.recording import Bools, Floats, Ints, cut_windows
-from tasks.lnm.session import Session
 from tasks.lnm.trained import TrainedModel
 from tasks.lnm.windows import Material
 
@@ -70,12 +71,16 @@ def embed(model: TrainedModel, material: Material, runs: Runs, time_T: np.ndarra
     )
 
 
-def probe_layers(model: TrainedModel, session: Session, seed: int = 0) -> xr.Dataset:
+def probe_layers(
+    model: TrainedModel, material: Material, runs: Sequence[Runs], seed: int = 0
+) -> xr.Dataset:
     """Read each behaviour off each layer by ridge while the model sees neurons alone.
 
     Ridge is fitted on states of the training part, its penalty chosen on validation, R2 is of the
     test part. The control is the same with the behaviour shifted in time, wrapped round, by
     random amounts: what slow states explain of any slow course.
+
+    runs : of training, validation and test
 
     Returns
     -------
@@ -83,11 +88,11 @@ def probe_layers(model: TrainedModel, session: Session, seed: int = 0) -> xr.Dat
     """
     neural_V = model.columns.neural
     wanted = np.flatnonzero(~neural_V)
-    parts = [hidden_states(model, session.material, session.runs(p), neural_V) for p in range(3)]
+    parts = [hidden_states(model, material, own, neural_V) for own in runs]
     first_P = np.concatenate([first for first, _ in parts])
     state_XPD = np.concatenate([state for _, state in parts], axis=1)
     part_P = np.repeat(np.arange(3), [len(first) for first, _ in parts])
-    target_PO = _patch_means(session.material.z_TV[:, wanted], first_P, model.network.config.patch)
+    target_PO = _patch_means(material.z_TV[:, wanted], first_P, model.network.config.patch)
     rng = np.random.default_rng(seed)
     least, most = len(first_P) // 10, len(first_P) - len(first_P) // 10
     shifted = [np.roll(target_PO, int(rng.integers(least, most)), axis=0) for _ in range(CONTROLS)]
@@ -102,12 +107,14 @@ def probe_layers(model: TrainedModel, session: Session, seed: int = 0) -> xr.Dat
     )
 
 
-def compare_geometry(model: TrainedModel, session: Session, seed: int = 0) -> xr.Dataset:
+def compare_geometry(
+    model: TrainedModel, material: Material, runs: Runs, seed: int = 0
+) -> xr.Dataset:
     """Correlate distances between states of the model with those between states of the brain.
 
     Representational similarity analysis (Kriegeskorte et al. 2008,
-    doi:10.3389/neuro.06.004.2008): Spearman's rho of one less Pearson's r between patches of the
-    test part, the model seeing behaviour alone, so that its geometry is not just its input's. The
+    doi:10.3389/neuro.06.004.2008): Spearman's rho of one less Pearson's r between patches of some
+    runs, the model seeing behaviour alone, so that its geometry is not just its input's. The
     control shifts the brain's states in time.
 
     Returns
@@ -116,8 +123,8 @@ def compare_geometry(model: TrainedModel, session: Session, seed: int = 0) -> xr
     """
     neural_V = model.columns.neural
     seen_V = ~neural_V if (~neural_V).any() else neural_V
-    first_P, state_XPD = hidden_states(model, session.material, session.runs(2), seen_V)
-    brain_PN = _patch_means(session.material.z_TV[:, neural_V], first_P, model.network.config.patch)
+    first_P, state_XPD = hidden_states(model, material, runs, seen_V)
+    brain_PN = _patch_means(material.z_TV[:, neural_V], first_P, model.network.config.patch)
     own = np.flatnonzero(np.isfinite(brain_PN).all(1) & (brain_PN.std(1) > 1e-6))
     own = own[:: max(1, -(-len(own) // MOST_STATES))]
     brain = brain_PN[own]

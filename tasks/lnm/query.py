@@ -46,8 +46,9 @@ def query(
     Returns
     -------
     Dataset over (time, column) with `mean` and `sd` (NaN for spike counts) in the columns' own
-    units, `quantile_value` (quantile, time, column), and `sample` (draw, time, column) if
-    n_samples; NaN where no window reaches. Its attributes say what was asked of which model.
+    units, `quantile_value` (quantile, time, column), of a forecast `median` (what absolute errors
+    are scored by), and `sample` (draw, time, column) if n_samples; NaN where no window
+    reaches. Its attributes say what was asked of which model.
 
     Raises
     ------
@@ -90,12 +91,12 @@ def query(
 
 def decode(model: TrainedModel, recording: Recording, **when: float) -> xr.Dataset:
     """Predict behaviour from neurons; `when` is t0 and t1 of `query`."""
-    return query(model, recording, _side(model, neural=False), **when)  # type: ignore[arg-type]
+    return query(model, recording, side_of(model, neural=False), **when)  # type: ignore[arg-type]
 
 
 def encode(model: TrainedModel, recording: Recording, **when: float) -> xr.Dataset:
     """Predict neurons from behaviour; `when` is t0 and t1 of `query`."""
-    return query(model, recording, _side(model, neural=True), **when)  # type: ignore[arg-type]
+    return query(model, recording, side_of(model, neural=True), **when)  # type: ignore[arg-type]
 
 
 def impute(
@@ -239,10 +240,15 @@ def _ask_future(
         drawn = [(z_TV * scaler.sd_V + scaler.mean_V)[:, asked_V] for z_TV in z_BTV]
     mean = as_values(located.location[0], model)[:steps, asked_V]
     sd = (located.scale[0] * scaler.sd_V)[:steps, asked_V]
+    middle = np.full_like(mean, np.nan)
+    if located.middle is not None:
+        middle = (located.middle[0] * scaler.sd_V + scaler.mean_V)[:steps, asked_V]
     if steps > most:
-        mean, sd = np.mean(drawn, axis=0), np.std(drawn, axis=0)
+        mean, sd, middle = (fold(drawn, axis=0) for fold in (np.mean, np.std, np.median))
     time_T = recording.time_T[origin] + np.arange(1, steps + 1) / model.rate_hz
-    return _dataset(model, mean, sd, drawn, time_T, asked_V)
+    found = _dataset(model, mean, sd, drawn, time_T, asked_V)
+    found["median"] = (("time", "column"), middle)
+    return found
 
 
 def _dataset(
@@ -295,6 +301,7 @@ def describe_question(
     }
 
 
-def _side(model: TrainedModel, *, neural: bool) -> list[str]:
+def side_of(model: TrainedModel, *, neural: bool) -> list[str]:
+    """Return the names of all units, or of all behaviour channels."""
     names = zip(model.columns.names, model.columns.neural, strict=True)
     return [name for name, is_neural in names if is_neural == neural]

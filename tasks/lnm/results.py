@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from schemas.settings.lnm import LnmSettings
+from tasks.lnm.ablation import ablate
 from tasks.lnm.calibration import UNKNOWN
 from tasks.lnm.checkpoints import Curves
 from tasks.lnm.evaluation import Exam, examine
@@ -41,6 +42,7 @@ class Result:
 
     left_out : columns that do not vary or are hardly ever valid in the training part
     generated : free-running courses, None if none were asked for
+    ablations : scores with parts taken away, None if not asked for
     """
 
     model: TrainedModel
@@ -49,6 +51,7 @@ class Result:
     exam: Exam
     generated: xr.Dataset | None
     left_out: list[str]
+    ablations: xr.Dataset | None = None
 
 
 def train_and_examine(
@@ -56,30 +59,40 @@ def train_and_examine(
 ) -> Result:
     """Split, fit, train, examine and generate.
 
-    checkpoints : folder from which a training that was cut off goes on; see train_model
+    checkpoints : folder from which a training that was cut off goes on; see train_models
 
     Raises
     ------
     NothingToDoError, RecordingTooShortError
         There is nothing to learn from, or too little of it.
     """
-    if settings.span == "behaviour":
-        recording = keep_behaviour(recording)
-    window = choose_window(recording.segment_T, settings)
-    split = split_with_guard(recording, settings.split, window)
-    usable = usable_columns(recording, split.train)
-    kept = recording.take(usable)
-    session = prepare_session(kept, split, window, settings)
-    model, curves = train_model(session, settings, checkpoints)
+    session, model, curves = prepare_and_train(recording, settings, checkpoints)
     exam = examine(model, session, settings)
+    kept = session.recording
     steps = min(round(settings.generated_s * kept.rate_hz), MOST_GENERATED)
     generated = None
     if steps:
         # Courses start from training samples: the test part stays unseen.
-        seen = replace(kept, segment_T=np.where(split.train, kept.segment_T, -1))
+        seen = replace(kept, segment_T=np.where(session.split.train, kept.segment_T, -1))
         generated = generate(model, seen, steps / kept.rate_hz, settings.n_samples, settings.seed)
-    left_out = [n for i, n in enumerate(recording.columns.names) if i not in set(usable.tolist())]
-    return Result(model, session, curves, exam, generated, left_out)
+    ablations = ablate(model, session, settings) if settings.ablations else None
+    known = set(kept.columns.names)
+    left_out = [name for name in recording.columns.names if name not in known]
+    return Result(model, session, curves, exam, generated, left_out, ablations)
+
+
+def prepare_and_train(
+    recording: Recording, settings: LnmSettings, checkpoints: Path | None = None
+) -> tuple[Session, TrainedModel, Curves]:
+    """Split a recording, fit the baselines and train a model; see train_and_examine."""
+    if settings.span == "behaviour":
+        recording = keep_behaviour(recording)
+    window = choose_window(recording.segment_T, settings)
+    split = split_with_guard(recording, settings.split, window)
+    kept = recording.take(usable_columns(recording, split.train))
+    session = prepare_session(kept, split, window, settings)
+    model, curves = train_model(session, settings, checkpoints)
+    return session, model, curves
 
 
 def result_tree(result: Result, attrs: Mapping[str, str]) -> xr.DataTree:
@@ -95,6 +108,8 @@ def result_tree(result: Result, attrs: Mapping[str, str]) -> xr.DataTree:
         groups["/decoded"] = result.exam.decoded
     if result.generated is not None:
         groups["/generated"] = result.generated
+    if result.ablations is not None:
+        groups["/ablations"] = result.ablations
     return xr.DataTree.from_dict(groups)
 
 

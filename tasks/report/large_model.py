@@ -25,6 +25,7 @@ from tasks.report.figures import (
     new_figure,
 )
 from tasks.report.model_scores import (
+    ablation_table,
     draw_horizons,
     draw_scores,
     quality_table,
@@ -56,6 +57,8 @@ def write_large_model(evidence: Evidence, settings: ReportSettings) -> Section:
     blocks += _forecast(groups["forecast"], settings)
     if "generated" in groups:
         blocks.append(_generated(groups["generated"], settings))
+    if "ablations" in groups:
+        blocks.append(ablation_table(groups["ablations"]))
     blocks += [
         _training(training),
         details("All scores", score_table(scores)),

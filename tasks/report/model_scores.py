@@ -98,6 +98,20 @@ def quality_table(scores: xr.Dataset) -> Markup:
     )
 
 
+def ablation_table(ablations: xr.Dataset) -> Markup:
+    """Return the scores with parts taken away: medians over targets and horizons."""
+    rows: list[list[Cell]] = []
+    pairs = zip(ablations["task"].values, ablations["metric"].values, strict=True)
+    for task, metric in dict.fromkeys((str(t), str(m)) for t, m in pairs):
+        own = (ablations["task"].values == task) & (ablations["metric"].values == metric)
+        medians = [_median(values[own]) for values in ablations["value"].values]
+        told = [keep_together(format_score(median)) for median in medians]
+        rows.append([task, metric.replace("_", " "), *told])
+    variants = [str(name).replace("_", " ") for name in ablations["variant"].values]
+    caption = f"Ablations, medians. {ablations.attrs['variant_means'].replace('_', ' ')}"
+    return table(["task", "metric", *variants], rows, caption=caption)
+
+
 def summarise_tasks(scores: xr.Dataset) -> Markup:
     """Return how the model does on each task as a whole: medians and counted verdicts."""
     rows: list[list[Cell]] = []

@@ -20,7 +20,9 @@ def test_states_are_of_patches_that_do_not_overlap(product_result):
 
 
 def test_behaviour_can_be_read_off_the_states_and_off_chance_it_cannot(product_result):
-    probed = probe_layers(product_result.model, product_result.session)
+    session = product_result.session
+    runs = [session.runs(part) for part in range(3)]
+    probed = probe_layers(product_result.model, session.material, runs)
     # The first channel is a latent that the units mix: what is read in already holds it.
     first = probed.sel(column="running/first")
     assert (first["r2"] > 0.5).all()
@@ -31,7 +33,8 @@ def test_behaviour_can_be_read_off_the_states_and_off_chance_it_cannot(product_r
 
 
 def test_the_models_geometry_is_compared_with_that_of_the_neurons(product_result):
-    compared = compare_geometry(product_result.model, product_result.session)
+    session = product_result.session
+    compared = compare_geometry(product_result.model, session.material, session.runs(2))
     assert compared.sizes["layer"] == 3
     assert (compared["similarity"].values > compared["control"].values).any()
     assert (np.abs(compared["similarity"]) <= 1).all()

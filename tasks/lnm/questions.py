@@ -1,0 +1,95 @@
+"""Every question by its name, as the command line asks them."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import xarray as xr
+
+from schemas.errors import SettingsError
+from schemas.settings.split import SplitSettings
+from tasks.lnm.appraisal import score
+from tasks.lnm.probing import compare_geometry, embed, probe_layers
+from tasks.lnm.query import forecast, generate, query, side_of
+from tasks.lnm.recording import (
+    Recording,
+    find_runs,
+    keep_behaviour,
+    part_of_each_sample,
+    split_with_guard,
+)
+from tasks.lnm.trained import TrainedModel
+
+Task = Literal["impute", "decode", "encode", "forecast", "generate", "score", "embed", "probe"]
+
+
+def ask(
+    model: TrainedModel,
+    recording: Recording,
+    task: Task,
+    targets: Sequence[str] | None,
+    *,
+    visible: Sequence[str] | None,
+    t0: float,
+    t1: float,
+    seen_until: float | None,
+    seconds: float,
+    n_samples: int,
+    seed: int,
+) -> xr.Dataset:
+    """Ask one question; see `query`, `score`, `embed` and `probe` for what the answers hold.
+
+    seconds : length of a forecast of everything, or of a generated course
+
+    Raises
+    ------
+    SettingsError
+        The question lacks a target, or the time up to which a forecast may see.
+    """
+    if task == "score":
+        return score(model, recording, t0, t1)
+    if task == "embed":
+        inside_T = (recording.time_T >= t0) & (recording.time_T <= t1)
+        runs = find_runs(np.where(inside_T, recording.segment_T, -1))
+        return embed(model, model.material(recording), runs, recording.time_T)
+    if task == "probe":
+        return probe(model, recording)
+    if task == "generate":
+        return generate(model, recording, seconds, max(1, n_samples), seed)
+    drawn = {"n_samples": n_samples, "seed": seed}
+    if task == "forecast" and not targets:
+        if seen_until is None:
+            raise SettingsError("a forecast needs seen_until.", where="query")
+        return forecast(model, recording, seen_until, seconds, **drawn)
+    if task in ("decode", "encode"):
+        targets = side_of(model, neural=task == "encode")
+    if not targets:
+        raise SettingsError(
+            "no target was named.",
+            where="query",
+            remedy="Name a column or stream, or a task that has its own.",
+        )
+    when = {"t0": t0, "t1": t1, "seen_until": seen_until}
+    return query(model, recording, targets, visible=visible, **when, **drawn)  # type: ignore[arg-type]
+
+
+def probe(model: TrainedModel, recording: Recording) -> xr.Dataset:
+    """Probe every layer of a model on its own session, split as the stage does by default.
+
+    Returns
+    -------
+    Dataset with `r2` and `control` (layer, column) of `probe_layers`, and `similarity` and
+    `similarity_control` (layer) of `compare_geometry`.
+    """
+    recording = keep_behaviour(recording)
+    part_T = part_of_each_sample(split_with_guard(recording, SplitSettings(), model.window))
+    material = model.material(recording)
+    runs = [find_runs(recording.segment_T, np.where(part_T == part, 0, -1)) for part in range(3)]
+    neural_V = model.columns.neural
+    if not neural_V.any():
+        raise SettingsError("the model has no neurons to probe from.", where="query")
+    geometry = compare_geometry(model, material, runs[2])
+    geometry = geometry.rename(control="similarity_control")
+    if neural_V.all():
+        return geometry
+    return xr.merge([probe_layers(model, material, runs), geometry])
