@@ -221,11 +221,8 @@ def _assumption_findings(
 def _differences(pair: AssumedEqual, block_mib: float) -> Odd:
     """Return where two time axes differ."""
     odd, offset = Odd(), 0
-    both = zip(
-        blocks(lazy_variable(("time",), pair.one), block_mib),
-        blocks(lazy_variable(("time",), pair.other), block_mib),
-        strict=True,
-    )
+    first, second = (lazy_variable(("time",), axis) for axis in (pair.one, pair.other))
+    both = zip(blocks(first, block_mib), blocks(second, block_mib, first), strict=True)
     for one, other in both:
         differs = ~np.isclose(one, other, 0, 0, equal_nan=True)
         odd.add(differs, np.arange(offset, offset + len(one)), other, one - other)

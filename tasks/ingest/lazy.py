@@ -25,7 +25,12 @@ Array = NDArray[Any]
 
 
 class LazyArray(BackendArray):
-    """Base: says its shape and dtype, and reads any outer selection in `_read`."""
+    """Base: says its shape and dtype, and reads any outer selection in `_read`.
+
+    chunk_rows : rows that the file packs together, and unpacks together
+    """
+
+    chunk_rows = 1
 
     support = indexing.IndexingSupport.OUTER
 
@@ -98,6 +103,7 @@ class StoredArray(LazyArray):
         self.manager = manager
         self.remote = remote
         self.name = str(dataset.name)
+        self.chunk_rows = (dataset.chunks or (1,))[0]
 
     def _read(self, key: Key) -> Array:
         with HDF5_LOCK:
@@ -113,6 +119,7 @@ class ZarrArray(LazyArray):
     def __init__(self, array: "zarr.Array[Any]") -> None:
         super().__init__(array.shape, array.dtype)
         self.array = array
+        self.chunk_rows = (array.shards or array.chunks or (1,))[0]
 
     def _read(self, key: Key) -> Array:
         return np.asarray(self.array.oindex[key] if key else self.array[()])

@@ -67,12 +67,8 @@ def scan_spikes(spikes: xr.Dataset, block_mib: float = 32.0) -> SpikeScan:
     scan = SpikeScan(none, UnitOdd(none), UnitOdd(none), UnitOdd(none), UnitOdd(none))
     spans = observed_spans(spikes)
     last_time, last_unit, offset = math.nan, -1, 0
-    pairs = zip(
-        blocks(spikes["spike_time"].variable, block_mib),
-        # unit_index has half the bytes a value: the same number of rows a block.
-        blocks(spikes["unit_index"].variable, block_mib / 2),
-        strict=True,
-    )
+    times_of, owners = spikes["spike_time"].variable, spikes["unit_index"].variable
+    pairs = zip(blocks(times_of, block_mib), blocks(owners, block_mib, times_of), strict=True)
     for times, owner in pairs:
         with np.errstate(invalid="ignore"):  # inf - inf
             step = np.diff(times, prepend=last_time)
