@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable
+from pathlib import Path
 
 import xarray as xr
 
@@ -18,15 +19,17 @@ REPAIRED = "accepted with repairs"
 
 
 def identify_content(
-    opened: OpenedRecording, logical_sha256: str, settings: IngestSettings
+    opened: OpenedRecording, logical_sha256: str, folder: Path | None, settings: IngestSettings
 ) -> Described:
     """Return what decides whether two recordings are the same: logical hash and sidecars.
+
+    folder : where files beside the recording are looked for; None if nowhere
 
     `identity` covers both: the same NWB file with another video is another recording.
     """
     sidecars = describe_sidecars(
         sidecar_paths(opened.streams),
-        opened.path.resolve().parent,
+        None if folder is None else folder.resolve(),
         settings.safety.trusted_folders,
     )
     parts = [logical_sha256, *(f"{s['path']}\x1f{s['sha256']}" for s in sidecars)]
@@ -39,13 +42,13 @@ def describe_recording(
 ) -> Described:
     """Read a recording in full and return what there is to know of it, as in recording.json.
 
+    content : what is known of it before: path, bytes, hashes, sidecars
+
     Keys: path, bytes, byte_sha256, logical_sha256, identity, nwb_version, sidecars, session,
     streams (name -> kind, source, sizes, start_s, stop_s), duration_s, unreadable, findings.
     """
     report, findings = check_recording(opened, settings)
     return {
-        "path": str(opened.path.resolve()),
-        "bytes": opened.path.stat().st_size,
         **content,
         "nwb_version": opened.nwb_version,
         "session": describe_session(opened.session),

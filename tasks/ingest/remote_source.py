@@ -141,13 +141,13 @@ class RemoteSource(Source):
     def _keys(self) -> Iterable[str]:
         """Return every file of a store: as listed, or as its metadata imply where none lists."""
         from tasks.ingest.formats import remote_store
-        from tasks.ingest.zarr_folder import identify_zarr, list_keys, read_nodes
+        from tasks.ingest.zarr_folder import check_nodes, list_keys
 
         store = remote_store(self._url, self._settings)
-        identify_zarr(store, self.uri)
+        nodes = check_nodes(store, self.uri)
         if not self._url.startswith(("http://", "https://")):
             return list_keys(store)
-        return _implied_keys(read_nodes(store, self.uri))
+        return _implied_keys(nodes)
 
     def _read_key(self, key: str) -> bytes | None:
         """Return one file of a store; None for a chunk that was never written."""

@@ -78,7 +78,7 @@ def count_frames(path: Path) -> int:
 
 
 def describe_sidecars(
-    written: list[str], folder: Path, trusted: tuple[str, ...] = (), *, hashed: bool = True
+    written: list[str], folder: Path | None, trusted: tuple[str, ...] = (), *, hashed: bool = True
 ) -> list[dict[str, Any]]:
     """Return path, size and hash of each sidecar; null where it is not there."""
     described: list[dict[str, Any]] = []

@@ -109,7 +109,7 @@ def _new_recording(
     accepted = accepted_problems(space.catalogue, byte_sha256)
     logical_sha256 = reader.survey(accepted)
     opened = reader.opened
-    content = identify_content(opened, logical_sha256, settings)
+    content = identify_content(opened, logical_sha256, source.folder, settings)
     session_key = space.catalogue.add_session(opened.session)
     # Two files of one session at once would both be its next version.
     with hold_lock(space.lake.lock_path(f"session-{session_key}")):
@@ -121,6 +121,7 @@ def _new_recording(
             content={
                 **content,
                 "path": source.uri,
+                "bytes": 0 if before is None else before.size,
                 "byte_sha256": byte_sha256,
                 "fetched_bytes": source.fetched_bytes,
             },

@@ -52,12 +52,18 @@ class SealedNwbZarrIO(NWBZarrIO):
 
 
 def identify_zarr(store: Store, where: str) -> str:
-    """Return the NWB version of a Zarr store, told by its metadata alone.
+    """Return the NWB version of a Zarr store; raises RecordingError as `check_nodes` does."""
+    return str(check_nodes(store, where)[""]["attributes"]["nwb_version"])
+
+
+def check_nodes(store: Store, where: str) -> dict[str, Node]:
+    """Return the metadata of every group and array by path, the root at "", once they are safe.
 
     Raises
     ------
     RecordingError
-        Not Zarr, Zarr v2, not NWB, or it asks for a codec that is not known to be harmless.
+        Not Zarr, Zarr v2, not NWB, metadata that lack something or are damaged, or a codec that
+        is not known to be harmless.
     """
     root = _read_node(store, "")
     if root is None:
@@ -65,7 +71,8 @@ def identify_zarr(store: Store, where: str) -> str:
         raise RecordingError(
             "the folder is no Zarr store: it has no zarr.json.", where=where, problem="not_zarr"
         )
-    for path, node in read_nodes(store, where).items():
+    nodes = _read_nodes(store, where, root)
+    for path, node in nodes.items():
         if reason := _objection(node):
             raise RecordingError(
                 f"'/{path}' {reason}, which is not read.",
@@ -73,22 +80,22 @@ def identify_zarr(store: Store, where: str) -> str:
                 remedy="Write it again with hdmf-zarr 0.14 or later and its default codecs.",
                 problem="zarr_codec",
             )
-    version = root.get("attributes", {}).get("nwb_version")
-    if version is None or _read_node(store, "session_description") is None:
+        if reason := _defect(node):
+            raise RecordingError(
+                f"'/{path}' {reason}.", where=where, remedy="Copy it again.", problem="damaged"
+            )
+    if "nwb_version" not in root.get("attributes", {}) or "session_description" not in nodes:
         raise RecordingError(
             "the store is Zarr, but not NWB: it lacks the NWB root.", where=where, problem="not_nwb"
         )
-    return str(version)
+    return nodes
 
 
-def read_nodes(store: Store, where: str) -> dict[str, Node]:
-    """Return the metadata of every group and array by path, the root at "".
-
-    From the consolidated metadata if the store has them, else by listing the store.
-    """
-    root = _read_node(store, "") or {}
-    consolidated = (root.get("consolidated_metadata") or {}).get("metadata")
-    if isinstance(consolidated, dict):
+def _read_nodes(store: Store, where: str, root: Node) -> dict[str, Node]:
+    """Return all metadata, consolidated ones if the store has them, else by listing the store."""
+    section = root.get("consolidated_metadata")
+    consolidated = section.get("metadata") if isinstance(section, dict) else None
+    if isinstance(consolidated, dict) and all(isinstance(n, dict) for n in consolidated.values()):
         return {"": root, **consolidated}
     if not store.supports_listing:
         raise RecordingError(
@@ -137,6 +144,20 @@ def _objection(node: Node) -> str:
         return "has storage transformers"
     unknown = sorted(set(_codec_names(node.get("codecs"))) - SAFE_CODECS)
     return f"is stored with the codec '{unknown[0]}'" if unknown else ""
+
+
+def _defect(node: Node) -> str:
+    """Say what a node lacks to be what it says it is; empty if nothing."""
+    if not isinstance(node.get("attributes", {}), dict):
+        return "has damaged attributes"
+    if node.get("node_type") == "group":
+        return ""
+    if node.get("node_type") != "array":
+        return f"is neither a group nor an array, but '{node.get('node_type')}'"
+    shape = node.get("shape")
+    if not isinstance(shape, list) or not all(isinstance(n, int) and n >= 0 for n in shape):
+        return f"has no shape, but {shape!r}"
+    return "" if "data_type" in node else "has no data type"
 
 
 def _codec_names(codecs: Any) -> Iterator[str]:

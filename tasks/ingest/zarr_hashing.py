@@ -7,6 +7,7 @@ the same recording in HDF5 and in Zarr counts as two.
 
 import hashlib
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -21,23 +22,20 @@ from tasks.ingest.hashing import (
     TEXT_BLOCK,
     blocks,
 )
-from tasks.ingest.zarr_folder import read_nodes
+from tasks.ingest.zarr_folder import Node
 
 LAYOUT_ATTRIBUTES = frozenset({"_ARRAY_DIMENSIONS"})
 """Names of dimensions, which hdmf-zarr derives from the specification and not from the data."""
 
 
-def zarr_logical_sha256(store: Store, where: str) -> str:
+def zarr_logical_sha256(store: Store, nodes: Mapping[str, Node]) -> str:
     """Return the hash of a recording's logical content; reads every array in blocks.
 
-    Raises
-    ------
-    RecordingError
-        The store's metadata are damaged.
+    nodes : the metadata of the store, as check_nodes returns them
     """
     root = zarr.open_group(store, mode="r")
     digest = hashlib.sha256()
-    for path, node in sorted(read_nodes(store, where).items()):
+    for path, node in sorted(nodes.items()):
         if any(f"/{path}/".startswith(f"{fresh}/") for fresh in FRESH_OBJECTS):
             continue
         values = _values(root, path) if node["node_type"] == "array" else ""

@@ -4,6 +4,7 @@ import json
 import pickle
 import shutil
 import warnings
+from functools import partial
 
 import numpy as np
 import pytest
@@ -11,10 +12,14 @@ import xarray as xr
 import zarr
 
 from schemas.errors import RecordingError
+from schemas.settings.ingest import IngestSettings
+from schemas.settings.safety import SafetySettings
 from tasks.common.zarr_trees import quiet_zarr
 from tasks.ingest import zarr_hashing
 from tasks.ingest.opening import read_recording
+from tasks.ingest.validate import validate_recording
 from tasks.ingest.zarr_folder import local_store
+from tasks.ingest.zarr_survey import survey_zarr
 
 
 @pytest.fixture
@@ -33,6 +38,11 @@ def save_zarr(tmp_path):
         return path
 
     return write
+
+
+def read_all(path):
+    with read_recording(path):
+        pass
 
 
 def edit(path, change):
@@ -73,17 +83,39 @@ def test_a_pickled_array_reads_again_and_by_any_selection(rich_file, save_zarr):
         ("zarr_codec", lambda node: node["codecs"].append({"name": "numcodecs.pickle"})),
         ("zarr_codec", lambda node: node.update(storage_transformers=[{"name": "x"}])),
         ("zarr_codec", lambda node: node.update(zarr_format=2)),
+        ("damaged", lambda node: node.pop("shape")),
+        ("damaged", lambda node: node.update(shape=[-1])),
+        ("damaged", lambda node: node.pop("data_type")),
+        ("damaged", lambda node: node.update(node_type="else")),
+        ("damaged", lambda node: node.update(attributes=[])),
     ],
 )
-def test_what_asks_for_unknown_code_is_refused(new_file, save_zarr, problem, change):
+def test_metadata_that_lack_something_or_ask_for_unknown_code_are_refused(
+    new_file, save_zarr, problem, change
+):
     path = save_zarr(new_file())
     edit(
         path / "zarr.json",
         lambda root: change(root["consolidated_metadata"]["metadata"]["identifier"]),
     )
-    with pytest.raises(RecordingError) as caught, read_recording(path):
-        pass
-    assert caught.value.problem == problem
+    for read in (read_all, partial(survey_zarr, settings=SafetySettings())):
+        with pytest.raises(RecordingError) as caught:
+            read(path)
+        assert caught.value.problem == problem
+
+
+def test_a_store_is_validated_without_being_hashed(rich_file, save_zarr, monkeypatch):
+    def refuse(*_):
+        raise AssertionError("the store was hashed")
+
+    monkeypatch.setattr("tasks.ingest.zarr_survey.zarr_logical_sha256", refuse)
+    done = validate_recording(save_zarr(rich_file()), IngestSettings(inspector=False))
+    assert "lfp" in done.streams, done.findings
+
+
+def test_the_same_store_has_the_same_hash_tables_of_several_fields_included(rich_file, save_zarr):
+    one, other = (save_zarr(rich_file(), f"{name}.nwb.zarr") for name in ("one", "other"))
+    assert survey_zarr(one, SafetySettings()) == survey_zarr(other, SafetySettings())
 
 
 def test_a_link_out_of_the_store_is_not_followed(rich_file, save_zarr, tmp_path):
@@ -123,5 +155,6 @@ def test_the_hash_of_text_does_not_depend_on_its_chunks(tmp_path, monkeypatch):
             root.create_array("words", data=words, chunks=(rows,))
         store = local_store(str(tmp_path / f"{rows}.zarr"))
         with quiet_zarr():
-            found.add(zarr_hashing.zarr_logical_sha256(store, "here"))
+            nodes = {"": {"node_type": "group"}, "words": {"node_type": "array"}}
+            found.add(zarr_hashing.zarr_logical_sha256(store, nodes))
     assert len(found) == 1
