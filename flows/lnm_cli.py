@@ -109,7 +109,7 @@ def adapt(
     if plot is not None:
         draw_curve(curve, f"{session}, learnt from {', '.join(base)}").write_html(plot)
     _show(curve, out)
-    console.out.print(tabulate(curve, "predictor"), markup=False)
+    console.out.print(tabulate(curve, "predictor"), markup=False, soft_wrap=True)
 
 
 @lnm.command()
@@ -132,7 +132,7 @@ def ablate(
         prepared, model, _ = prepare_and_train(recording, own)
         found = take_apart(model, prepared, own)
     _show(found, out)
-    console.out.print(tabulate(found, "variant"), markup=False)
+    console.out.print(tabulate(found, "variant"), markup=False, soft_wrap=True)
 
 
 @lnm.command()

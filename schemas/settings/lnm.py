@@ -74,6 +74,15 @@ class LnmSettings(StageSettings):
         description="Threads of the arithmetic; 0 takes what the libraries take. One is best for "
         "the nano preset, whose matrices are too small to share.",
     )
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        default="auto",
+        description="Where the network is trained; auto takes a GPU if there is one.",
+    )
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        default="auto",
+        description="Of the network's arithmetic in training; auto is bfloat16 on a GPU that has "
+        "it, else float32. Weights, losses and answers are always float32.",
+    )
     batch_size: int = Field(default=32, ge=1, description="Windows in one optimiser step.")
     learning_rate: float = Field(
         default=2e-3, gt=0, description="Peak of the warm-up and cosine schedule of AdamW."

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from schemas.settings.lnm import LnmSettings
 from tasks.lnm.gating import GatedCut, group_asked, number_blocks
+from tasks.lnm.machine import Machine
 from tasks.lnm.masks import draw_masks, draw_modes, possible_modes, thin_columns
 from tasks.lnm.model import Heads, LargeNeuralModel, losses
 from tasks.lnm.recording import Ints, cut_windows
@@ -14,6 +15,7 @@ from tasks.lnm.windows import Cut, cut_batch
 
 SCALE_WEIGHT = 0.1
 MIDDLE_WEIGHT = 0.3
+ONE_CPU = Machine()
 FORECASTS = 4
 SCORED_MODES = ("decode", "encode", "impute", "forecast")
 
@@ -40,19 +42,29 @@ def draw_batch(
     )
 
 
-def batch_loss(network: LargeNeuralModel, cut: Cut, heads: Heads) -> Tensor:
-    """Return the mean loss of what is asked for: neurons and behaviour weigh the same."""
-    prediction = network(cut.inputs)
+def batch_loss(
+    network: LargeNeuralModel,
+    cut: Cut,
+    heads: Heads,
+    machine: Machine = ONE_CPU,
+) -> Tensor:
+    """Return this process's part of the mean loss of what is asked for.
+
+    Neurons and behaviour weigh the same. Over all processes the parts add up to the batch's loss.
+    """
+    prediction = machine.run(network, cut.inputs)
     error_BLV, spread_BLV = losses(prediction, cut.z_BLV, heads)
     apart_BLV = (cut.z_BLV - prediction.middle_BLV).abs() * cut.weight_BLV.sqrt()
-    forecast_B11 = torch.tensor([mode == "forecast" for mode in cut.mode_B])[:, None, None]
-    error_BLV = error_BLV * cut.weight_BLV + MIDDLE_WEIGHT * forecast_B11 * apart_BLV
-    total = torch.zeros(())
+    forecast_B = torch.tensor([mode == "forecast" for mode in cut.mode_B], device=machine.device)
+    error_BLV = error_BLV * cut.weight_BLV
+    error_BLV = error_BLV + MIDDLE_WEIGHT * forecast_B[:, None, None] * apart_BLV
+    total = error_BLV.sum() * 0.0
     parts = 0
     for own_V in (network.neural_V, ~network.neural_V):
         asked = cut.asked_BLV & own_V
-        if bool(asked.any()):
-            total = total + (error_BLV + SCALE_WEIGHT * spread_BLV)[asked].mean()
+        count = machine.total(asked.sum())
+        if int(count):
+            total = total + (error_BLV + SCALE_WEIGHT * spread_BLV)[asked].sum() / count
             parts += 1
     return total / max(1, parts)
 

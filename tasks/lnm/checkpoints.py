@@ -86,6 +86,8 @@ def restore_state(state: TrainingState, folder: Path, identity: str) -> bool:
     if described["identity"] != identity:
         return False
     tensors = load_file(str(folder / described["tensors"]))
+    device = next(state.network.parameters()).device
+    tensors = {n: t if n == "torch_rng" else t.to(device) for n, t in tensors.items()}
     state.network.load_state_dict(_part(tensors, "network."))
     state.average, state.best = _part(tensors, "average."), _part(tensors, "best.")
     _restore_optimiser(state.optimiser, _part(tensors, "optimiser."))

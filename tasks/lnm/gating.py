@@ -1,5 +1,6 @@
 """How much of the network to add to the skip: chosen on validation by target and horizon."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -8,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from tasks.lnm.masks import Mode
-from tasks.lnm.model import Heads, LargeNeuralModel, Prediction, losses
+from tasks.lnm.model import Heads, Inputs, Prediction, losses
 from tasks.lnm.recording import Bools, Columns, Floats, Ints
 from tasks.lnm.skip import shift_back
 from tasks.lnm.windows import TWO_SIDED, Cut, Material, Mixing, TaskWeights
@@ -69,18 +70,22 @@ def group_asked(
 
 @torch.no_grad()
 def choose_shares(
-    network: LargeNeuralModel, gated: GatedCut, heads: Heads, shares: tuple[float, ...] = SHARES
+    run: Callable[[Inputs], Prediction],
+    gated: GatedCut,
+    heads: Heads,
+    shares: tuple[float, ...] = SHARES,
 ) -> Choice:
     """Find for each group the share of the network's output that costs least.
 
     Its loss, by which training is stopped, is that of the first half of the validation part with
     the shares that are best there: so the second half has no part in when training stops, and
     its word on the gates (see `least_cost`) is of samples that nothing else was chosen on but
-    the linear maps.
+    the skip.
+
+    run : gives the network's prediction
     """
-    network.eval()
     cut = gated.cut
-    located = network(cut.inputs)
+    located = Prediction._make(part.cpu() for part in run(cut.inputs))
     base, middle = cut.inputs.base_BLV, cut.inputs.middle_BLV
     groups = np.unique(gated.group_BLV[gated.group_BLV >= 0])
     costs, misses, middle_costs = [], [], []

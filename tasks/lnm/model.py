@@ -119,7 +119,7 @@ class LargeNeuralModel(nn.Module):
         self.read_base = nn.Parameter(_embedding(spread_V, config.patch, width))
         self.read_flags = nn.Linear(3 * groups * config.patch, width)
         self.blocks = nn.ModuleList(Block(width, heads, config.dropout) for _ in range(layers))
-        self.norm = nn.RMSNorm(width)
+        self.norm = Norm(width)
         self.location = nn.Linear(width, config.patch * columns)
         self.log_scale = nn.Linear(width, config.patch * columns)
         self.middle = nn.Linear(width, config.patch * columns)
@@ -191,6 +191,14 @@ class LargeNeuralModel(nn.Module):
         )
 
 
+class Norm(nn.RMSNorm):
+    """RMSNorm in float32, whatever comes in: its sums of squares do not fit bfloat16."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the features over their root mean square."""
+        return super().forward(x.float())
+
+
 class Block(nn.Module):
     """Attention and SwiGLU, each behind an RMSNorm and added to its input."""
 
@@ -198,8 +206,8 @@ class Block(nn.Module):
         super().__init__()
         self.heads = heads
         inner = 8 * math.ceil(width / 3)
-        self.attention_norm, self.mlp_norm = nn.RMSNorm(width), nn.RMSNorm(width)
-        self.query_norm, self.key_norm = nn.RMSNorm(width // heads), nn.RMSNorm(width // heads)
+        self.attention_norm, self.mlp_norm = Norm(width), Norm(width)
+        self.query_norm, self.key_norm = Norm(width // heads), Norm(width // heads)
         self.qkv = nn.Linear(width, 3 * width, bias=False)
         self.attention_out = nn.Linear(width, width, bias=False)
         self.up = nn.Linear(width, 2 * inner, bias=False)
@@ -213,8 +221,8 @@ class Block(nn.Module):
         qkv = self.qkv(self.attention_norm(x_BPD)).unflatten(2, (3, self.heads, -1))
         q_BHPK, k_BHPK, v_BHPK = qkv.permute(2, 0, 3, 1, 4)
         attended_BHPK = functional.scaled_dot_product_attention(
-            rotate(self.query_norm(q_BHPK), rotation),
-            rotate(self.key_norm(k_BHPK), rotation),
+            rotate(self.query_norm(q_BHPK), rotation).to(v_BHPK.dtype),
+            rotate(self.key_norm(k_BHPK), rotation).to(v_BHPK.dtype),
             v_BHPK,
             attn_mask=mask,
         )

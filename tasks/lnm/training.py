@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from tasks.common.progress import report_progress
 from tasks.lnm.batches import batch_loss, draw_batch, validation_cuts
 from tasks.lnm.checkpoints import Curves, TrainingState, restore_state, save_state
 from tasks.lnm.gating import SHARES, Choice, GatedCut, apply_choices, choose_shares
+from tasks.lnm.machine import Machine
 from tasks.lnm.masks import Mode
 from tasks.lnm.model import Heads, LargeNeuralModel, ModelConfig, visibility_groups
 from tasks.lnm.recording import cut_windows
@@ -66,7 +68,10 @@ def train_models(
             network.blocks, network.norm = networks[0].blocks, networks[0].norm
         if core is not None:
             networks[0].load_state_dict(dict(core), strict=False)
-        curves = _optimise(nn.ModuleList(networks), networks, sessions, settings, checkpoints)
+        machine = Machine.choose(settings)
+        together = nn.ModuleList(networks).to(machine.device)
+        curves = _optimise(together, networks, sessions, settings, checkpoints, machine)
+        together.cpu()
     pairs = zip(networks, sessions, strict=True)
     return [_finish(network, session, settings) for network, session in pairs], curves
 
@@ -92,7 +97,7 @@ def _finish(network: LargeNeuralModel, session: Session, settings: LnmSettings) 
     """Set the gates of a trained network on validation."""
     network.eval()
     cuts = validation_cuts(session, settings, GATING_WINDOWS)
-    choices, _ = _validate(network, cuts, session.heads, linear_skip=settings.linear_skip)
+    choices, _ = _validate(network, cuts, session.heads, Machine(), settings)
     skip, columns = session.material.skip, session.recording.columns
     mixing = apply_choices(session.spread, choices, columns, skip.horizons)
     about = (session.scaler, columns, session.deviance_V, settings.linear_skip)
@@ -105,6 +110,7 @@ def _optimise(
     sessions: Sequence[Session],
     settings: LnmSettings,
     checkpoints: Path | None,
+    machine: Machine,
 ) -> Curves:
     windows = [cut_windows(session.runs(0), session.window, 1) for session in sessions]
     exam = [
@@ -117,8 +123,9 @@ def _optimise(
         np.random.default_rng(settings.seed),
         copy_state(together),
         copy_state(together),
-        _mean_loss(exam, linear_skip=settings.linear_skip),
+        _mean_loss(exam, machine, settings),
     )
+    heads = [machine.place_heads(session.heads) for session in sessions]
     identity = settings.param_set("lnm").hash
     if checkpoints is None or not restore_state(state, checkpoints, identity):
         state.curves.record(0, math.nan, state.best_loss, 0.0)
@@ -131,7 +138,7 @@ def _optimise(
         for group in state.optimiser.param_groups:
             group["lr"] = rate
         cut = draw_batch(sessions[at], windows[at], settings, state.rng, state.step / steps)
-        state.recent.append(_take_step(networks[at], state.optimiser, cut, sessions[at].heads))
+        state.recent.append(_take_step(networks[at], state.optimiser, cut, heads[at], machine))
         if not state.recent[-1] < DIVERGED:
             state.curves.stopped = (
                 f"diverged at step {state.step} (loss {state.recent[-1]:.3g}); the best state, "
@@ -141,11 +148,11 @@ def _optimise(
         _average_weights(state)
         if state.step % (VALIDATE_EVERY * len(sessions)) and state.step != steps:
             continue
-        _weigh(state, exam, rate, settings)
+        _weigh(state, exam, rate, settings, machine)
         curves = state.curves
         note = f"loss {curves.train_loss[-1]:.3f}, validation {curves.validation_loss[-1]:.3f}"
         report_progress("train the model", state.step, steps, note)
-        if checkpoints is not None:
+        if checkpoints is not None and machine.rank == 0:
             save_state(state, checkpoints, identity)
     together.load_state_dict(state.best)
     return state.curves
@@ -162,11 +169,13 @@ _Exam = Sequence[tuple[LargeNeuralModel, Heads, list[GatedCut]]]
 """Each session's network, heads and validation windows."""
 
 
-def _weigh(state: TrainingState, exam: _Exam, rate: float, settings: LnmSettings) -> None:
+def _weigh(
+    state: TrainingState, exam: _Exam, rate: float, settings: LnmSettings, machine: Machine
+) -> None:
     """Validate the averaged weights, keep them if they are the best, stop if there is no gain."""
     current = copy_state(state.network)
     state.network.load_state_dict(state.average)
-    loss = _mean_loss(exam, linear_skip=settings.linear_skip)
+    loss = _mean_loss(exam, machine, settings)
     state.network.load_state_dict(current)
     state.curves.record(state.step, float(np.mean(state.recent)), loss, rate)
     state.recent.clear()
@@ -178,8 +187,8 @@ def _weigh(state: TrainingState, exam: _Exam, rate: float, settings: LnmSettings
         state.curves.stopped = f"no gain on validation since step {state.curves.best_step}"
 
 
-def _mean_loss(exam: _Exam, *, linear_skip: bool) -> float:
-    found = [_validate(n, cuts, heads, linear_skip=linear_skip)[1] for n, heads, cuts in exam]
+def _mean_loss(exam: _Exam, machine: Machine, settings: LnmSettings) -> float:
+    found = [_validate(n, cuts, heads, machine, settings)[1] for n, heads, cuts in exam]
     return float(np.mean(found))
 
 
@@ -188,20 +197,29 @@ def _take_step(
     optimiser: torch.optim.AdamW,
     cut: Cut,
     heads: Heads,
+    machine: Machine,
 ) -> float:
     network.train()
-    loss = batch_loss(network, cut, heads)
+    loss = batch_loss(network, machine.place(cut), heads, machine)
     optimiser.zero_grad(set_to_none=True)
     loss.backward()
+    machine.sum_gradients(network)
     torch.nn.utils.clip_grad_norm_(network.parameters(), CLIP_NORM)
     optimiser.step()
-    return float(loss.detach())
+    return float(machine.total(loss))
 
 
 def _validate(
-    network: LargeNeuralModel, cuts: Sequence[GatedCut], heads: Heads, *, linear_skip: bool
+    network: LargeNeuralModel,
+    cuts: Sequence[GatedCut],
+    heads: Heads,
+    machine: Machine,
+    settings: LnmSettings,
 ) -> tuple[dict[Mode, Choice], float]:
     """Return the best share of the network in each task, and the loss over all tasks with it."""
-    shares = SHARES if linear_skip else (1.0,)
-    choices = {cut.mode: choose_shares(network, cut, heads, shares) for cut in cuts}
+    shares = SHARES if settings.linear_skip else (1.0,)
+    network.eval()
+    choices = {
+        cut.mode: choose_shares(partial(machine.run, network), cut, heads, shares) for cut in cuts
+    }
     return choices, float(np.mean([choice.loss for choice in choices.values()]))

@@ -1,0 +1,127 @@
+"""Two processes take the steps of one; half precision, half of the data, every preset."""
+
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tasks.lnm.batches import draw_batch
+from tasks.lnm.machine import Machine
+from tasks.lnm.recording import cut_windows, split_with_guard
+from tasks.lnm.results import train_and_examine
+from tasks.lnm.schedule import make_optimiser
+from tasks.lnm.session import prepare_session
+from tasks.lnm.training import _take_step, build_network, train_model
+
+CHILD = """
+import os, sys
+from pathlib import Path
+import numpy as np, torch
+torch.set_num_threads(1)
+from safetensors.torch import save_file
+from torch import distributed
+from schemas.settings.lnm import LnmSettings
+from tasks.lnm.recording import Columns, Recording, split_with_guard
+from tasks.lnm.session import prepare_session
+from tasks.lnm.training import make_optimiser, train_model
+folder = Path(sys.argv[1])
+with np.load(folder / "session.npz") as d:
+    columns = Columns(*(tuple(map(str, d[n])) for n in ("names", "streams", "kinds")))
+    recording = Recording(d["values"], d["time"], d["segment"], 20.0, columns)
+settings = LnmSettings.model_validate_json((folder / "settings.json").read_text())
+session = prepare_session(recording, split_with_guard(recording, settings.split, 16), 16, settings)
+make_optimiser(torch.nn.Linear(2, 2), settings)
+children = []
+for rank in range(2):
+    if not (child := os.fork()):
+        distributed.init_process_group("gloo", f"file://{folder}/meet", rank=rank, world_size=2)
+        model, curves = train_model(session, settings)
+        state = {n: t.contiguous() for n, t in model.network.state_dict().items()}
+        state["train_loss"] = torch.tensor(curves.train_loss[1:], dtype=torch.float64)
+        save_file(state, str(folder / f"rank{rank}.safetensors"))
+        distributed.destroy_process_group()
+        os._exit(0)
+    children.append(child)
+for child in children:
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+"""
+
+
+@pytest.fixture
+def prepared(spiking_session, quick):
+    """The spiking session ready for training, and settings without chance in the network."""
+    settings = quick.model_copy(update={"steps": 12, "baselines": (), "dropout": 0.0})
+    split = split_with_guard(spiking_session, settings.split, 16)
+    return prepare_session(spiking_session, split, 16, settings), settings
+
+
+@pytest.mark.slow
+def test_two_processes_end_with_the_loss_and_weights_of_one(prepared, spiking_session, tmp_path):
+    session, settings = prepared
+    columns = spiking_session.columns
+    np.savez(
+        tmp_path / "session.npz",
+        values=spiking_session.values_TV,
+        time=spiking_session.time_T,
+        segment=spiking_session.segment_T,
+        names=columns.names,
+        streams=columns.streams,
+        kinds=columns.kinds,
+    )
+    (tmp_path / "settings.json").write_text(settings.model_dump_json())
+    subprocess.run([sys.executable, "-c", CHILD, str(tmp_path)], check=True, timeout=120)
+    model, curves = train_model(session, settings)
+    one, two = (load_file(tmp_path / f"rank{rank}.safetensors") for rank in range(2))
+    np.testing.assert_allclose(one["train_loss"], curves.train_loss[1:], rtol=1e-5)
+    for name, tensor in model.network.state_dict().items():
+        assert torch.equal(one[name], two[name])
+        torch.testing.assert_close(one[name], tensor, atol=2e-4, rtol=1e-3)
+
+
+def test_half_precision_trains_as_well(prepared):
+    session, settings = prepared
+    losses = {}
+    for precision in ("float32", "bfloat16"):
+        own = settings.model_copy(update={"precision": precision, "steps": 40})
+        model, curves = train_model(session, own)
+        losses[precision] = curves.train_loss[-1]
+        assert all(t.dtype == torch.float32 for t in model.network.state_dict().values())
+    assert losses["bfloat16"] != losses["float32"]
+    assert losses["bfloat16"] == pytest.approx(losses["float32"], rel=0.03)
+
+
+def test_what_is_absent_half_of_the_time_does_no_harm(product_session, product_result, quick):
+    values_TV = product_session.values_TV.copy()
+    rng = np.random.default_rng(0)
+    absent_T = np.repeat(rng.random(24) < 0.5, 100)
+    absent_T[[0, -1]] = False
+    values_TV[absent_T, 8:] = np.nan
+    values_TV[np.roll(absent_T, 150), :4] = np.nan
+    result = train_and_examine(
+        replace(product_session, values_TV=values_TV),
+        quick.model_copy(update={"steps": 80, "generated_s": 0.0}),
+    )
+    scores = {(s.task, s.target, s.horizon): s for s in result.exam.scores}
+    assert np.isfinite([s.model for s in scores.values()]).all()
+    assert not [s for s in scores.values() if s.verdict == "loss"]
+    assert scores["decode", "running/first", -1].model > 0.7
+
+
+@pytest.mark.parametrize("preset", ["nano", "small", "base", "large"])
+def test_every_preset_takes_a_step(prepared, preset):
+    session, settings = prepared
+    own = settings.model_copy(update={"preset": preset, "batch_size": 2})
+    network = build_network(session, own)
+    parameters = sum(p.numel() for p in network.parameters())
+    expected = {"nano": 0.1e6, "small": 5e6, "base": 30e6, "large": 85e6}[preset]
+    assert 0.7 * expected < parameters < 1.6 * expected
+    windows = cut_windows(session.runs(0), session.window, 1)
+    cut = draw_batch(session, windows, own, np.random.default_rng(0), 0.5)
+    before = network.location.weight.detach().clone()
+    loss = _take_step(network, make_optimiser(network, own), cut, session.heads, Machine())
+    assert np.isfinite(loss)
+    assert not torch.equal(before, network.location.weight)
