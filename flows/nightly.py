@@ -1,5 +1,6 @@
 """Flows over the landing folder: ingest what is new, and everything that follows from it."""
 
+import os
 from pathlib import Path
 
 from prefect import flow, get_run_logger
@@ -16,9 +17,11 @@ from schemas.settings.workspace import WorkspaceSettings
 from tasks.common.environment import workspace_from_environment
 from tasks.common.lake import Lake
 from tasks.common.progress import progress_to
+from tasks.ingest.folders import is_zarr_folder
 from tasks.ingest.task import ingest_recording
 
 SUFFIXES = {".nwb"}
+STORES = (".nwb", ".nwb.zarr")
 
 
 @flow(name="ingest-recordings", persist_result=False)
@@ -60,15 +63,18 @@ def nightly(folder: str = "", settings: PipelineSettings = DEFAULTS) -> State:
 
 
 def find_recordings(folder: Path) -> list[Path]:
-    """Return the NWB files below a folder, oldest first.
+    """Return the NWB files and Zarr stores of NWB below a folder, oldest first.
 
-    Hidden ones are left out: rsync and others give a file its own name when it is whole.
+    Hidden ones are left out: rsync and others give a file its own name when it is whole. Nothing
+    is looked for inside a store.
     """
-    found = [
-        path
-        for path in folder.rglob("*")
-        if path.suffix in SUFFIXES and path.is_file() and not path.name.startswith(".")
-    ]
+    found: list[Path] = []
+    for root, folders, files in os.walk(folder):
+        stores = [name for name in folders if name.endswith(STORES) and not name.startswith(".")]
+        found += [path for name in stores if is_zarr_folder(path := Path(root, name))]
+        folders[:] = [name for name in folders if name not in stores]
+        named = [Path(root, name) for name in files if not name.startswith(".")]
+        found += [path for path in named if path.suffix in SUFFIXES and path.is_file()]
     return sorted(found, key=lambda path: (path.stat().st_mtime_ns, path.name))
 
 

@@ -67,11 +67,11 @@ def release_entry(
     space = Workspace(settings)
     entry = find_entry(space.catalogue, text)
     path = release_file(space.lake, space.catalogue, entry, why)
-    outcome = ingest_recording(settings, str(path), load_settings(file).ingest)
+    outcome = ingest_recording(settings, path, load_settings(file).ingest)
     if as_json:
-        console.print_json({"path": str(path), "outcome": outcome.model_dump(mode="json")})
+        console.print_json({"path": path, "outcome": outcome.model_dump(mode="json")})
         return outcome
-    console.print_outcomes(path.name, [outcome])
+    console.print_outcomes(Path(path).name, [outcome])
     if outcome.ref is not None:
         console.out.print(f"Run 'tectum run {path}' for the stages after it.", soft_wrap=True)
     return outcome

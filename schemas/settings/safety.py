@@ -37,6 +37,6 @@ class SafetySettings(BaseModel):
     settling_seconds: float = Field(
         default=600.0,
         ge=0,
-        description="A damaged file in the landing folder that changed within so many seconds may "
-        "still be being copied: it is left for the next run, not put in quarantine.",
+        description="A damaged file, or any Zarr store, in the landing folder that changed within "
+        "so many seconds may still be being copied: it is left for the next run.",
     )

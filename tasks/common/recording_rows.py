@@ -90,18 +90,6 @@ class RecordingRows(Transactions):
         with self._writing() as db:
             self._upsert(db, row)
 
-    def quarantined(self) -> "pd.DataFrame":
-        """Return the files in quarantine, newest first; without those that were let out."""
-        frame = self._frame(
-            select(
-                QuarantineRow.byte_sha256,
-                QuarantineRow.path,
-                QuarantineRow.reason,
-                QuarantineRow.created,
-            ).order_by(QuarantineRow.created.desc())
-        )
-        return frame[[not reason.get("settled") for reason in frame["reason"]]]
-
     def quarantine_reason(self, byte_sha256: str) -> dict[str, Any] | None:
         """Return why a file with these bytes could not be used; None if it never was tried."""
         with self._reading() as db:

@@ -23,6 +23,14 @@ class Version:
     stamp: int
 
 
+@dataclass(frozen=True)
+class Content:
+    """What a recording holds, whatever it is called: the hash that stands for it, and its bytes."""
+
+    sha256: str
+    size: int
+
+
 def allowed_folders(folder: Path, trusted: tuple[str, ...]) -> tuple[Path, ...]:
     """Return where a recording in `folder` may lead: that folder itself and the trusted ones."""
     return tuple(one.expanduser().resolve() for one in (folder, *map(Path, trusted)))

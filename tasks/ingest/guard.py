@@ -10,15 +10,12 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from schemas.errors import RecordingError
 from schemas.settings.safety import SafetySettings
 from tasks.common.progress import report_progress
 from tasks.ingest.folders import allowed_folders
-
-if TYPE_CHECKING:
-    from tasks.ingest.survey import Survey
 
 WRITE_AGAIN = "Copy it again, or write it again from what it was made of."
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
@@ -66,7 +63,7 @@ def survey_recording(
         from tasks.ingest.zarr_survey import survey_zarr
 
         return survey_zarr(file, settings, accepted)
-    return survey_guarded(file, settings, accepted, guard).logical_sha256
+    return survey_guarded(file, settings, accepted, guard)
 
 
 def survey_guarded(
@@ -74,8 +71,8 @@ def survey_guarded(
     settings: SafetySettings,
     accepted: tuple[str, ...] = (),
     guard: Guard | None = None,
-) -> "Survey":
-    """Survey a file in a process of its own, and outlive whatever that does.
+) -> str:
+    """Return the logical hash, made in a process of its own; outlive whatever that does.
 
     Parameters
     ----------
@@ -116,10 +113,8 @@ def _send(process: "subprocess.Popen[bytes]", request: dict[str, Any]) -> None:
             process.stdin.close()
 
 
-def _watch(process: "subprocess.Popen[bytes]", path: Path, settings: SafetySettings) -> "Survey":
-    """Read messages until the last; raise RecordingError if it is not that of a survey."""
-    from tasks.ingest.survey import Survey
-
+def _watch(process: "subprocess.Popen[bytes]", path: Path, settings: SafetySettings) -> str:
+    """Read messages until the last; raise RecordingError if it is not the hash."""
     at = "/"
     for message in _messages(process, settings.stall_seconds):
         if message is None:
@@ -131,7 +126,7 @@ def _watch(process: "subprocess.Popen[bytes]", path: Path, settings: SafetySetti
                 problem="stalled",
             )
         if "found" in message:
-            return Survey(**message["found"])
+            return str(message["found"])
         if "refused" in message:
             raise RecordingError(**message["refused"])
         if "out_of_memory" in message:

@@ -18,7 +18,8 @@ from schemas.errors import NotFoundError, RecordingError
 from tasks.common.catalogue import Catalogue
 from tasks.common.digest import hash_file
 from tasks.common.lake import Lake
-from tasks.ingest.folders import tree_sha256
+from tasks.common.remote import is_url
+from tasks.ingest.folders import Content, tree_sha256
 
 REASON_NAME = "reason.json"
 ACCEPTABLE = frozenset({"leads_outside", "claims_too_much", "too_many_objects"})
@@ -42,13 +43,13 @@ def quarantine_folder(lake: Lake, byte_sha256: str) -> Path:
     return lake.quarantine / byte_sha256[:16]
 
 
-def describe_reason(file: Path, byte_sha256: str, error: RecordingError) -> Entry:
-    """Return why a file cannot be used, as JSON."""
+def describe_reason(path: str, content: Content, error: RecordingError) -> Entry:
+    """Return why a recording cannot be used, as JSON."""
     return {
-        "id": byte_sha256[:16],
-        "path": printable(str(file)),
-        "bytes": file.lstat().st_size,
-        "byte_sha256": byte_sha256,
+        "id": content.sha256[:16],
+        "path": printable(path),
+        "bytes": content.size,
+        "byte_sha256": content.sha256,
         "problem": error.problem,
         "what": printable(error.what),
         "where": printable(error.where),
@@ -64,6 +65,12 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in plain)
 
 
+def identify_file(file: Path) -> Content:
+    """Return what stands for a file, folder or link of this machine in quarantine."""
+    sizes = [part.lstat().st_size for part in (file, *file.rglob("*")) if not part.is_dir()]
+    return Content(identify_bytes(file), sum(sizes))
+
+
 def identify_bytes(file: Path) -> str:
     """Return the hash that stands for a file in quarantine; of a link, where it leads."""
     if file.is_symlink():
@@ -71,10 +78,11 @@ def identify_bytes(file: Path) -> str:
     return tree_sha256(file) if file.is_dir() else hash_file(file)
 
 
-def put_in_quarantine(lake: Lake, catalogue: Catalogue, file: Path, reason: Entry) -> Path:
+def put_in_quarantine(lake: Lake, catalogue: Catalogue, file: Path | None, reason: Entry) -> Path:
     """Write the reason down, and move the file there if it lay in the lake's landing folder.
 
-    A user's own file elsewhere is never moved. Returns the quarantine folder.
+    A user's own file elsewhere is never moved, and one on another machine (None) is not kept.
+    Returns the quarantine folder.
     """
     byte_sha256 = reason["byte_sha256"]
     before = catalogue.quarantine_reason(byte_sha256) or {}
@@ -83,7 +91,7 @@ def put_in_quarantine(lake: Lake, catalogue: Catalogue, file: Path, reason: Entr
     folder.mkdir(parents=True, exist_ok=True)
     write_reason(folder, reason)
     catalogue.add_quarantine(byte_sha256, reason["path"], reason)
-    if in_landing(lake, file):
+    if file is not None and in_landing(lake, file):
         shutil.move(file, folder / file.name)
     return folder
 
@@ -146,13 +154,14 @@ def find_entry(catalogue: Catalogue, text: str) -> Entry:
     raise NotFoundError(f"{problem} '{text}'.", remedy=f"In quarantine: {listed}.")
 
 
-def release_file(lake: Lake, catalogue: Catalogue, entry: Entry, why: str) -> Path:
-    """Let a file out of quarantine, to be ingested again; return where it lies now.
+def release_file(lake: Lake, catalogue: Catalogue, entry: Entry, why: str) -> str:
+    """Let a file out of quarantine, to be ingested again; return its path now, or its URL.
 
     A file that is as it was is let out if its problem may be accepted, which is written down with
     who, when and why. A file that was mended meanwhile, in quarantine or where it came from, is
     simply tried again, and so is one that time, memory or a setting kept from being read. One
-    that came from the landing folder goes back there.
+    that came from the landing folder goes back there. Whether one on another machine was mended
+    shows when it is fetched again.
 
     Raises
     ------
@@ -161,6 +170,10 @@ def release_file(lake: Lake, catalogue: Catalogue, entry: Entry, why: str) -> Pa
     NotFoundError
         The file is neither in quarantine nor where it was.
     """
+    if is_url(entry["path"]):
+        if entry["problem"] in ACCEPTABLE:
+            _accept(lake, catalogue, entry, why)
+        return str(entry["path"])
     kept = quarantine_folder(lake, entry["byte_sha256"]) / Path(entry["path"]).name
     original = Path(entry["path"])
     present = [path for path in (kept, original) if path.exists() or path.is_symlink()]
@@ -175,10 +188,10 @@ def release_file(lake: Lake, catalogue: Catalogue, entry: Entry, why: str) -> Pa
     if not mended and entry["problem"] not in RETRIED:
         _accept(lake, catalogue, entry, why)
     if file != kept or original.exists():
-        return file
+        return str(file)
     original.parent.mkdir(parents=True, exist_ok=True)
     shutil.move(kept, original)
-    return original
+    return str(original)
 
 
 def _accept(lake: Lake, catalogue: Catalogue, entry: Entry, why: str) -> None:

@@ -10,17 +10,19 @@ from schemas.errors import RecordingError
 from schemas.settings.ingest import IngestSettings
 from tasks.common.fingerprint import code_fingerprint
 from tasks.common.workspace import Workspace
-from tasks.ingest.folders import allowed_folders, is_zarr_folder
+from tasks.ingest.folders import allowed_folders, is_zarr_folder, walk_files
 from tasks.ingest.quarantine import (
     DAMAGE,
     FLEETING,
     accepted_problems,
     describe_reason,
     identify_bytes,
+    identify_file,
     in_landing,
     printable,
     put_in_quarantine,
 )
+from tasks.ingest.source import Source
 
 
 def follow_link(space: Workspace, file: Path, settings: IngestSettings) -> Path:
@@ -56,6 +58,28 @@ def follow_link(space: Workspace, file: Path, settings: IngestSettings) -> Path:
     )
 
 
+def await_copy(space: Workspace, file: Path, settings: IngestSettings) -> None:
+    """Leave a Zarr store of the landing folder that is still growing for the next run.
+
+    A file that is not all there is damaged; a store without some chunks reads as zeros.
+
+    Raises
+    ------
+    RecordingError
+        Something in it changed a moment ago.
+    """
+    if not (in_landing(space.lake, file) and is_zarr_folder(file)):
+        return
+    # Not st_mtime: what copies files keeps that of the original.
+    age_s = time.time() - max(part.stat().st_ctime for part in (file, *walk_files(file)))
+    if age_s < settings.safety.settling_seconds:
+        raise RecordingError(
+            f"the store changed {max(age_s, 0):.0f} s ago and may still be being copied.",
+            where=str(file),
+            problem="copying",
+        )
+
+
 def refuse_again(space: Workspace, byte_sha256: str, settings: IngestSettings) -> None:
     """Refuse bytes at once that this very code refused before, with these very settings."""
     reason = space.catalogue.quarantine_reason(byte_sha256) or {}
@@ -72,15 +96,27 @@ def refuse_again(space: Workspace, byte_sha256: str, settings: IngestSettings) -
 
 
 def refuse(
-    space: Workspace, file: Path, error: RecordingError, settings: IngestSettings
+    space: Workspace,
+    file: Path,
+    error: RecordingError,
+    settings: IngestSettings,
+    source: Source | None = None,
 ) -> StageOutcome:
-    """Write down why a file cannot be used; what is no file at all only fails."""
+    """Write down why a recording cannot be used; what is no recording at all only fails.
+
+    source : what the recording came from, if that is known
+    """
     waits = _why_wait(space, file, error, settings)
     if waits:
         return StageOutcome(stage="ingest", state=RunState.WAITING, reason=waits)
-    if file.is_file() or file.is_symlink() or is_zarr_folder(file):
-        reason = describe_reason(file, identify_bytes(file), error)
-        put_in_quarantine(space.lake, space.catalogue, file, {**reason, "asked": _asked(settings)})
+    asked = {"asked": _asked(settings)}
+    far = None if source is None else source.seen_far()
+    if source is not None and far is not None:
+        reason = describe_reason(source.uri, far, error)
+        put_in_quarantine(space.lake, space.catalogue, None, {**reason, **asked})
+    elif file.is_file() or file.is_symlink() or is_zarr_folder(file):
+        reason = describe_reason(str(file), identify_file(file), error)
+        put_in_quarantine(space.lake, space.catalogue, file, {**reason, **asked})
     return StageOutcome(stage="ingest", state=RunState.FAILED, reason=f"quarantined: {error}")
 
 
@@ -88,6 +124,8 @@ def _why_wait(space: Workspace, file: Path, error: RecordingError, settings: Ing
     """Say why a file is left where it is for the next run; empty if it is not."""
     if error.problem == "changed":
         return f"{file.name} changed while it was read; the next run takes it."
+    if error.problem == "copying":
+        return f"{file.name}: {error.what} The next run takes it."
     if error.problem not in DAMAGE or not in_landing(space.lake, file) or not file.is_file():
         return ""
     age_s = time.time() - file.stat().st_mtime

@@ -24,7 +24,7 @@ from tasks.common.lake import Lake
 from tasks.common.locks import hold_lock
 from tasks.common.progress import report_progress
 from tasks.common.remote import network_errors, open_filesystem, public_url
-from tasks.ingest.folders import Version, short_number, tree_sha256
+from tasks.ingest.folders import Content, Version, short_number, tree_sha256
 from tasks.ingest.source import Source
 
 log = logging.getLogger("tectum")
@@ -51,6 +51,7 @@ class RemoteSource(Source):
         self._fs, self._root = open_filesystem(self._url, settings)
         self._is_zarr = self.uri.endswith(".zarr")
         self._fetched: tuple[Path, str] | None = None
+        self._seen: Version | None = None
         self._bytes = 0
         self._stack = ExitStack()
 
@@ -69,7 +70,17 @@ class RemoteSource(Source):
             return None
         marks = [str(found.get(name, "")) for name in ("ETag", "Last-Modified", "LastModified")]
         stamp = short_number(hashlib.sha256("\x1f".join(marks).encode()).hexdigest())
-        return Version(int(found["size"] or 0), stamp if any(marks) else -1)
+        self._seen = Version(int(found["size"] or 0), stamp if any(marks) else -1)
+        return self._seen
+
+    def seen_far(self) -> Content | None:
+        """Return hash and size of what was fetched, or what stands for them if it was only seen."""
+        if self._fetched is not None:
+            return Content(self._fetched[1], self._bytes)
+        if self._seen is None:
+            return None
+        text = f"{self.uri}\x1f{self._seen.size}\x1f{self._seen.stamp}"
+        return Content(hashlib.sha256(text.encode()).hexdigest(), self._seen.size)
 
     def path(self) -> Path:
         """Return the copy of the recording, made when it is first asked for."""

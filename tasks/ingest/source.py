@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Self
 
 from tasks.common.digest import hash_file
-from tasks.ingest.folders import Version, folder_version, is_zarr_folder, tree_sha256
+from tasks.ingest.folders import Content, Version, folder_version, is_zarr_folder, tree_sha256
 
 
 class Source(ABC):
@@ -42,6 +42,10 @@ class Source(ABC):
     def fetched_bytes(self) -> int:
         """Bytes that came over the network so far."""
         return 0
+
+    def seen_far(self) -> Content | None:
+        """Return what stands for a recording that was seen on another machine, asking no more."""
+        return None
 
     def __enter__(self) -> Self:
         return self

@@ -13,7 +13,7 @@ import resource
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -48,28 +48,15 @@ class Limits:
     accepted: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Survey:
-    """What the first look found.
-
-    claimed_bytes : of all datasets together, unpacked
-    """
-
-    nwb_version: str
-    logical_sha256: str
-    objects: int
-    claimed_bytes: int
-
-
-def survey_file(path: Path, limits: Limits, spend: Spend) -> Survey:
-    """Walk every object of a file, then read it in full.
+def survey_file(path: Path, limits: Limits, spend: Spend) -> str:
+    """Walk every object of a file, then read it in full; return its logical hash.
 
     Raises
     ------
     RecordingError
         It cannot be read, breaks a limit, or leads out of the folders it may lead to.
     """
-    version = identify(path)
+    identify(path)
     try:
         with h5py.File(path, "r") as file:
             walk = _Walk(file, path, limits, spend)
@@ -77,7 +64,7 @@ def survey_file(path: Path, limits: Limits, spend: Spend) -> Survey:
             budget = _Budget(walk, spend)
             logical = logical_sha256(file, budget.spend)
             read_rest(file, budget.spend)
-            return Survey(version, logical, walk.objects, walk.claimed)
+            return logical
     except (OSError, RuntimeError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise RecordingError(
             f"the file is damaged: {first_line(error)}",
@@ -262,7 +249,7 @@ def main() -> None:
     speaker = _Speaker(out)
     _confine(limits.memory_bytes)
     try:
-        speaker.say({"found": asdict(survey_file(Path(request["path"]), limits, speaker.spend))})
+        speaker.say({"found": survey_file(Path(request["path"]), limits, speaker.spend)})
     except RecordingError as error:
         parts = ("what", "where", "remedy", "problem")
         speaker.say({"refused": {part: getattr(error, part) for part in parts}})

@@ -17,7 +17,7 @@ from tasks.common.workspace import Workspace
 from tasks.ingest.folders import Version
 from tasks.ingest.quarantine import Entry, accepted_problems, releases_of, settle_entries
 from tasks.ingest.reader import Reader
-from tasks.ingest.refusal import follow_link, refuse, refuse_again
+from tasks.ingest.refusal import await_copy, follow_link, refuse, refuse_again
 from tasks.ingest.sidecars import Described, sidecars_changed
 from tasks.ingest.source import LocalSource, Source
 from tasks.ingest.versions import (
@@ -41,6 +41,7 @@ def ingest_recording(
     space = Workspace(workspace)
     # Until it has been followed, a link stands for itself.
     file = Path(public_url(path)) if is_url(path) else local_path(path)
+    source: Source | None = None
     try:
         with find_source(space, path, settings) as source, Reader(source, settings) as reader:
             file = Path(source.uri) if source.folder else file
@@ -52,7 +53,7 @@ def ingest_recording(
             build = partial(_write_streams, reader=reader, recording=recording, settings=settings)
             outcome = settle_artifact(space, request, build)
     except RecordingError as error:
-        outcome = refuse(space, file, error, settings)
+        outcome = refuse(space, file, error, settings, source)
     return outcome.model_copy(update={"seconds": time.perf_counter() - start})
 
 
@@ -62,7 +63,10 @@ def find_source(space: Workspace, path: str, settings: IngestSettings) -> Source
         from tasks.ingest.remote_source import RemoteSource
 
         return RemoteSource(path, settings.remote, space.lake)
-    return LocalSource(follow_link(space, local_path(path), settings))
+    file = local_path(path)
+    target = follow_link(space, file, settings)
+    await_copy(space, file, settings)
+    return LocalSource(target)
 
 
 def _known_recording(
@@ -121,7 +125,8 @@ def _new_recording(
             content={
                 **content,
                 "path": source.uri,
-                "bytes": 0 if before is None else before.size,
+                # Far away the size of a store is not told before it is fetched.
+                "bytes": source.fetched_bytes or (before.size if before is not None else 0),
                 "byte_sha256": byte_sha256,
                 "fetched_bytes": source.fetched_bytes,
             },

@@ -135,8 +135,8 @@ def _ingest(path: Path, workspace: WorkspaceSettings) -> tuple[str, str]:
     if path.read_bytes() != before:
         return "WRONG", "the raw file was changed"
     if outcome.state is RunState.FAILED:
-        quarantined = Workspace(workspace).catalogue.quarantined()
-        problem = quarantined["reason"][0]["problem"] if len(quarantined) == 1 else "LOST"
+        quarantined = Workspace(workspace).catalogue.quarantine_reasons()
+        problem = quarantined[0]["problem"] if len(quarantined) == 1 else "LOST"
         return ("quarantined" if len(quarantined) == 1 else "WRONG"), problem
     if outcome.ref is None:
         return "accepted, but no stream left", outcome.reason

@@ -65,7 +65,7 @@ def test_a_removed_lake_starts_anew_in_the_same_process(tmp_path: Path) -> None:
     Catalogue(url).add_quarantine("aa", "/a.nwb", {})
     for path in tmp_path.iterdir():
         path.unlink()
-    assert Catalogue(url).quarantined().empty
+    assert Catalogue(url).quarantine_reasons() == []
 
 
 def test_migrations_are_called_after_their_revisions() -> None:

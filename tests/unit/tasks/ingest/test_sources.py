@@ -3,6 +3,7 @@
 import json
 import warnings
 
+import h5py
 import numpy as np
 import pynwb
 import pytest
@@ -12,9 +13,11 @@ from schemas.entities import RunState
 from schemas.errors import NetworkError
 from schemas.settings.ingest import IngestSettings
 from schemas.settings.remote import RemoteSettings
+from schemas.settings.safety import SafetySettings
 from schemas.settings.workspace import WorkspaceSettings
 from tasks.common.doctor import examine
 from tasks.common.workspace import Workspace
+from tasks.ingest.quarantine import release_file
 from tasks.ingest.task import ingest_recording
 
 QUICK = RemoteSettings(attempts=2, wait_s=0.01, timeout_s=5, block_kib=64)
@@ -80,14 +83,49 @@ def test_zarr_v2_goes_into_quarantine_with_the_reason(workspace, tmp_path):
     (tmp_path / "old.nwb.zarr" / ".zgroup").write_text('{"zarr_format": 2}')
     outcome = ingest(workspace, tmp_path / "old.nwb.zarr")
     assert outcome.state is RunState.FAILED
-    (reason,) = Workspace(workspace).catalogue.quarantined()["reason"]
+    (reason,) = Workspace(workspace).catalogue.quarantine_reasons()
     assert reason["problem"] == "zarr_v2"
     assert "pickled" in reason["what"]
 
 
 def test_a_folder_that_is_no_store_only_fails(workspace, tmp_path):
     assert ingest(workspace, tmp_path).state is RunState.FAILED
-    assert Workspace(workspace).catalogue.quarantined().empty
+    assert Workspace(workspace).catalogue.quarantine_reasons() == []
+
+
+def test_a_store_in_the_landing_folder_is_left_until_it_is_whole(workspace, write, tmp_path):
+    landing = tmp_path / "lake" / "landing"
+    landing.mkdir(parents=True)
+    path = write("x.nwb.zarr").rename(landing / "x.nwb.zarr")
+    waiting = ingest(workspace, path)
+    assert waiting.state is RunState.WAITING
+    assert "may still be being copied" in waiting.reason
+    at_once = SETTINGS.model_copy(update={"safety": SafetySettings(settling_seconds=0)})
+    assert_whole(workspace, ingest_recording(workspace, str(path), at_once))
+
+
+@pytest.mark.parametrize(("name", "problem"), [("x.nwb", "not_hdf5"), ("y.nwb", "claims_too_much")])
+def test_a_refused_recording_far_away_is_listed_and_can_be_tried_again(
+    workspace, write, far_server, name, problem
+):
+    path = write(name)
+    whole = path.read_bytes()
+    if problem == "not_hdf5":
+        path.write_bytes(b"nothing" * 1000)
+    else:
+        with h5py.File(path, "r+") as file:
+            file["acquisition/x"].create_dataset("huge", (10**13,), "f8", chunks=(10**5,))
+    url = f"{far_server.url}/{name}"
+    assert ingest(workspace, url).state is RunState.FAILED
+    space = Workspace(workspace)
+    (entry,) = space.catalogue.quarantine_reasons()
+    assert (entry["path"], entry["problem"]) == (url, problem)
+    assert entry["bytes"] == path.stat().st_size
+    path.write_bytes(whole)
+    assert release_file(space.lake, space.catalogue, entry, "mended") == url
+    assert_whole(workspace, ingest(workspace, url))
+    (entry,) = space.catalogue.quarantine_reasons()
+    assert entry["settled"] == "replaced"
 
 
 @pytest.mark.parametrize("name", ["x.nwb", "x.nwb.zarr"])
@@ -99,6 +137,7 @@ def test_http_is_fetched_once_and_is_the_same_recording(workspace, write, far_se
     assert_whole(workspace, first)
     told = described(workspace, first)
     assert told["path"] == url
+    assert told["bytes"] == size
     assert "secret" not in json.dumps(told)
     assert told["fetched_bytes"] == size
     # A look before all is fetched: some blocks, or the metadata of a store.
@@ -128,7 +167,7 @@ def test_a_line_that_dies_leaves_the_lake_as_it_was(workspace, write, far_server
         ingest(workspace, f"{far_server.url}/{name}")
     space = Workspace(workspace)
     assert space.catalogue.artifacts() == []
-    assert space.catalogue.quarantined().empty
+    assert space.catalogue.quarantine_reasons() == []
     assert examine(space) == []
     far_server.drops = lambda _: False
     assert_whole(workspace, ingest(workspace, f"{far_server.url}/{name}"))

@@ -115,7 +115,7 @@ def test_a_bad_file_is_quarantined_and_a_users_own_is_not_moved(workspace, tmp_p
     (folder,) = space.lake.quarantine.iterdir()
     assert "not HDF5" in json.loads((folder / "reason.json").read_text())["what"]
     assert own.exists()
-    assert len(space.catalogue.quarantined()) == 1
+    assert len(space.catalogue.quarantine_reasons()) == 1
 
 
 def test_a_bad_file_of_the_landing_folder_is_moved(workspace):
@@ -132,7 +132,7 @@ def test_a_bad_file_of_the_landing_folder_is_moved(workspace):
 def test_a_path_that_is_no_file_fails_without_quarantine(workspace, tmp_path):
     outcome = ingest(workspace, tmp_path / "absent.nwb")
     assert outcome.state is RunState.FAILED
-    assert Workspace(workspace).catalogue.quarantined().empty
+    assert Workspace(workspace).catalogue.quarantine_reasons() == []
 
 
 def test_a_recording_without_streams_ends_empty_but_is_catalogued(workspace, new_file, save):
