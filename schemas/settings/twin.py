@@ -85,6 +85,13 @@ class TwinSettings(StageSettings):
         description="Shares of a neighbour's own residual added to the prediction. 0 makes the "
         "twin deterministic, 1 draws as the animal's own next steps scatter.",
     )
+    chosen_by: Literal["realism", "forecast"] = Field(
+        default="realism",
+        description="What decides on the validation part among the better half of the forecasters: "
+        "realism runs each freely and takes the one whose spectra and windows are most like the "
+        "animal's, if the part holds 12 windows; forecast takes the best short forecasts, "
+        "whatever a long run looks like.",
+    )
     n_samples: int = Field(default=8, ge=1, description="Runs of the twin, each with other noise.")
     max_library: int = Field(
         default=10_000,

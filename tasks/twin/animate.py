@@ -81,8 +81,10 @@ def animate(aligned: xr.DataTree, causal: xr.DataTree, settings: TwinSettings) -
     chosen = choose_on_validation(
         animal.scaled_TN,
         axis.segment_T,
+        axis.split.train,
         axis.split.validation,
         animal.behaviours,
+        window,
         partial(_library, animal, own, settings),
         settings,
     )

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
+from tasks.twin.choose import realism_cost
 from tasks.twin.classifier import area_under_curve, classifier_auc, fit_logistic
 from tasks.twin.distances import (
     autocorrelation_distance,
@@ -158,3 +159,13 @@ def test_a_wrong_twin_differs(verdicts):
         assert _verdict(wrong, metric, "x") == "differs"
     assert _verdict(wrong, "correlation", ALL) == "differs"
     assert _verdict(wrong, "c2st_auc", ALL) == "differs"
+
+
+def test_the_cost_of_free_runs_is_least_for_the_same_process():
+    real = [_process(1, 600)]
+    alike, rougher = [_process(2, 600)], [_process(3, 600, memory=0.3)]
+    still = [0.05 * _process(4, 600)]
+    costs = [realism_cost(real, made, 20) for made in (alike, rougher, still)]
+    assert costs[0] < min(costs[1:]) - 0.1
+    assert 0 <= costs[0] < 0.3
+    assert max(costs) <= 1

@@ -1,0 +1,132 @@
+"""Tokens a second of LNM training against its core alone; cost over units; the wait for data.
+
+Ours: draw windows, mask them, add the skip, read in, core, read out, losses, step. Beside it, in
+turns in one run: the same transformer blocks on ready tensors with a mean-square loss, the same
+optimiser and clipping. So the ratio tells what everything round the core costs.
+"""
+
+import time
+
+import numpy as np
+import pytest
+import torch
+
+from schemas.settings.lnm import LnmSettings
+from schemas.settings.split import SplitSettings
+from tasks.lnm.batches import draw_batch
+from tasks.lnm.machine import Machine
+from tasks.lnm.recording import Columns, Recording, cut_windows, split_with_guard
+from tasks.lnm.schedule import make_optimiser
+from tasks.lnm.session import prepare_session
+from tasks.lnm.training import _take_step, build_network
+
+WINDOW, SAMPLES = 64, 4000
+
+
+def make_session(units: int, preset: str):
+    """Prepare a session of calcium units on 20 slow latents, and two channels."""
+    rng = np.random.default_rng(0)
+    steps = rng.standard_normal((SAMPLES, 20)).astype(np.float32)
+    latent = np.stack([np.convolve(s, np.ones(15) / 4, "same") for s in steps.T], axis=1)
+    mixed = latent @ rng.standard_normal((20, units)).astype(np.float32)
+    mixed += 0.5 * rng.standard_normal(mixed.shape, dtype=np.float32)
+    values = np.concatenate([mixed, latent[:, :2]], axis=1).astype(np.float32)
+    kinds = ("calcium",) * units + ("motion",) * 2
+    names = tuple(map(str, range(units + 2)))
+    columns = Columns(names, ("ca",) * units + ("a", "b"), kinds)
+    recording = Recording(
+        values, np.arange(SAMPLES) / 10.0, np.zeros(SAMPLES, np.int64), 10.0, columns
+    )
+    settings = LnmSettings(
+        split=SplitSettings(guard_s=1.0), baselines=(), preset=preset, window=WINDOW
+    )
+    split = split_with_guard(recording, settings.split, WINDOW)
+    return prepare_session(recording, split, WINDOW, settings), settings
+
+
+class Steps:
+    """Training steps of a session, and what share of them was waiting for the batch."""
+
+    def __init__(self, session, settings) -> None:
+        self.session, self.settings = session, settings
+        self.network = build_network(session, settings)
+        self.optimiser = make_optimiser(self.network, settings)
+        self.windows = cut_windows(session.runs(0), WINDOW, 1)
+        self.rng, self.machine, self.waited = np.random.default_rng(0), Machine(), 0.0
+
+    def take(self) -> float:
+        """Return the seconds of one step."""
+        start = time.perf_counter()
+        cut = draw_batch(self.session, self.windows, self.settings, self.rng, 0.5)
+        self.waited += time.perf_counter() - start
+        _take_step(self.network, self.optimiser, cut, self.session.heads, self.machine)
+        return time.perf_counter() - start
+
+    def take_core(self) -> float:
+        """Return the seconds of one step of the same core on ready tensors."""
+        network, patches = self.network, WINDOW // self.settings.patch
+        if not hasattr(self, "ready"):
+            width = network.read_flags.out_features
+            self.ready = torch.randn(self.settings.batch_size, patches, width)
+            angle = torch.arange(patches)[None, :, None] * network.angular_K
+            self.rotation = (angle.cos()[:, None], angle.sin()[:, None])
+            core = torch.nn.ModuleList([network.blocks, network.norm])
+            self.core_optimiser = make_optimiser(core, self.settings)
+        start = time.perf_counter()
+        tokens = self.ready
+        for block in network.blocks:
+            tokens = block(tokens, self.rotation, None)
+        loss = (network.norm(tokens) - self.ready).square().mean()
+        self.core_optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(network.blocks.parameters(), 1.0)
+        self.core_optimiser.step()
+        return time.perf_counter() - start
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("preset", "least", "rounds"), [("nano", None, 30), ("small", 0.8, 5)])
+def test_tokens_a_second_against_the_core_alone(benchmark, preset, least, rounds):
+    steps = Steps(*make_session(100, preset))
+    for _ in range(2):
+        steps.take(), steps.take_core()
+    steps.waited = 0.0
+    pairs = benchmark.pedantic(
+        lambda: [(steps.take(), steps.take_core()) for _ in range(rounds)], rounds=1
+    )
+    ours, core = np.array(pairs).T
+    tokens = steps.settings.batch_size * WINDOW // steps.settings.patch
+    ratio = float(np.median(core) / np.median(ours))
+    benchmark.extra_info |= {
+        "tokens_per_s": tokens / float(np.median(ours)),
+        "core_tokens_per_s": tokens / float(np.median(core)),
+        "ratio": ratio,
+        "share_waiting_for_data": steps.waited / float(ours.sum()),
+    }
+    print(f"\n{preset}: {benchmark.extra_info}")  # noqa: T201
+    if least is not None:
+        assert ratio > least
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("units", [10, 100, 1_000])
+def test_cost_of_a_step_over_units(benchmark, units):
+    steps = Steps(*make_session(units, "nano"))
+    steps.take()
+    steps.waited = 0.0
+    seconds = benchmark.pedantic(lambda: [steps.take() for _ in range(5)], rounds=1)
+    step = float(np.median(seconds))
+    benchmark.extra_info |= {
+        "ms_per_step": 1e3 * step,
+        "us_per_unit": 1e6 * step / units,
+        "share_waiting_for_data": steps.waited / float(np.sum(seconds)),
+    }
+    print(f"\n{units} units: {benchmark.extra_info}")  # noqa: T201
