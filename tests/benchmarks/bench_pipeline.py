@@ -124,16 +124,18 @@ def copy_plainly(recording, store):
     shutil.rmtree(store, ignore_errors=True)
     with h5py.File(recording) as file:
         group = zarr.open_group(store, mode="w")
-
-        def copy(name, item):
+        names: list[str] = []
+        # Not written from within: h5py holds its lock there, which hdmf's readers take when they
+        # are collected, be it by a thread of Zarr's that this one waits for.
+        file["processing"].visit(names.append)
+        for name in names:
+            item = file["processing"][name]
             if isinstance(item, h5py.Dataset) and item.dtype.kind in "fiu" and item.size > UNITS:
                 values = item[()]
                 target = group.create_array(
                     name, shape=item.shape, dtype=item.dtype, chunks=default_chunks(item.shape)
                 )
                 target[...] = values
-
-        file["processing"].visititems(copy)
 
 
 def run_stages(recording, lake):
