@@ -98,7 +98,7 @@ def adapt(
 ) -> None:
     """Take a model of some sessions to a new one: scores over minutes, beside scratch and ridge."""
     from tasks.lnm.adaptation import few_shot_curve, pretrain
-    from tasks.lnm.tables import draw_curve, tabulate
+    from tasks.lnm.tables import draw_curve
     from tasks.lnm.threads import limit_threads
 
     workspace, own = _workspace(lake, catalogue), load_settings(settings).lnm
@@ -108,8 +108,7 @@ def adapt(
         curve = few_shot_curve(new, minutes or (1.0, 2.0, 4.0), core, own)
     if plot is not None:
         draw_curve(curve, f"{session}, learnt from {', '.join(base)}").write_html(plot)
-    _show(curve, out)
-    console.out.print(tabulate(curve, "predictor"), markup=False, soft_wrap=True)
+    _show_scores(curve, "predictor", out)
 
 
 @lnm.command()
@@ -122,17 +121,17 @@ def ablate(
 ) -> None:
     """Train on a session, then score it with parts of its input, or of the model, taken away."""
     from tasks.lnm.ablation import ablate as take_apart
+    from tasks.lnm.evaluation import examine
     from tasks.lnm.results import prepare_and_train
-    from tasks.lnm.tables import tabulate
     from tasks.lnm.threads import limit_threads
 
     workspace, own = _workspace(lake, catalogue), load_settings(settings).lnm
     recording = _aligned(workspace, session)
     with limit_threads(own.threads), console.show_progress(quiet=False):
         prepared, model, _ = prepare_and_train(recording, own)
-        found = take_apart(model, prepared, own)
-    _show(found, out)
-    console.out.print(tabulate(found, "variant"), markup=False, soft_wrap=True)
+        whole = examine(model, prepared, own).scores
+        found = take_apart(model, prepared, whole, own)
+    _show_scores(found, "variant", out)
 
 
 @lnm.command()
@@ -180,6 +179,13 @@ def _show(answer: "xr.Dataset", out: Path | None) -> None:
     if out is not None:
         answer.to_zarr(out, mode="w", consolidated=False)
     console.out.print(answer, markup=False)
+
+
+def _show_scores(found: "xr.Dataset", over: str, out: Path | None) -> None:
+    from tasks.lnm.tables import tabulate
+
+    _show(found, out)
+    console.out.print(tabulate(found, over), markup=False, soft_wrap=True)
 
 
 def _workspace(lake: str, catalogue: str) -> "Workspace":

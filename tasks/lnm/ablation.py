@@ -1,6 +1,6 @@
 """What each part is worth: the same questions with a part of the input, or of the model, gone."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +10,7 @@ from schemas.settings.lnm import LnmSettings
 from tasks.common.progress import report_progress
 from tasks.lnm.evaluation import examine
 from tasks.lnm.recording import Floats
-from tasks.lnm.scoring import Score
+from tasks.lnm.scoring import Score, key_coords
 from tasks.lnm.session import Session
 from tasks.lnm.trained import TrainedModel
 from tasks.lnm.training import train_model
@@ -27,11 +27,13 @@ MEANS = {
 }
 """Inputs are taken from the trained model, which is not trained anew, but for the last."""
 
-Key = tuple[str, str, str, int]
 
-
-def ablate(model: TrainedModel, session: Session, settings: LnmSettings) -> xr.Dataset:
+def ablate(
+    model: TrainedModel, session: Session, whole: Sequence[Score], settings: LnmSettings
+) -> xr.Dataset:
     """Examine a model on the test part with parts of it, or of what it sees, taken away.
+
+    whole : its scores with nothing taken away
 
     Returns
     -------
@@ -48,7 +50,7 @@ def ablate(model: TrainedModel, session: Session, settings: LnmSettings) -> xr.D
         "shuffled_units": lambda: z_TV[:, turned],
         "session_only": lambda: np.full_like(z_TV, np.nan),
     }
-    found = {"whole": examine(model, session, settings).scores}
+    found = {"whole": whole}
     for done, (name, change) in enumerate(seen.items()):
         report_progress("ablate the model", done, len(MEANS) - 1, name)
         changed = _see(session, model, change().astype(np.float32))
@@ -74,16 +76,14 @@ def _shut(model: TrainedModel) -> TrainedModel:
     return replace(model, mixing=Mixing(closed, model.mixing.spread, closed.forecast_HV))
 
 
-def _dataset(found: Mapping[str, list[Score]]) -> xr.Dataset:
-    keys: list[Key] = [(s.task, s.target, s.metric, s.horizon) for s in found["whole"]]
+def _dataset(found: Mapping[str, Sequence[Score]]) -> xr.Dataset:
+    keys = [score.key for score in found["whole"]]
     value = np.full((len(found), len(keys)), np.nan)
     for row, scores in enumerate(found.values()):
-        own: dict[Key, float] = {(s.task, s.target, s.metric, s.horizon): s.model for s in scores}
+        own = {score.key: score.model for score in scores}
         value[row] = [own.get(key, np.nan) for key in keys]
-    names = ("task", "target", "metric", "horizon")
-    coords = {name: ("score", [key[at] for key in keys]) for at, name in enumerate(names)}
     return xr.Dataset(
         {"value": (("variant", "score"), value)},
-        {"variant": list(found), **coords},
+        {"variant": list(found), **key_coords(keys)},
         {"variant_means": "; ".join(f"{name}: {MEANS[name]}" for name in found)},
     )

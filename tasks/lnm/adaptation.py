@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import xarray as xr
@@ -13,23 +14,14 @@ from tasks.common.progress import report_progress
 from tasks.common.splits import TimeSplit
 from tasks.lnm.evaluation import examine
 from tasks.lnm.model import CORE, LargeNeuralModel
-from tasks.lnm.recording import (
-    Recording,
-    choose_window,
-    keep_behaviour,
-    split_with_guard,
-    usable_columns,
-)
-from tasks.lnm.scoring import Score
-from tasks.lnm.session import Session, prepare_session
+from tasks.lnm.recording import Recording
+from tasks.lnm.scoring import Key, Score, key_coords
+from tasks.lnm.session import Session, divide_recording
 from tasks.lnm.trained import TrainedModel
 from tasks.lnm.training import train_model, train_models
 
 VALIDATION_SHARE = 0.3
 """Of the minutes that a new session gives; penalties, gates and the end of training rest on it."""
-
-Key = tuple[str, str, str, int]
-"""Task, target, metric, horizon."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +40,7 @@ def pretrain(recordings: Sequence[Recording], settings: LnmSettings) -> dict[str
     -------
     The core's weights, for `adapt`.
     """
-    sessions = [_prepare(recording, settings, None) for recording in recordings]
+    sessions = [divide_recording(recording, settings) for recording in recordings]
     models, _ = train_models(sessions, settings)
     return core_of(models[0].network)
 
@@ -103,7 +95,7 @@ def few_shot_curve(
         session = _prepare(recording, settings, some)
         runs = [_fit(session, start, settings).scores for start in (core, None)]
         pairs = zip(*runs, strict=True)
-        found.append({(a.task, a.target, a.metric, a.horizon): (a, s) for a, s in pairs})
+        found.append({a.key: (a, s) for a, s in pairs})
     report_progress("adapt the model", len(minutes), len(minutes))
     return _curve_dataset(minutes, found)
 
@@ -114,17 +106,11 @@ def _fit(session: Session, core: Mapping[str, Tensor] | None, settings: LnmSetti
 
 
 def _prepare(recording: Recording, settings: LnmSettings, minutes: float | None) -> Session:
-    if settings.span == "behaviour":
-        recording = keep_behaviour(recording)
-    window = choose_window(recording.segment_T, settings)
-    split = split_with_guard(recording, settings.split, window)
-    if minutes is not None:
-        split = _limit(split, recording, minutes, window)
-    kept = recording.take(usable_columns(recording, split.train))
-    return prepare_session(kept, split, window, settings)
+    limit = None if minutes is None else partial(_limit, minutes=minutes)
+    return divide_recording(recording, settings, limit)
 
 
-def _limit(split: TimeSplit, recording: Recording, minutes: float, window: int) -> TimeSplit:
+def _limit(split: TimeSplit, recording: Recording, window: int, minutes: float) -> TimeSplit:
     """Keep the test part; divide the first minutes of the rest into training and validation."""
     known = np.flatnonzero((recording.segment_T >= 0) & split.fitting)
     own = known[: round(minutes * 60 * recording.rate_hz)]
@@ -158,10 +144,6 @@ def _curve_dataset(
                 rivals = (adapted.baselines["ridge"], adapted.baselines[adapted.best])
                 value[:, m, k] = (adapted.model, scratch.model, *rivals)
                 verdict[m, k] = adapted.verdict
-    coords = {
-        name: ("score", [key[at] for key in keys])
-        for at, name in enumerate(("task", "target", "metric", "horizon"))
-    }
     return xr.Dataset(
         {
             "value": (("predictor", "minutes", "score"), value),
@@ -170,7 +152,7 @@ def _curve_dataset(
         {
             "predictor": list(predictors),
             "minutes": ("minutes", list(minutes), {"units": "min"}),
-            **coords,
+            **key_coords(keys),
         },
         {"value_is": "higher is better in every metric but mae"},
     )

@@ -14,16 +14,10 @@ from tasks.lnm.calibration import UNKNOWN
 from tasks.lnm.checkpoints import Curves
 from tasks.lnm.evaluation import Exam, examine
 from tasks.lnm.query import generate
-from tasks.lnm.recording import (
-    Recording,
-    choose_window,
-    keep_behaviour,
-    split_with_guard,
-    usable_columns,
-)
+from tasks.lnm.recording import Recording
 from tasks.lnm.rivals import BASELINES
 from tasks.lnm.scoring import Score
-from tasks.lnm.session import Session, prepare_session
+from tasks.lnm.session import Session, divide_recording
 from tasks.lnm.trained import TrainedModel
 from tasks.lnm.training import train_model
 
@@ -75,7 +69,7 @@ def train_and_examine(
         # Courses start from training samples: the test part stays unseen.
         seen = replace(kept, segment_T=np.where(session.split.train, kept.segment_T, -1))
         generated = generate(model, seen, steps / kept.rate_hz, settings.n_samples, settings.seed)
-    ablations = ablate(model, session, settings) if settings.ablations else None
+    ablations = ablate(model, session, exam.scores, settings) if settings.ablations else None
     known = set(kept.columns.names)
     left_out = [name for name in recording.columns.names if name not in known]
     return Result(model, session, curves, exam, generated, left_out, ablations)
@@ -85,12 +79,7 @@ def prepare_and_train(
     recording: Recording, settings: LnmSettings, checkpoints: Path | None = None
 ) -> tuple[Session, TrainedModel, Curves]:
     """Split a recording, fit the baselines and train a model; see train_and_examine."""
-    if settings.span == "behaviour":
-        recording = keep_behaviour(recording)
-    window = choose_window(recording.segment_T, settings)
-    split = split_with_guard(recording, settings.split, window)
-    kept = recording.take(usable_columns(recording, split.train))
-    session = prepare_session(kept, split, window, settings)
+    session = divide_recording(recording, settings)
     model, curves = train_model(session, settings, checkpoints)
     return session, model, curves
 

@@ -1,6 +1,6 @@
 """Scores with an interval, and the verdict: did the model beat the best baseline?"""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -13,6 +13,8 @@ from tasks.lnm.recording import Floats
 
 Verdict = Literal["win", "tie", "loss"]
 Metric = Literal["r2", "bits_per_spike", "mae"]
+Key = tuple[str, str, Metric, int]
+"""Task, target, metric, and horizon (-1 if none): what a score is of."""
 FEWEST_SAMPLES = 16
 FEWEST_BLOCKS = 8
 LEAST_RATE = 1e-4
@@ -42,6 +44,17 @@ class Score:
     high: float
     verdict: Verdict
     quality: Quality = field(default=UNKNOWN)
+
+    @property
+    def key(self) -> Key:
+        """What it is a score of."""
+        return self.task, self.target, self.metric, self.horizon
+
+
+def key_coords(keys: Sequence[Key]) -> dict[str, tuple[str, list[str | int]]]:
+    """Return the coordinates that tell what the scores of a Dataset are of."""
+    names = ("task", "target", "metric", "horizon")
+    return {name: ("score", [key[at] for key in keys]) for at, name in enumerate(names)}
 
 
 def metrics_of(counts: bool, horizon: int) -> tuple[Metric, ...]:

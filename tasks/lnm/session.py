@@ -1,5 +1,6 @@
 """A session ready for training: its parts, its scaler, its skip and its baselines' answers."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,10 +15,14 @@ from tasks.lnm.recording import (
     Ints,
     Recording,
     Scaler,
+    choose_window,
     find_runs,
     fit_scaler,
     forecast_origins,
+    keep_behaviour,
     part_of_each_sample,
+    split_with_guard,
+    usable_columns,
 )
 from tasks.lnm.rivals import Rivals, fit_rivals
 from tasks.lnm.trained import make_heads
@@ -57,6 +62,25 @@ class Session:
     def runs(self, part: int) -> Runs:
         """Return the runs of one part: 0 train, 1 validation, 2 test."""
         return find_runs(self.recording.segment_T, np.where(self.part_T == part, 0, -1))
+
+
+def divide_recording(
+    recording: Recording,
+    settings: LnmSettings,
+    limit: Callable[[TimeSplit, Recording, int], TimeSplit] | None = None,
+) -> Session:
+    """Divide a recording by time, leave out columns that tell nothing, and prepare the rest.
+
+    limit : returns a division into less than all of the recording, given the window too
+    """
+    if settings.span == "behaviour":
+        recording = keep_behaviour(recording)
+    window = choose_window(recording.segment_T, settings)
+    split = split_with_guard(recording, settings.split, window)
+    if limit is not None:
+        split = limit(split, recording, window)
+    kept = recording.take(usable_columns(recording, split.train))
+    return prepare_session(kept, split, window, settings)
 
 
 def prepare_session(

@@ -11,29 +11,23 @@ from safetensors.torch import load_file
 
 from tasks.lnm.batches import draw_batch
 from tasks.lnm.machine import Machine
-from tasks.lnm.recording import cut_windows, split_with_guard
+from tasks.lnm.recording import cut_windows
 from tasks.lnm.results import train_and_examine
 from tasks.lnm.schedule import make_optimiser
-from tasks.lnm.session import prepare_session
 from tasks.lnm.training import _take_step, build_network, train_model
+from tests.unit.tasks.lnm.handover import hand_over, prepare
 
 CHILD = """
 import os, sys
 from pathlib import Path
-import numpy as np, torch
+import torch
 torch.set_num_threads(1)
 from safetensors.torch import save_file
 from torch import distributed
-from schemas.settings.lnm import LnmSettings
-from tasks.lnm.recording import Columns, Recording, split_with_guard
-from tasks.lnm.session import prepare_session
 from tasks.lnm.training import make_optimiser, train_model
+from tests.unit.tasks.lnm.handover import take_over
 folder = Path(sys.argv[1])
-with np.load(folder / "session.npz") as d:
-    columns = Columns(*(tuple(map(str, d[n])) for n in ("names", "streams", "kinds")))
-    recording = Recording(d["values"], d["time"], d["segment"], 20.0, columns)
-settings = LnmSettings.model_validate_json((folder / "settings.json").read_text())
-session = prepare_session(recording, split_with_guard(recording, settings.split, 16), 16, settings)
+session, settings = take_over(folder)
 make_optimiser(torch.nn.Linear(2, 2), settings)
 children = []
 for rank in range(2):
@@ -55,24 +49,13 @@ for child in children:
 def prepared(spiking_session, quick):
     """The spiking session ready for training, and settings without chance in the network."""
     settings = quick.model_copy(update={"steps": 12, "baselines": (), "dropout": 0.0})
-    split = split_with_guard(spiking_session, settings.split, 16)
-    return prepare_session(spiking_session, split, 16, settings), settings
+    return prepare(spiking_session, settings), settings
 
 
 @pytest.mark.slow
 def test_two_processes_end_with_the_loss_and_weights_of_one(prepared, spiking_session, tmp_path):
     session, settings = prepared
-    columns = spiking_session.columns
-    np.savez(
-        tmp_path / "session.npz",
-        values=spiking_session.values_TV,
-        time=spiking_session.time_T,
-        segment=spiking_session.segment_T,
-        names=columns.names,
-        streams=columns.streams,
-        kinds=columns.kinds,
-    )
-    (tmp_path / "settings.json").write_text(settings.model_dump_json())
+    hand_over(tmp_path, spiking_session, settings)
     subprocess.run([sys.executable, "-c", CHILD, str(tmp_path)], check=True, timeout=120)
     model, curves = train_model(session, settings)
     one, two = (load_file(tmp_path / f"rank{rank}.safetensors") for rank in range(2))

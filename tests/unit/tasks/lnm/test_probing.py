@@ -42,7 +42,9 @@ def test_the_models_geometry_is_compared_with_that_of_the_neurons(product_result
 
 def test_what_is_taken_away_is_missed(product_result, quick):
     settings = quick.model_copy(update={"steps": 20})
-    found = ablate(product_result.model, product_result.session, settings)
+    found = ablate(
+        product_result.model, product_result.session, product_result.exam.scores, settings
+    )
     value = {
         (str(task), str(target)): dict(
             zip(found["variant"].values.tolist(), found["value"].values[:, at], strict=True)
