@@ -73,9 +73,9 @@ def _facts(scores: xr.Dataset, training: xr.Dataset) -> Markup:
     return facts(
         [
             ("scores", len(verdicts)),
-            ("better than every baseline", verdicts.count("win")),
-            ("no clear difference", verdicts.count("tie")),
-            ("worse than the best baseline", verdicts.count("loss")),
+            ("win", verdicts.count("win")),
+            ("tie", verdicts.count("tie")),
+            ("loss", verdicts.count("loss")),
             ("parameters", int(parameters) if parameters is not None else None),
             ("best step", int(training.attrs.get("best_step", -1))),
             ("training ended", str(training.attrs.get("stopped", ""))),

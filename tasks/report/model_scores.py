@@ -123,9 +123,10 @@ def summarise_tasks(scores: xr.Dataset) -> Markup:
         medians = [_median(scores[name].values[chosen]) for name in ("model", *rivals)]
         told = [keep_together(format_score(median)) for median in medians]
         counts = [verdicts.count(verdict) for verdict in ("win", "tie", "loss")]
-        rows.append([task, metric.replace("_", " "), len(verdicts), *told, *counts])
+        rows.append([task, metric.replace("_", " "), len(verdicts), *counts, *told])
     names = [name.replace("_", " ") for name in rivals]
-    columns = ["task", "metric", "scores", "model", *names, "win", "tie", "loss"]
+    # Verdicts first: on a narrow screen the last columns have to be scrolled to.
+    columns = ["task", "metric", "scores", "win", "tie", "loss", "model", *names]
     return table(columns, rows, caption="Medians over targets and horizons")
 
 
