@@ -3,7 +3,7 @@
 import numpy as np
 
 from tasks.lnm.baselines import Fitted
-from tasks.lnm.members import Neighbours, summarise_nearest
+from tasks.lnm.members import Neighbours, gather_nearest
 from tasks.lnm.problems import Problem
 from tasks.lnm.recording import Floats, Ints
 
@@ -23,7 +23,7 @@ def fit_neighbours(problem: Problem) -> Fitted | None:
     last_XO = target_XO[:0] if problem.last_TO is None else problem.last_TO[known]
     anchors = (0.0,) if problem.last_TO is None else (0.0, 1.0)
     options = [(count, anchor) for anchor in anchors for count in COUNTS]
-    costs = [_cost(problem, rows, target_XO, last_XO, k, a) for k, a in options]
+    costs = np.concatenate([_costs(problem, rows, target_XO, last_XO, a) for a in anchors])
     best_O = np.argmin(costs, axis=0)
     counts, chosen = np.array(options).T
     member = Neighbours(
@@ -37,12 +37,21 @@ def fit_neighbours(problem: Problem) -> Fitted | None:
     return Fitted(problem, member)
 
 
-def _cost(
-    problem: Problem, rows: Ints, target_XO: Floats, last_XO: Floats, count: int, anchor: float
+def _costs(
+    problem: Problem, rows: Ints, target_XO: Floats, last_XO: Floats, anchor: float
 ) -> Floats:
-    """Return (output,) squared errors on validation."""
-    truth_TO, value_XO = problem.target_TO[rows], target_XO
+    """Return (count, output) squared errors on validation."""
+    truth_TO, less_XO = problem.target_TO[rows], None
     if anchor and problem.last_TO is not None:
-        truth_TO, value_XO = truth_TO - problem.last_TO[rows], value_XO - last_XO
-    found_TO = summarise_nearest(value_XO, problem.seen.neighbours[rows, :count], "mean")
-    return np.asarray(np.nansum((truth_TO - found_TO) ** 2, axis=0))
+        truth_TO, less_XO = truth_TO - problem.last_TO[rows], last_XO
+    every = np.arange(len(problem.outputs))
+    costs = np.zeros((len(COUNTS), len(every)))
+    near_TK = problem.seen.neighbours[rows, : COUNTS[-1]]
+    at = np.array(COUNTS) - 1
+    for own, found_BKO in gather_nearest(target_XO, less_XO, near_TK, every):
+        known_BKO = np.isfinite(found_BKO)
+        # Sums over ever more neighbours, so that all counts are tried for the price of one.
+        total_BNO = np.where(known_BKO, found_BKO, 0).cumsum(1, dtype=np.float64)[:, at]
+        mean_BNO = total_BNO / np.maximum(known_BKO.cumsum(1)[:, at], 1)
+        costs += np.nansum((truth_TO[own, None] - mean_BNO) ** 2, axis=0)
+    return costs

@@ -56,7 +56,8 @@ def _inputs(
     batch, known, columns = window_BLV.shape
     shape = (batch, model.window, columns)
     horizons = model.skip.horizons
-    base_BHV, _ = model.skip.forecast(model.skip.latest_features(recent_BLV, kernels), last_BV)
+    features_BF = model.skip.latest_features(recent_BLV, kernels)
+    base_BHV = model.skip.forecast_means(features_BF, last_BV)
     fill_SH = interpolate_horizons(horizons, horizons[-1])
     ahead = slice(known, known + horizons[-1])
     values_BLV, base_BLV = np.zeros(shape, np.float32), np.zeros(shape, np.float32)

@@ -96,6 +96,7 @@ def prepare_session(
     skip, rivals, fold_T = fit_rivals(recording, part_T, scaler, origin_O, window, settings)
     runs = find_runs(recording.segment_T, part_T)
     material = prepare_material(z_TV, runs, skip, columns, recording.rate_hz, fold_T)
+    material = material.keep_forecasts(np.flatnonzero((part_T == 0) | (part_T == 1)))
     spread = residual_spread(material, runs, split.train)
     deviance_V = _mean_deviance(recording, split.train, scaler)
     about = (material, spread, window, origin_O, context_O, rivals, scaler, deviance_V)

@@ -1,7 +1,8 @@
 """Windows as the network reads them: values, masks and linear predictions, cut from a session."""
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +15,9 @@ from tasks.lnm.model import Inputs
 from tasks.lnm.recording import Bools, Columns, Floats, Ints
 from tasks.lnm.skip import Skip, hold_last, interpolate_horizons
 
+ROWS = 512
+MOST_KEPT = 250_000_000
+"""Values of forecasts that are kept (1 GB); beyond, each batch computes its own."""
 SMALLEST_SPREAD = 1e-2
 """In standard deviations of the training part."""
 
@@ -60,6 +64,7 @@ class Material:
     base : for decode, encode and impute (time, column) what the linear maps predict, as locations
     features_TF, last_TV : what a linear forecast at each sample starts from
     fold_T : training fold whose linear fit must not be used at a sample, -1 for the whole fit
+    ahead : forecasts that training asks for again and again; None where they are not kept
     """
 
     z_TV: Floats
@@ -70,12 +75,38 @@ class Material:
     skip: Skip
     counts_V: Bools
     rate_hz: float
+    ahead: "Ahead | None" = None
 
     def forecast_base(self, origin_B: Ints) -> tuple[Floats, Floats]:
         """Return (window, horizon, column) locations and medians from the samples `origin_B`."""
+        if self.ahead is not None and (self.ahead.row_T[origin_B] >= 0).all():
+            rows = self.ahead.row_T[origin_B]
+            return self.ahead.location_RHV[rows], self.ahead.middle_RHV[rows]
         return self.skip.forecast(
             self.features_TF[origin_B], self.last_TV[origin_B], self.fold_T[origin_B]
         )
+
+    def keep_forecasts(self, origin_R: Ints) -> "Material":
+        """Return the material with the forecasts from some samples computed once and for all."""
+        shape = (len(origin_R), len(self.skip.horizons), self.z_TV.shape[1])
+        if 2 * math.prod(shape) > MOST_KEPT:
+            return self
+        location, middle = np.empty(shape, np.float32), np.empty(shape, np.float32)
+        for at in range(0, len(origin_R), ROWS):
+            own = slice(at, at + ROWS)
+            location[own], middle[own] = self.forecast_base(origin_R[own])
+        row_T = np.full(len(self.z_TV), -1, np.int64)
+        row_T[origin_R] = np.arange(len(origin_R))
+        return replace(self, ahead=Ahead(row_T, location, middle))
+
+
+@dataclass(frozen=True)
+class Ahead:
+    """The skip's forecasts from some samples, (row, horizon, column); row -1 for other samples."""
+
+    row_T: Ints
+    location_RHV: Floats
+    middle_RHV: Floats
 
 
 def prepare_material(
