@@ -1,22 +1,22 @@
 """Batches: windows drawn and masked for a training step, and those that validation judges by."""
 
+from collections import deque
+from collections.abc import Generator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
 import numpy as np
-import torch
-from torch import Tensor
 
 from schemas.settings.lnm import LnmSettings
 from tasks.lnm.gating import GatedCut, group_asked, number_blocks
-from tasks.lnm.machine import Machine
 from tasks.lnm.masks import draw_masks, draw_modes, possible_modes, thin_columns
-from tasks.lnm.model import Heads, LargeNeuralModel, losses
+from tasks.lnm.objective import Batch, weigh_batch
 from tasks.lnm.recording import Ints, cut_windows
 from tasks.lnm.session import Session
-from tasks.lnm.windows import Cut, cut_batch
+from tasks.lnm.windows import cut_batch
 
-SCALE_WEIGHT = 0.1
-MIDDLE_WEIGHT = 0.3
-ONE_CPU = Machine()
 FORECASTS = 4
+AHEAD = 3
 SCORED_MODES = ("decode", "encode", "impute", "forecast")
 
 
@@ -26,12 +26,13 @@ def draw_batch(
     settings: LnmSettings,
     rng: np.random.Generator,
     progress: float,
-) -> Cut:
+) -> Batch:
+    """Draw windows and what each is asked; `progress` is the share of the steps that are done."""
     neural_V, fold_V = session.recording.columns.neural, session.material.skip.fold_V
     chosen = windows[rng.integers(len(windows), size=settings.batch_size)]
     modes = draw_modes(rng, progress, neural_V, fold_V, settings.batch_size)
     masks = draw_masks(rng, modes, session.window, settings.patch, neural_V, fold_V)
-    return cut_batch(
+    cut = cut_batch(
         session.material,
         chosen[:, 0],
         chosen[:, 1],
@@ -40,33 +41,43 @@ def draw_batch(
         linear_skip=settings.linear_skip,
         seen_BLV=thin_columns(rng, masks),
     )
+    return weigh_batch(cut, neural_V, session.recording.columns.counts)
 
 
-def batch_loss(
-    network: LargeNeuralModel,
-    cut: Cut,
-    heads: Heads,
-    machine: Machine = ONE_CPU,
-) -> Tensor:
-    """Return this process's part of the mean loss of what is asked for.
+def draw_ahead(
+    sessions: Sequence[Session],
+    windows: Sequence[Ints],
+    settings: LnmSettings,
+    state: Mapping[str, Any],
+    steps: range,
+) -> Generator[tuple[Batch, Mapping[str, Any]]]:
+    """Yield the batches of some steps, drawn by a thread while the step before is taken.
 
-    Neurons and behaviour weigh the same. Over all processes the parts add up to the batch's loss.
+    One thread draws them in order, so that they do not depend on how fast it is.
+
+    Parameters
+    ----------
+    state : of the random generator before the first of these steps
+
+    Yields
+    ------
+    Each batch, and the state of the generator behind it, from which a killed run goes on.
     """
-    prediction = machine.run(network, cut.inputs)
-    error_BLV, spread_BLV = losses(prediction, cut.z_BLV, heads)
-    apart_BLV = (cut.z_BLV - prediction.middle_BLV).abs() * cut.weight_BLV.sqrt()
-    forecast_B = torch.tensor([mode == "forecast" for mode in cut.mode_B], device=machine.device)
-    error_BLV = error_BLV * cut.weight_BLV
-    error_BLV = error_BLV + MIDDLE_WEIGHT * forecast_B[:, None, None] * apart_BLV
-    total = error_BLV.sum() * 0.0
-    parts = 0
-    for own_V in (network.neural_V, ~network.neural_V):
-        asked = cut.asked_BLV & own_V
-        count = machine.total(asked.sum())
-        if int(count):
-            total = total + (error_BLV + SCALE_WEIGHT * spread_BLV)[asked].sum() / count
-            parts += 1
-    return total / max(1, parts)
+    rng = np.random.default_rng()
+    rng.bit_generator.state = state
+
+    def draw(step: int) -> tuple[Batch, Mapping[str, Any]]:
+        at, progress = (step - 1) % len(sessions), step / (steps.stop - 1)
+        batch = draw_batch(sessions[at], windows[at], settings, rng, progress)
+        return batch, rng.bit_generator.state
+
+    with ThreadPoolExecutor(1) as pool:
+        waiting = deque(pool.submit(draw, step) for step in steps[:AHEAD])
+        for step in steps:
+            found = waiting.popleft().result()
+            if step + AHEAD in steps:
+                waiting.append(pool.submit(draw, step + AHEAD))
+            yield found
 
 
 def validation_cuts(session: Session, settings: LnmSettings, most: int) -> list[GatedCut]:

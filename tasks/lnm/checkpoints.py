@@ -24,6 +24,11 @@ class Curves:
     best_step: int = 0
     stopped: str = ""
 
+    @property
+    def latest(self) -> str:
+        """The last losses, in words."""
+        return f"loss {self.train_loss[-1]:.3f}, validation {self.validation_loss[-1]:.3f}"
+
     def record(self, step: int, train: float, validation: float, rate: float) -> None:
         """Add one validation."""
         self.step.append(step)

@@ -86,8 +86,14 @@ def choose_shares(
     """
     cut = gated.cut
     located = Prediction._make(part.cpu() for part in run(cut.inputs))
-    base, middle = cut.inputs.base_BLV, cut.inputs.middle_BLV
-    groups = np.unique(gated.group_BLV[gated.group_BLV >= 0])
+    # Only what is asked: a third of the values, and every share looks at all of them.
+    asked_BLV = torch.from_numpy(gated.group_BLV >= 0)
+    located = Prediction._make(part[asked_BLV] for part in located)
+    parts = (cut.inputs.base_BLV, cut.inputs.middle_BLV, cut.z_BLV, cut.weight_BLV)
+    base, middle, z, weight = (part[asked_BLV] for part in parts)
+    heads = heads.take(asked_BLV.nonzero()[:, 2])
+    cells = _Cells.of(gated)
+    groups = cells.groups
     costs, misses, middle_costs = [], [], []
     for share in shares:
         mixed = Prediction(
@@ -95,13 +101,12 @@ def choose_shares(
             located.scale_BLV,
             middle + share * (located.middle_BLV - middle),
         )
-        error_BLV, _ = losses(mixed, cut.z_BLV, heads)
-        costs.append(_mean_by_block(error_BLV * cut.weight_BLV, gated, groups))
+        error, _ = losses(mixed, z, heads)
+        costs.append(cells.mean(error * weight))
         if gated.mode == "forecast":
-            apart_BLV = (cut.z_BLV - mixed.middle_BLV).abs()
-            middle_costs.append(_mean_by_block(apart_BLV, gated, groups))
-        missed_BLV = ((cut.z_BLV - mixed.location_BLV) / mixed.scale_BLV) ** 2
-        misses.append(np.nanmean(_mean_by_block(missed_BLV, gated, groups), axis=1))
+            middle_costs.append(cells.mean((z - mixed.middle_BLV).abs()))
+        missed = ((z - mixed.location_BLV) / mixed.scale_BLV) ** 2
+        misses.append(np.nanmean(cells.mean(missed), axis=1))
     cost_AGC = np.array(costs)
     best_G = least_cost(cost_AGC)
     every = np.arange(len(groups))
@@ -219,14 +224,29 @@ def _spread(left_over_TV: Floats, counts_V: Bools) -> Floats:
     return np.where(counts_V, 1.0, spread_V).astype(np.float32)
 
 
-def _mean_by_block(error_BLV: torch.Tensor, gated: GatedCut, groups: Ints) -> NDArray[np.float64]:
-    """Return (group, block) mean errors; NaN where a block has none of a group."""
-    blocks = int(gated.block_BL.max()) + 1
-    asked_BLV = gated.group_BLV >= 0
-    block_BLV = np.broadcast_to(gated.block_BL[..., None], asked_BLV.shape)
-    cell = np.searchsorted(groups, gated.group_BLV[asked_BLV]) * blocks + block_BLV[asked_BLV]
-    cells = len(groups) * blocks
-    total = np.bincount(cell, error_BLV.numpy()[asked_BLV], minlength=cells)
-    count = np.bincount(cell, minlength=cells).astype(float)
-    count[count == 0] = np.nan
-    return np.asarray((total / count).reshape(len(groups), blocks))
+@dataclass(frozen=True)
+class _Cells:
+    """The group and block of time of each asked value.
+
+    cell : groups * blocks of them, one number a value
+    """
+
+    groups: Ints
+    blocks: int
+    cell: Ints
+
+    @classmethod
+    def of(cls, gated: GatedCut) -> "_Cells":
+        asked_BLV = gated.group_BLV >= 0
+        groups, of_group = np.unique(gated.group_BLV[asked_BLV], return_inverse=True)
+        blocks = int(gated.block_BL.max()) + 1
+        block_BLV = np.broadcast_to(gated.block_BL[..., None], asked_BLV.shape)
+        return cls(groups, blocks, of_group * blocks + block_BLV[asked_BLV])
+
+    def mean(self, error: torch.Tensor) -> NDArray[np.float64]:
+        """Return (group, block) mean errors; NaN where a block has none of a group."""
+        cells = len(self.groups) * self.blocks
+        total = np.bincount(self.cell, error.numpy(), minlength=cells)
+        count = np.bincount(self.cell, minlength=cells).astype(float)
+        count[count == 0] = np.nan
+        return np.asarray((total / count).reshape(len(self.groups), self.blocks))

@@ -9,7 +9,6 @@ from torch import Tensor, distributed, nn
 
 from schemas.settings.lnm import LnmSettings
 from tasks.lnm.model import Heads, Inputs, Prediction
-from tasks.lnm.windows import Cut
 
 
 @dataclass(frozen=True)
@@ -45,23 +44,12 @@ class Machine:
     def run(self, network: nn.Module, inputs: Inputs) -> Prediction:
         """Run the network in this machine's precision; what it predicts is float32."""
         with self._precision():
-            location, scale, middle = network(Inputs._make(self._put(t) for t in inputs))
+            location, scale, middle = network(Inputs._make(self.put(t) for t in inputs))
         return Prediction(location.float(), scale.float(), middle.float())
-
-    def place(self, cut: Cut) -> Cut:
-        """Return this process's windows of a batch, on its device."""
-        own = slice(self.rank, None, self.size)
-        return Cut(
-            Inputs._make(self._put(t[own]) for t in cut.inputs),
-            self._put(cut.z_BLV[own]),
-            self._put(cut.asked_BLV[own]),
-            self._put(cut.weight_BLV[own]),
-            cut.mode_B[own],
-        )
 
     def place_heads(self, heads: Heads) -> Heads:
         """Return what the heads need, on the device."""
-        return Heads._make(self._put(t) for t in heads)
+        return Heads._make(self.put(t) for t in heads)
 
     def total(self, value: Tensor) -> Tensor:
         """Return the sum of a value over all processes, without gradient."""
@@ -87,7 +75,8 @@ class Machine:
     def _precision(self) -> AbstractContextManager[object]:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16)
 
-    def _put(self, tensor: Tensor) -> Tensor:
+    def put(self, tensor: Tensor) -> Tensor:
+        """Return a tensor on the device."""
         return tensor.to(self.device, non_blocking=True)
 
 

@@ -108,10 +108,15 @@ class LargeNeuralModel(nn.Module):
         membership_VG = torch.zeros(columns, groups)
         membership_VG[torch.arange(columns), torch.tensor(config.groups)] = 1.0
         self.share_VG: Tensor
-        self.counts_V: Tensor
+        self.least_V: Tensor
+        self.most_V: Tensor
         self.neural_V: Tensor
         self.register_buffer("share_VG", membership_VG / membership_VG.sum(0), persistent=False)
-        self.register_buffer("counts_V", torch.tensor(config.counts), persistent=False)
+        counts_V = torch.tensor(config.counts)
+        most_V = torch.where(counts_V, MOST_LOG_RATE, math.inf)
+        least_V = torch.where(counts_V, -2 * MOST_LOG_RATE, -math.inf)
+        self.register_buffer("least_V", least_V, persistent=False)
+        self.register_buffer("most_V", most_V, persistent=False)
         self.register_buffer("neural_V", torch.tensor(config.neural), persistent=False)
         # Embeddings scaled so that each group adds a token of unit variance, however many units.
         spread_V = (membership_VG / membership_VG.sum(0).sqrt()).sum(1) / math.sqrt(config.patch)
@@ -181,11 +186,10 @@ class LargeNeuralModel(nn.Module):
         shape = inputs.values_BLV.shape
         learned_BLV = self.location(hidden_BPD).reshape(shape)
         location_BLV = inputs.base_BLV + inputs.gate_BLV * learned_BLV
-        clamped_BLV = location_BLV.clamp(-2 * MOST_LOG_RATE, MOST_LOG_RATE)
         scale_BLV = self.log_scale(hidden_BPD).reshape(shape).exp()
         middle_BLV = self.middle(hidden_BPD).reshape(shape)
         return Prediction(
-            torch.where(self.counts_V, clamped_BLV, location_BLV),
+            location_BLV.clamp(self.least_V, self.most_V),
             scale_BLV.clamp(LEAST_SCALE, MOST_SCALE) * inputs.spread_BLV,
             inputs.middle_BLV + inputs.middle_gate_BLV * middle_BLV,
         )
@@ -270,6 +274,7 @@ class Heads(NamedTuple):
 
     mean_V, sd_V, log_mean_V : of training, in each column's own units; log of counts only
     deviance_V : mean Poisson deviance of the mean predictor in training
+    counted_C : numbers of the columns of counts
     """
 
     counts_V: Tensor
@@ -277,6 +282,12 @@ class Heads(NamedTuple):
     sd_V: Tensor
     log_mean_V: Tensor
     deviance_V: Tensor
+    counted_C: Tensor
+
+    def take(self, columns: Tensor) -> "Heads":
+        """Return what the losses of single values need, given the column of each."""
+        own = [tensor[columns] for tensor in self[:-1]]
+        return Heads._make([*own, self.counts_V[columns].nonzero()[:, 0]])
 
 
 def visibility_groups(neural: np.ndarray, streams: tuple[str, ...]) -> tuple[int, ...]:

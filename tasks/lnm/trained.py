@@ -71,6 +71,7 @@ def make_heads(columns: Columns, scaler: Scaler, deviance_V: Floats) -> Heads:
         torch.from_numpy(scaler.sd_V),
         torch.from_numpy(np.log(np.where(columns.counts, np.maximum(scaler.mean_V, 1e-9), 1))),
         torch.from_numpy(deviance_V),
+        torch.from_numpy(np.flatnonzero(columns.counts)),
     )
 
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
@@ -11,17 +12,17 @@ from torch import Tensor, nn
 
 from schemas.settings.lnm import LnmSettings
 from tasks.common.progress import report_progress
-from tasks.lnm.batches import batch_loss, draw_batch, validation_cuts
+from tasks.lnm.batches import draw_ahead, validation_cuts
 from tasks.lnm.checkpoints import Curves, TrainingState, restore_state, save_state
 from tasks.lnm.gating import SHARES, Choice, GatedCut, apply_choices, choose_shares
 from tasks.lnm.machine import Machine
 from tasks.lnm.masks import Mode
 from tasks.lnm.model import Heads, LargeNeuralModel, ModelConfig, visibility_groups
+from tasks.lnm.objective import Batch, weigh_errors
 from tasks.lnm.recording import cut_windows
 from tasks.lnm.schedule import count_steps, make_optimiser, schedule
 from tasks.lnm.session import Session
 from tasks.lnm.trained import TrainedModel, copy_state
-from tasks.lnm.windows import Cut
 
 VALIDATE_EVERY = 50
 VALIDATION_WINDOWS, GATING_WINDOWS = 32, 192
@@ -131,29 +132,33 @@ def _optimise(
         state.curves.record(0, math.nan, state.best_loss, 0.0)
     columns = max(len(session.recording.columns.names) for session in sessions)
     steps = count_steps(settings, columns) * len(sessions)
-    while state.step < steps and not state.curves.stopped:
-        at = state.step % len(sessions)
-        state.step += 1
-        rate = settings.learning_rate * schedule(state.step / steps)
-        for group in state.optimiser.param_groups:
-            group["lr"] = rate
-        cut = draw_batch(sessions[at], windows[at], settings, state.rng, state.step / steps)
-        state.recent.append(_take_step(networks[at], state.optimiser, cut, heads[at], machine))
-        if not state.recent[-1] < DIVERGED:
-            state.curves.stopped = (
-                f"diverged at step {state.step} (loss {state.recent[-1]:.3g}); the best state, "
-                f"of step {state.curves.best_step}, is kept"
-            )
-            break
-        _average_weights(state)
-        if state.step % (VALIDATE_EVERY * len(sessions)) and state.step != steps:
-            continue
-        _weigh(state, exam, rate, settings, machine)
-        curves = state.curves
-        note = f"loss {curves.train_loss[-1]:.3f}, validation {curves.validation_loss[-1]:.3f}"
-        report_progress("train the model", state.step, steps, note)
-        if checkpoints is not None and machine.rank == 0:
-            save_state(state, checkpoints, identity)
+    coming = range(state.step + 1, 0 if state.curves.stopped else steps + 1)
+    random = state.rng.bit_generator.state
+    with closing(draw_ahead(sessions, windows, settings, random, coming)) as batches:
+        for batch, after in batches:
+            at = state.step % len(sessions)
+            state.step += 1
+            state.rng.bit_generator.state = after
+            rate = settings.learning_rate * schedule(state.step / steps)
+            for group in state.optimiser.param_groups:
+                group["lr"] = rate
+            loss = _take_step(networks[at], state.optimiser, batch, heads[at], machine)
+            state.recent.append(loss)
+            if loss < DIVERGED:
+                _average_weights(state)
+            else:
+                state.curves.stopped = (
+                    f"diverged at step {state.step} (loss {loss:.3g}); the best state, "
+                    f"of step {state.curves.best_step}, is kept"
+                )
+            due = state.step % (VALIDATE_EVERY * len(sessions)) == 0 or state.step == steps
+            if due and not state.curves.stopped:
+                _weigh(state, exam, rate, settings, machine)
+                report_progress("train the model", state.step, steps, state.curves.latest)
+                if checkpoints is not None and machine.rank == 0:
+                    save_state(state, checkpoints, identity)
+            if state.curves.stopped:
+                break
     together.load_state_dict(state.best)
     return state.curves
 
@@ -161,8 +166,9 @@ def _optimise(
 @torch.no_grad()
 def _average_weights(state: TrainingState) -> None:
     decay = min(EMA_DECAY, state.step / (state.step + 10))
-    for name, tensor in state.network.state_dict().items():
-        state.average[name].lerp_(tensor, 1 - decay)
+    current = state.network.state_dict()
+    averages = [state.average[name] for name in current]
+    torch._foreach_lerp_(averages, list(current.values()), 1 - decay)
 
 
 _Exam = Sequence[tuple[LargeNeuralModel, Heads, list[GatedCut]]]
@@ -195,16 +201,18 @@ def _mean_loss(exam: _Exam, machine: Machine, settings: LnmSettings) -> float:
 def _take_step(
     network: LargeNeuralModel,
     optimiser: torch.optim.AdamW,
-    cut: Cut,
+    batch: Batch,
     heads: Heads,
     machine: Machine,
 ) -> float:
     network.train()
-    loss = batch_loss(network, machine.place(cut), heads, machine)
+    own = batch.share(machine)
+    prediction = machine.run(network, own.inputs)
+    loss, slopes = weigh_errors(prediction, own, heads)
     optimiser.zero_grad(set_to_none=True)
-    loss.backward()
+    torch.autograd.backward(prediction, slopes)
     machine.sum_gradients(network)
-    torch.nn.utils.clip_grad_norm_(network.parameters(), CLIP_NORM)
+    torch.nn.utils.clip_grad_norm_(network.parameters(), CLIP_NORM, foreach=True)
     optimiser.step()
     return float(machine.total(loss))
 

@@ -14,6 +14,8 @@ from tasks.lnm.model import (
     losses,
     visibility_groups,
 )
+from tasks.lnm.objective import MIDDLE_WEIGHT, SCALE_WEIGHT, weigh_batch, weigh_errors
+from tasks.lnm.windows import Cut
 
 COLUMNS, WINDOW = 6, 8
 
@@ -120,25 +122,49 @@ def test_the_mean_predictor_costs_one():
     columns = [torch.tensor([value], dtype=torch.float32) for value in (mean, sd, np.log(mean))]
     z = torch.from_numpy((counts_TV - mean) / sd)[None]
     for counts, spread in ((True, deviance), (False, 1.0)):
-        heads = Heads(torch.tensor([counts]), *columns, torch.tensor([spread]))
+        told = (torch.tensor([spread]), torch.arange(int(counts)))
+        heads = Heads(torch.tensor([counts]), *columns, *told)
         predicted = Prediction(torch.zeros_like(z), torch.ones_like(z), torch.zeros_like(z))
         error, _ = losses(predicted, z, heads)
         assert float(error.mean()) == pytest.approx(1.0, rel=1e-3)
 
 
-def test_losses_have_finite_gradients_at_zero_counts_and_negative_means():
-    location = torch.zeros(1, 2, 2, requires_grad=True)
+def test_the_slopes_that_training_takes_are_those_of_the_losses():
+    rng = torch.Generator().manual_seed(0)
+    shape = (5, 6, 3)
+
+    def draw():
+        return torch.rand(shape, generator=rng)
+
     heads = Heads(
-        torch.tensor([True, False]),
-        torch.tensor([0.5, -3.0]),
-        torch.ones(2),
-        torch.tensor([np.log(0.5), 0.0], dtype=torch.float32),
-        torch.ones(2),
+        torch.tensor([True, False, False]),
+        torch.tensor([0.5, -3.0, 1.0]),
+        torch.tensor([1.0, 1.0, 2.0]),
+        torch.tensor([np.log(0.5), 0.0, 0.0], dtype=torch.float32),
+        torch.tensor([2.0, 1.0, 1.0]),
+        torch.tensor([0]),
     )
-    z = torch.tensor([[[-0.5, 1.0], [0.5, -1.0]]])
-    error, _ = losses(Prediction(location, torch.ones_like(location), location), z, heads)
-    error.sum().backward()
-    assert torch.isfinite(location.grad).all()
+    z = (2 * draw()).floor() - 0.5  # counts of 0 and 1, whose logarithm is not finite
+    asked, weight = draw() < 0.5, 1 + draw()
+    modes = ("decode", "forecast", "impute", "forecast", "decode")
+    inputs = Inputs._make([z] * 10)
+    batch = weigh_batch(
+        Cut(inputs, z, asked, weight, modes),
+        np.array([True, True, False]),
+        np.array([True, False, False]),
+    )
+    made = [(draw() + 0.1).requires_grad_() for _ in range(3)]
+    loss, slopes = weigh_errors(Prediction(*made), batch, heads)
+    error, spread = losses(Prediction(*made), z, heads)
+    apart = (z - made[2]).abs() * weight.sqrt() * MIDDLE_WEIGHT
+    forecast = torch.tensor([mode == "forecast" for mode in modes])
+    cost = error * weight + forecast[:, None, None] * apart + SCALE_WEIGHT * spread
+    parts = [cost[..., own][asked[..., own]].mean() for own in ([0, 1], [2])]
+    expected = (parts[0] + parts[1]) / 2
+    expected.backward()
+    torch.testing.assert_close(loss, expected.detach())
+    for slope, prediction in zip(slopes, made, strict=True):
+        torch.testing.assert_close(slope, prediction.grad)
 
 
 def test_groups_are_streams_of_units_and_single_channels():
