@@ -1,0 +1,62 @@
+"""kEDM's published validation numbers: dimensions and all-to-all skills."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from tasks.causal.dimension import best_dimension
+from tasks.causal.engine import Engine, ReferenceEngine
+from tasks.causal.kernels.cpu import CpuEngine
+from tasks.causal.nodes import standardise
+from tasks.causal.problem import CrossMapProblem
+from tasks.causal.rule import CrossMapRule
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "kedm"
+Published = tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]]
+
+
+@pytest.fixture(scope="module")
+def published() -> Published:
+    """Return the series (series, time), their dimensions and the skills (effect, cause)."""
+    # kEDM reads float32: at E = 1 neighbours are 1e-6 apart, and rounding moves the sixth digit.
+    series_NT = np.loadtxt(GOLDEN / "input.csv", delimiter=",").T.astype(np.float32)
+    return (
+        np.ascontiguousarray(series_NT, np.float64),
+        np.loadtxt(GOLDEN / "dimension.csv").astype(np.int64),
+        np.loadtxt(GOLDEN / "rho.csv", delimiter=","),
+    )
+
+
+def all_to_all(series_NT: NDArray[np.floating], dimension_N: NDArray[np.int64]) -> CrossMapProblem:
+    segment_T = np.zeros(series_NT.shape[1], int)
+    return CrossMapProblem(
+        series_NT, series_NT, segment_T, dimension_N, CrossMapRule(), dimension_N
+    )
+
+
+def test_skills_to_the_last_digit_in_float64(published: Published):
+    series_NT, dimension_N, skill_NN = published
+    ours = ReferenceEngine(all_to_all(series_NT, dimension_N)).skills(range(10))[0]
+    np.testing.assert_allclose(ours, skill_NN, rtol=0, atol=1e-6)
+
+
+def test_skills_in_float32(published: Published):
+    series_NT, dimension_N, skill_NN = published
+    scaled_NT = np.ascontiguousarray(standardise(series_NT.T).T)
+    ours = CpuEngine(all_to_all(scaled_NT, dimension_N)).skills(range(10))[0]
+    np.testing.assert_allclose(ours, skill_NN, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("engine", [ReferenceEngine, CpuEngine])
+def test_the_same_dimensions_are_chosen(published: Published, engine: type[Engine]):
+    series_NT, dimension_N, _ = published
+    tried = range(1, 21)
+    scaled_NT = np.ascontiguousarray(standardise(series_NT.T).T)
+    segment_T = np.zeros(series_NT.shape[1], int)
+    problem = CrossMapProblem(
+        scaled_NT, scaled_NT[:0], segment_T, np.full(10, 20), CrossMapRule(tp=1)
+    )
+    skill_NE = engine(problem).self_skills(range(10), tried)  # type: ignore[call-arg]
+    assert (best_dimension(skill_NE) + 1).tolist() == dimension_N.tolist()
