@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from tasks.causal.kernels.reference import pearson
 
-_SINGULAR = 1e-5
-"""Directions with less than this part of the largest variance are left out: causes that are nearly
+COPIES = 3e-3
+"""Directions with less than this part of the largest spread are left out: causes that are nearly
 copies of each other (two points of one body) would get huge strengths of opposite sign."""
 
 
@@ -30,6 +30,9 @@ def fit_local_maps(
     row_R: NDArray[np.integer],
     theta: float,
     theiler: int,
+    *,
+    library_T: NDArray[np.bool_] | None = None,
+    singular: float = COPIES,
 ) -> LocalMap:
     """Predict rows by linear regression on all others, near ones weighing more (S-map).
 
@@ -43,6 +46,9 @@ def fit_local_maps(
     observed_T : (time,) what follows each state
     row_R : rows to predict
     theiler : rows at most this far in time from the predicted one are not used
+    library_T : rows that may be used; all by default
+    singular : directions with less than this part of the largest spread are left out; 0 leaves
+        out none that float64 can tell from rounding (plain least squares, as pyEDM)
 
     References
     ----------
@@ -50,7 +56,9 @@ def fit_local_maps(
     """
     vectors_TV, observed_T = np.asarray(vectors_TV, np.float64), np.asarray(observed_T, np.float64)
     whole_T = np.isfinite(vectors_TV).all(1)
-    usable = np.flatnonzero(whole_T & np.isfinite(observed_T))
+    usable_T = whole_T & np.isfinite(observed_T)
+    usable = np.flatnonzero(usable_T if library_T is None else usable_T & library_T)
+    least = max(singular, float(np.finfo(np.float64).eps) * len(usable))
     predicted_R = np.full(len(row_R), np.nan)
     slope_RV = np.full((len(row_R), vectors_TV.shape[1]), np.nan)
     for r, row in enumerate(row_R):
@@ -60,12 +68,13 @@ def fit_local_maps(
         # From the row itself: the constant is then the prediction, and offsets cost no digits.
         step_UV = vectors_TV[allowed] - vectors_TV[row]
         distance = np.sqrt((step_UV**2).sum(1))
-        weight = np.exp(-2 * theta * distance / max(distance.mean(), 1e-12))
-        design_UV = np.column_stack([np.ones(len(allowed)), step_UV])
-        weighted_UV = weight[:, None] * design_UV
+        weight = np.exp(-theta * distance / max(distance.mean(), 1e-12))
+        weighted_UV = weight[:, None] * np.column_stack([np.ones(len(allowed)), step_UV])
+        # Least squares of weighted rows by QR: V x V is left for the singular values, and no
+        # digits are lost as in normal equations.
+        q_UV, r_VV = np.linalg.qr(weighted_UV)
         # Singular directions (two causes that are copies) share their slope: least norm.
-        inverse = np.linalg.pinv(weighted_UV.T @ design_UV, rcond=_SINGULAR, hermitian=True)
-        solved = inverse @ (weighted_UV.T @ observed_T[allowed])
+        solved = np.linalg.pinv(r_VV, rcond=least) @ (q_UV.T @ (weight * observed_T[allowed]))
         predicted_R[r] = solved[0]
         slope_RV[r] = solved[1:]
     return LocalMap(predicted_R, slope_RV)
