@@ -145,7 +145,8 @@ def _optimise(
             loss = _take_step(networks[at], state.optimiser, batch, heads[at], machine)
             state.recent.append(loss)
             if loss < DIVERGED:
-                _average_weights(state)
+                decay = min(EMA_DECAY, state.step / (state.step + 10))
+                average_weights(together, state.average, decay)
             else:
                 state.curves.stopped = (
                     f"diverged at step {state.step} (loss {loss:.3g}); the best state, "
@@ -164,10 +165,10 @@ def _optimise(
 
 
 @torch.no_grad()
-def _average_weights(state: TrainingState) -> None:
-    decay = min(EMA_DECAY, state.step / (state.step + 10))
-    current = state.network.state_dict()
-    averages = [state.average[name] for name in current]
+def average_weights(network: nn.Module, average: Mapping[str, Tensor], decay: float) -> None:
+    """Move the averages (EMA) of a network's weights, in place."""
+    current = network.state_dict()
+    averages = [average[name] for name in current]
     torch._foreach_lerp_(averages, list(current.values()), 1 - decay)
 
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -76,6 +77,16 @@ class Material:
     counts_V: Bools
     rate_hz: float
     ahead: "Ahead | None" = None
+
+    @cached_property
+    def filled_TV(self) -> Floats:
+        """(time, column) z-scores, 0 where not valid."""
+        return np.nan_to_num(self.z_TV)
+
+    @cached_property
+    def valid_TV(self) -> Bools:
+        """(time, column) true where valid."""
+        return np.isfinite(self.z_TV)
 
     def forecast_base(self, origin_B: Ints) -> tuple[Floats, Floats]:
         """Return (window, horizon, column) locations and medians from the samples `origin_B`."""
@@ -162,9 +173,9 @@ def cut_batch(
     batch, window, _ = masks.visible_BLV.shape
     offset_L = np.arange(window)
     index_BL = np.minimum(start_B[:, None] + offset_L, len(material.z_TV) - 1)
-    z_BLV = material.z_TV[index_BL]
     inside_BL = offset_L < length_B[:, None]
-    valid_BLV = np.isfinite(z_BLV) & inside_BL[..., None]
+    valid_BLV = material.valid_TV[index_BL]
+    valid_BLV &= inside_BL[..., None]
     asked_BLV = valid_BLV & ~masks.visible_BLV
     parts = _skip_parts(material, start_B, masks, mixing, index_BL)
     if not linear_skip:
@@ -174,7 +185,7 @@ def cut_batch(
         asked_BLV[b, masks.known_B[b] + material.skip.horizons[-1] :] = False
     seen_BLV = masks.visible_BLV if seen_BLV is None else seen_BLV
     time_BL = np.broadcast_to(offset_L / material.rate_hz, (batch, window)).astype(np.float32)
-    z_filled_BLV = torch.from_numpy(np.nan_to_num(z_BLV))
+    z_filled_BLV = torch.from_numpy(material.filled_TV[index_BL])
     seen = torch.from_numpy(seen_BLV & valid_BLV)
     of_skip = (torch.from_numpy(part) for part in parts)
     clock = (torch.from_numpy(time_BL), torch.from_numpy(inside_BL))
