@@ -55,6 +55,6 @@ def export(
     for title, frame in (
         ("Hubs", exports.find_hubs(tree)),
         ("Drivers of behaviour", drivers.groupby("effect").head(3)[shown]),
-        ("Share of pairs that are edges, by stream", exports.stream_by_stream(tree).round(3)),
+        ("Share of pairs that drive, by region", exports.region_by_region(tree).round(3)),
     ):
         console.out.print(f"\n{title}\n{frame.to_string() if len(frame) else 'none'}", markup=False)

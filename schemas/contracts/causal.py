@@ -3,8 +3,10 @@
 `skill[effect, cause]` is how well the effect's history recovers the cause; high means that the
 cause drives the effect. Effect and cause list the nodes that were not excluded; the diagonal is
 NaN. An edge's `lag_s` is positive where the cause is recovered best as it was before; `label` says
-whether another node explains it (tasks/causal/labels.py). `/interactions` holds how strongly some
-causes act over time; it is there if an edge is direct. `/truth` is there only for a simulated
+whether another node explains it, or whether the effect leads, and `drives` whether the cause is a
+driver (tasks/causal/labels.py). `/regions` counts pairs and driving edges, and holds the mean skill
+of all pairs, region by region; a stream without regions is one. `/interactions` holds how strongly
+some causes act over time; it is there if an edge is direct. `/truth` is there only for a simulated
 session: how well skill and plain correlation find its edges.
 """
 
@@ -18,6 +20,7 @@ NODES = DatasetContract(
     "nodes",
     {
         "stream": Variable(("node",), TEXT),
+        "region": Variable(("node",), TEXT, optional=True),
         "kind": Variable(("node",), TEXT),
         "behaviour": Variable(("node",), "b"),
         "embedding_dimension": Variable(("node",), "iu"),
@@ -59,6 +62,7 @@ EDGES = DatasetContract(
         "explained_by": Variable(("edge",), TEXT, optional=True),
         "label": Variable(("edge",), TEXT, optional=True),
         "direct": Variable(("edge",), "b", optional=True),
+        "drives": Variable(("edge",), "b", optional=True),
     },
     {"lag": Variable(("lag",), "f", optional=True)},
 )
@@ -74,6 +78,18 @@ INTERACTIONS = DatasetContract(
         "moment": Variable(("moment",), "f"),
         "theta": Variable(("theta",), "f"),
         "mapped": Variable(("mapped",), TEXT),
+    },
+)
+REGIONS = DatasetContract(
+    "regions",
+    {
+        "pairs": Variable(("effect_region", "cause_region"), "iu"),
+        "edges": Variable(("effect_region", "cause_region"), "iu"),
+        "skill": Variable(("effect_region", "cause_region"), "f"),
+    },
+    {
+        "effect_region": Variable(("effect_region",), TEXT),
+        "cause_region": Variable(("cause_region",), TEXT),
     },
 )
 TRUTH_SCORE = DatasetContract(
@@ -95,6 +111,7 @@ CAUSAL = TreeContract(
         "edges": EDGES,
         "truth": TRUTH_SCORE,
         "interactions": INTERACTIONS,
+        "regions": REGIONS,
     },
-    optional=frozenset({"truth", "interactions"}),
+    optional=frozenset({"truth", "interactions", "regions"}),
 )

@@ -17,12 +17,19 @@ def edge_table(tree: xr.DataTree) -> pd.DataFrame:
     return pd.DataFrame({name: edges[name].to_numpy() for name in columns})
 
 
+def driving_edges(tree: xr.DataTree) -> pd.DataFrame:
+    """Return the edges whose cause is a driver: not those whose effect leads or that share one."""
+    edges = edge_table(tree)
+    kept = edges["drives"].astype(bool) if "drives" in edges else slice(None)
+    return edges[kept].reset_index(drop=True)
+
+
 def node_table(tree: xr.DataTree) -> pd.DataFrame:
-    """Return one row a node that was not excluded, with how many edges leave and enter it."""
+    """Return one row a node that was not excluded, with how many it drives and is driven by."""
     nodes = tree.children["nodes"].to_dataset(inherit=False)
     frame = pd.DataFrame({str(name): nodes[name].to_numpy() for name in nodes.variables})
     frame = frame[~frame["excluded"].astype(bool)].drop(columns=["excluded", "reason"])
-    edges = edge_table(tree)
+    edges = driving_edges(tree)
     names = frame["node"].astype(str)
     frame["drives"] = names.map(edges["cause"].astype(str).value_counts()).fillna(0).astype(int)
     frame["driven_by"] = names.map(edges["effect"].astype(str).value_counts()).fillna(0).astype(int)
@@ -71,28 +78,22 @@ def find_hubs(tree: xr.DataTree, most: int = 10) -> pd.DataFrame:
 
 
 def drivers_of_behaviour(tree: xr.DataTree) -> pd.DataFrame:
-    """Return the edges from neurons onto behaviour channels, strongest first within a channel."""
+    """Return the neurons that drive behaviour channels, strongest first within a channel."""
     kinds = node_table(tree).set_index("node")["behaviour"].astype(bool)
-    edges = edge_table(tree)
+    edges = driving_edges(tree)
     onto = edges["effect"].map(kinds).astype(bool) & ~edges["cause"].map(kinds).astype(bool)
     frame = edges[onto].sort_values(["effect", "skill"], ascending=[True, False])
     return frame.reset_index(drop=True)
 
 
-def stream_by_stream(tree: xr.DataTree) -> pd.DataFrame:
-    """Return the share of pairs that are edges, by stream of the effect (row) and of the cause."""
-    nodes = node_table(tree)
-    stream = nodes.set_index("node")["stream"].astype(str)
-    edges = edge_table(tree)
-    found = pd.crosstab(edges["effect"].map(stream), edges["cause"].map(stream))
-    names = sorted(stream.unique())
-    count = stream.value_counts().reindex(names).to_numpy()
-    pairs = np.outer(count, count) - np.diag(count)
-    shares: pd.DataFrame = found.reindex(index=names, columns=names, fill_value=0) / np.maximum(
-        pairs, 1
-    )
-    shares.index.name, shares.columns.name = "effect", "cause"
-    return shares
+def region_by_region(tree: xr.DataTree) -> pd.DataFrame:
+    """Return the share of pairs that drive, by region of the effect (row) and of the cause."""
+    regions = tree.children["regions"].to_dataset(inherit=False)
+    shares = regions["edges"] / regions["pairs"].where(regions["pairs"] > 0)
+    names = [str(name) for name in regions["effect_region"].to_numpy()]
+    frame = pd.DataFrame(shares.to_numpy(), index=names, columns=names)
+    frame.index.name, frame.columns.name = "effect", "cause"
+    return frame
 
 
 def _plain(value: object) -> object:

@@ -71,6 +71,7 @@ def describe_nodes(nodes: xr.Dataset, dimensions: xr.Dataset) -> xr.Dataset:
     return xr.Dataset(
         {
             "stream": ("node", _text(nodes["stream"])),
+            "region": ("node", _text(nodes["region"])),
             "kind": ("node", _text(nodes["kind"])),
             "behaviour": ("node", nodes["behaviour"].to_numpy()),
             "embedding_dimension": ("node", dimension_N),
@@ -79,6 +80,39 @@ def describe_nodes(nodes: xr.Dataset, dimensions: xr.Dataset) -> xr.Dataset:
             "reason": ("node", _text(nodes["reason"])),
         },
         {"node": _text(nodes["node"])},
+    )
+
+
+def summarize_regions(nodes: xr.Dataset, skill: xr.DataArray, edges: xr.Dataset) -> xr.Dataset:
+    """Count region by region which pairs there are and which of them are driving edges.
+
+    Returns
+    -------
+    Dataset (effect_region, cause_region) with `pairs`, `edges` that drive, and the mean `skill` of
+    all pairs, NaN where there is none
+    """
+    region_of = dict(zip(_text(nodes["node"]), _text(nodes["region"]), strict=True))
+    region_N = np.array([region_of[name] for name in _text(skill["effect"])], dtype=str)
+    names, at_N = np.unique(region_N, return_inverse=True)
+    inside_RN = (np.arange(len(names))[:, None] == at_N).astype(np.float64)
+    skill_NM = skill.to_numpy().astype(np.float64)
+    pairs_RR = inside_RN @ (1 - np.eye(len(at_N))) @ inside_RN.T
+    known_RR = inside_RN @ np.isfinite(skill_NM) @ inside_RN.T
+    total_RR = inside_RN @ np.nan_to_num(skill_NM) @ inside_RN.T
+    edges_RR = np.zeros(pairs_RR.shape, np.int64)
+    place = dict(zip(names, range(len(names)), strict=True))
+    ends = (_text(edges[end])[edges["drives"].to_numpy()] for end in ("effect", "cause"))
+    for effect, cause in zip(*ends, strict=True):
+        edges_RR[place[region_of[effect]], place[region_of[cause]]] += 1
+    mean_RR = np.where(known_RR > 0, total_RR / np.maximum(known_RR, 1), np.nan)
+    dims = ("effect_region", "cause_region")
+    return xr.Dataset(
+        {
+            "pairs": (dims, pairs_RR.astype(np.int64)),
+            "edges": (dims, edges_RR),
+            "skill": (dims, mean_RR.astype(np.float32)),
+        },
+        dict.fromkeys(dims, names),
     )
 
 
@@ -127,6 +161,7 @@ def causal_tree(
         "/nodes": describe_nodes(nodes, dimensions),
         "/skill": skill,
         "/edges": edges,
+        "/regions": summarize_regions(nodes, skill["skill"], edges),
     }
     if interactions is not None:
         groups["/interactions"] = interactions

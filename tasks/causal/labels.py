@@ -33,8 +33,11 @@ def label_edges(
     - 'direct': none of the following
     - 'synchrony': what the effect recovers best is still to come, and the reverse edge leads: the
       mirror of a strong drive
+    - 'effect leads': what it recovers best is still to come: whatever ties the two, no drive
     - 'indirect': the cause acts on the explaining node, which acts on the effect
     - 'shared drive': the explaining node acts on both
+
+    `drives` says whether the cause is a driver: direct or indirect, and not after its effect.
     """
     pairs = find_pairs(nodes, edges, dimension_N, settings)
     whose = pairs.cause_E if settings.dimension_by == "target" else pairs.effect_E
@@ -61,6 +64,7 @@ def label_edges(
         explained_by=("edge", explaining),
         label=("edge", label_E),
         direct=("edge", label_E == "direct"),
+        drives=("edge", np.isin(label_E, ("direct", "indirect")) & (lag_E >= 0)),
     )
 
 
@@ -99,6 +103,8 @@ def _labels(pairs: Pairs, by_E: NDArray[np.intp], lag_E: NDArray[np.floating]) -
             labels.append("indirect" if (cause, int(by_E[edge])) in at else "shared drive")
         elif reverse is not None and lag_E[edge] < 0 < lag_E[reverse]:
             labels.append("synchrony")
+        elif lag_E[edge] < 0:
+            labels.append("effect leads")
         else:
             labels.append("direct")
     return labels

@@ -40,6 +40,8 @@ from tasks.report.graph import (
     names_of,
     tell_nodes,
     write_drivers,
+    write_hubs,
+    write_regions,
 )
 from tasks.report.network import Node
 
@@ -75,6 +77,10 @@ def write_causal(evidence: Evidence, settings: ReportSettings) -> Section:
     else:
         blocks.append(note("No edge passed the criteria: no picture of the graph to draw."))
     blocks += [heading("What drives each behaviour"), write_drivers(nodes, edges, settings)]
+    blocks += [heading("Hubs: what drives most others"), write_hubs(nodes, edges)]
+    if "regions" in tree.children:
+        regions = tree.children["regions"].to_dataset(inherit=False).load()
+        blocks += [heading("Region by region"), write_regions(regions)]
     if "truth" in tree.children:
         truth = tree.children["truth"].to_dataset(inherit=False).load()
         blocks.append(_truth(truth))

@@ -1,5 +1,7 @@
 """The edges of a causal graph: which to show, as a picture, as curves, and by behaviour."""
 
+from collections import Counter
+
 import numpy as np
 import xarray as xr
 from markupsafe import Markup
@@ -113,7 +115,9 @@ def draw_delays(edges: xr.Dataset) -> tuple[Chart, ...]:
         return ()
     figure = new_figure(300, x="delay [s], positive: the cause leads", y="edges")
     lags, labels = edges["lag_s"].values.astype(float), edges["label"].values.astype(str)
-    for place, kind in enumerate(("direct", "indirect", "shared drive", "synchrony")):
+    for place, kind in enumerate(
+        ("direct", "indirect", "shared drive", "effect leads", "synchrony")
+    ):
         values, counts = np.unique(lags[(labels == kind) & np.isfinite(lags)], return_counts=True)
         if values.size:
             colour = SERIES[place % len(SERIES)]
@@ -125,8 +129,8 @@ def draw_delays(edges: xr.Dataset) -> tuple[Chart, ...]:
     )
     caption = (
         f"Where in time each edge's cause is recovered best ({told}). A cause acts before its "
-        "effect; where the effect leads, the edge may be the mirror of a strong drive. Indirect "
-        "and shared drive: most of the skill is explained by another node."
+        "effect; where the effect leads, the edge is no drive, and may be the mirror of one "
+        "(synchrony). Indirect and shared drive: most of the skill is explained by another node."
     )
     return (Chart("causal-delays", figure, "Delays", caption),)
 
@@ -177,6 +181,7 @@ def write_drivers(nodes: xr.Dataset, edges: xr.Dataset, settings: ReportSettings
     behaviours = names_of(nodes, nodes["behaviour"].values.astype(bool) & used)
     if not behaviours:
         return note("No behaviour channel is a node of the graph.")
+    every, edges = edges, edges.isel(edge=np.flatnonzero(driving(edges)))
     from_behaviour, _ = ends_in_behaviour(nodes, edges)
     skills = edges["skill"].values
     found: list[tuple[float, int, Markup]] = []
@@ -193,9 +198,73 @@ def write_drivers(nodes: xr.Dataset, edges: xr.Dataset, settings: ReportSettings
     if len(shown) > MOST_CARDS:
         rest = f"{len(shown) - MOST_CARDS} more behaviours, with weaker neural causes"
         blocks += details(rest, cards(shown[MOST_CARDS:]))
-    return blocks + (
-        note(f"No cause was found for: {', '.join(others)}.") if others else Markup("")
+    if others:
+        blocks += note(f"No driver was found for: {', '.join(others)}.")
+    return blocks + _ahead(every, behaviours)
+
+
+def driving(edges: xr.Dataset) -> Bools:
+    """Return (edge,) whether the cause is a driver; all are where delays were not looked for."""
+    if "drives" not in edges:
+        return np.ones(edges.sizes["edge"], bool)
+    return edges["drives"].values.astype(bool)
+
+
+def _ahead(edges: xr.Dataset, behaviours: list[str]) -> Markup:
+    """Name the nodes that behaviours lead: tied to them, but recovered best as they will be."""
+    if "lag_s" not in edges:
+        return Markup("")
+    leads = (edges["lag_s"].values < 0) & np.isin(
+        [str(name) for name in edges["effect"].values], behaviours
     )
+    told = [
+        f"{effects[at]} leads {edges['cause'].values[at]} by "
+        f"{abs(float(edges['lag_s'].values[at])):.2g} s"
+        for at in np.flatnonzero(leads)
+    ]
+    if not told:
+        return Markup("")
+    shown = "; ".join(told[:MOST_CARDS]) + ("; ..." if len(told) > MOST_CARDS else "")
+    return note(
+        f"Not counted as drivers, because the behaviour comes first ({len(told):,}): {shown}."
+    )
+
+
+def write_hubs(nodes: xr.Dataset, edges: xr.Dataset, most: int = 10) -> Markup:
+    """Return the nodes that drive most others as a table."""
+    kept = edges.isel(edge=np.flatnonzero(driving(edges)))
+    drives, driven = (
+        Counter(str(name) for name in kept[end].values) for end in ("cause", "effect")
+    )
+    told = tell_nodes(nodes)
+    rows: list[list[Cell]] = [
+        [name, told[name].stream, count, driven[name]] for name, count in drives.most_common(most)
+    ]
+    if not rows:
+        return note("No node drives another.")
+    return table(["node", "stream", "drives", "driven by"], rows)
+
+
+def write_regions(regions: xr.Dataset, most: int = 40) -> Markup:
+    """Return the pairs of regions with the largest share of driving edges as a table."""
+    pairs_RR, edges_RR = (regions[name].values for name in ("pairs", "edges"))
+    share_RR = edges_RR / np.maximum(pairs_RR, 1)
+    effect_P, cause_P = np.unravel_index(
+        np.argsort(-share_RR, axis=None, kind="stable"), share_RR.shape
+    )
+    rows: list[list[Cell]] = [
+        [
+            str(regions["cause_region"].values[cause]),
+            str(regions["effect_region"].values[effect]),
+            f"{int(edges_RR[effect, cause]):,} of {int(pairs_RR[effect, cause]):,}",
+            f"{share_RR[effect, cause]:.1%}",
+            f"{float(regions['skill'].values[effect, cause]):.2f}",
+        ]
+        for effect, cause in zip(effect_P, cause_P, strict=True)
+        if pairs_RR[effect, cause]
+    ]
+    columns = ["cause", "effect", "pairs that drive", "share", "mean skill of all pairs"]
+    return table(columns, rows, most=most)
 
 
 def _driver_card(

@@ -12,18 +12,20 @@ from tasks.causal.export import (
     edge_table,
     find_hubs,
     node_table,
-    stream_by_stream,
+    region_by_region,
     to_networkx,
     write_graph,
 )
+from tasks.causal.graph import summarize_regions
 
 
 @pytest.fixture
 def tree() -> xr.DataTree:
-    """a drives b and the wheel w; b drives w; d is excluded."""
+    """a drives b, and b the wheel w; a and w only share a drive; d is excluded."""
     nodes = xr.Dataset(
         {
             "stream": ("node", ["cells", "cells", "wheel", "cells"]),
+            "region": ("node", ["V1", "V1", "wheel", "V1"]),
             "behaviour": ("node", [False, False, True, False]),
             "excluded": ("node", [False, False, False, True]),
             "reason": ("node", ["", "", "", "constant"]),
@@ -36,18 +38,26 @@ def tree() -> xr.DataTree:
             "effect": ("edge", ["b", "w", "w"]),
             "skill": ("edge", np.array([0.9, 0.7, 0.5], np.float32)),
             "direct": ("edge", [True, True, False]),
+            "drives": ("edge", [True, True, False]),
             "lag_skill": (("edge", "lag"), np.zeros((3, 2))),
         }
     )
-    return xr.DataTree.from_dict({"/nodes": nodes, "/edges": edges})
+    names = ["a", "b", "w"]
+    skill = xr.DataArray(
+        np.where(np.eye(3, dtype=bool), np.nan, 0.5),
+        {"effect": names, "cause": names},
+        ("effect", "cause"),
+    )
+    regions = summarize_regions(nodes, skill, edges)
+    return xr.DataTree.from_dict({"/nodes": nodes, "/edges": edges, "/regions": regions})
 
 
 def test_tables_hold_every_edge_and_every_used_node(tree):
-    assert list(edge_table(tree).columns) == ["cause", "effect", "skill", "direct"]
+    assert list(edge_table(tree).columns) == ["cause", "effect", "skill", "direct", "drives"]
     nodes = node_table(tree).set_index("node")
     assert list(nodes.index) == ["a", "b", "w"]
-    assert nodes["drives"].tolist() == [2, 1, 0]
-    assert nodes["driven_by"].tolist() == [0, 1, 2]
+    assert nodes["drives"].tolist() == [1, 1, 0]
+    assert nodes["driven_by"].tolist() == [0, 1, 1]
 
 
 def test_graphml_comes_back_as_the_same_graph(tree, tmp_path):
@@ -70,8 +80,12 @@ def test_files_hold_the_edges_and_other_endings_are_refused(tree, tmp_path):
 
 def test_who_matters_is_told(tree):
     assert find_hubs(tree, 1)["node"].tolist() == ["a"]
-    assert drivers_of_behaviour(tree)["cause"].tolist() == ["b", "a"]
-    shares = stream_by_stream(tree)
-    assert shares.loc["cells", "cells"] == 0.5
-    assert shares.loc["wheel", "cells"] == 1
-    assert shares.loc["cells", "wheel"] == 0
+    assert drivers_of_behaviour(tree)["cause"].tolist() == ["b"]
+    shares = region_by_region(tree)
+    assert shares.loc["V1", "V1"] == 0.5
+    assert shares.loc["wheel", "V1"] == 0.5
+    assert shares.loc["V1", "wheel"] == 0
+    assert np.isnan(shares.loc["wheel", "wheel"])
+    regions = tree["regions"].to_dataset()
+    assert regions["pairs"].values.tolist() == [[2, 2], [2, 0]]
+    assert regions["skill"].values[0].tolist() == [0.5, 0.5]

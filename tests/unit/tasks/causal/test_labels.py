@@ -74,6 +74,15 @@ def test_the_mirror_of_a_strong_drive_is_no_drive():
     assert [str(edge["label"].values) for edge in found.values()] == ["direct", "synchrony"]
 
 
+def test_an_effect_that_leads_is_no_effect():
+    found = labelled(delayed_maps([(0, 1)], 0.25, 1, 0.02), "ba")["ba"]
+    assert found["skill"] > 0.3
+    assert found["lag_s"] < 0
+    assert found["label"] == "effect leads"
+    assert not found["direct"]
+    assert not found["drives"]
+
+
 def test_a_node_that_drives_both_explains_the_edge_between_them():
     nodes = delayed_maps([(0, 1), (0, 2)], 0.25, 4, 0.02)
     found = labelled(nodes, "ab", "ac", "bc", "cb")

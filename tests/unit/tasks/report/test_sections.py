@@ -16,7 +16,16 @@ from tasks.report.causal import order_nodes, write_causal
 from tasks.report.courses import estimate_spectrum
 from tasks.report.elements import Section
 from tasks.report.evidence import Ending, Evidence
-from tasks.report.graph import draw_delays, pick_curves, pick_edges, tell_edge
+from tasks.report.graph import (
+    draw_delays,
+    names_of,
+    pick_curves,
+    pick_edges,
+    tell_edge,
+    write_drivers,
+    write_hubs,
+    write_regions,
+)
 from tasks.report.page import write_sections
 from tasks.report.quality import judge_session, write_quality
 from tasks.report.stream_facts import describe_stream
@@ -201,6 +210,40 @@ def test_the_false_discovery_rate_is_told_where_it_is_known(trees: Trees) -> Non
     edges = group(trees["causal"], "edges")
     assert ", q " not in tell_edge(edges, 0)
     assert tell_edge(edges.assign(q_value=edges["skill"] * 0 + 0.012), 0).endswith(", q 0.012")
+
+
+def test_what_behaviour_leads_is_no_driver(trees: Trees) -> None:
+    nodes, edges = group(trees["causal"], "nodes"), group(trees["causal"], "edges")
+    behaviour = names_of(nodes, nodes["behaviour"].values)
+    onto = np.isin([str(name) for name in edges["effect"].values], behaviour)
+    assert onto.any()
+    lag_s = np.where(onto, -0.5, 0.1)
+    known = edges.assign(lag_s=("edge", lag_s), drives=("edge", lag_s >= 0))
+    told = write_drivers(nodes, known, ReportSettings())
+    assert "No driver was found for" in told
+    assert f"the behaviour comes first ({onto.sum()})" in told
+    assert "leads" not in write_drivers(nodes, edges, ReportSettings())
+    first = str(edges["cause"].values[~onto][0])
+    assert first in write_hubs(nodes, known)
+    assert "No node drives another" in write_hubs(
+        nodes, known.assign(drives=("edge", onto & False))
+    )
+
+
+def test_regions_with_most_drives_come_first() -> None:
+    dims, names = ("effect_region", "cause_region"), ["cortex", "tectum"]
+    regions = xr.Dataset(
+        {
+            "pairs": (dims, [[12, 16], [16, 0]]),
+            "edges": (dims, [[1, 8], [2, 0]]),
+            "skill": (dims, [[0.1, 0.4], [0.2, np.nan]]),
+        },
+        dict.fromkeys(dims, names),
+    )
+    told = str(write_regions(regions))
+    assert told.index("8 of 16") < told.index("2 of 16") < told.index("1 of 12")
+    assert "50.0%" in told
+    assert "0 of 0" not in told
 
 
 def test_delays_are_told_where_they_were_measured(trees: Trees) -> None:
