@@ -214,9 +214,8 @@ def _ahead(edges: xr.Dataset, behaviours: list[str]) -> Markup:
     """Name the nodes that behaviours lead: tied to them, but recovered best as they will be."""
     if "lag_s" not in edges:
         return Markup("")
-    leads = (edges["lag_s"].values < 0) & np.isin(
-        [str(name) for name in edges["effect"].values], behaviours
-    )
+    effects = [str(name) for name in edges["effect"].values]
+    leads = (edges["lag_s"].values < 0) & np.isin(effects, behaviours)
     told = [
         f"{effects[at]} leads {edges['cause'].values[at]} by "
         f"{abs(float(edges['lag_s'].values[at])):.2g} s"
