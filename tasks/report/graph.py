@@ -225,7 +225,8 @@ def _ahead(edges: xr.Dataset, behaviours: list[str]) -> Markup:
         return Markup("")
     shown = "; ".join(told[:MOST_CARDS]) + ("; ..." if len(told) > MOST_CARDS else "")
     return note(
-        f"Not counted as drivers, because the behaviour comes first ({len(told):,}): {shown}."
+        f"Not counted as drivers, because the behaviour comes first ({len(told):,}): {shown}. "
+        "A calcium indicator is late itself: a drive that is faster cannot be told from this."
     )
 
 
@@ -276,6 +277,8 @@ def _driver_card(
     measures = {"skill": "skill", "delta_skill": "Δ skill"}
     if "q_value" in edges:
         measures["q_value"] = "q"
+    if "lag_s" in edges:
+        measures["lag_s"] = "leads by [s]"
     causes, columns = edges["cause"].values, [edges[key].values for key in measures]
 
     def rows(picked: NDArray[np.intp]) -> list[list[Cell]]:
