@@ -58,3 +58,5 @@ def export(
         ("Share of pairs that drive, by region", exports.region_by_region(tree).round(3)),
     ):
         console.out.print(f"\n{title}\n{frame.to_string() if len(frame) else 'none'}", markup=False)
+    if undriven := exports.undriven_behaviour(tree):
+        console.out.print(f"\nNo neuron was found to drive: {', '.join(undriven)}", markup=False)

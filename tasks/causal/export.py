@@ -86,6 +86,13 @@ def drivers_of_behaviour(tree: xr.DataTree) -> pd.DataFrame:
     return frame.reset_index(drop=True)
 
 
+def undriven_behaviour(tree: xr.DataTree) -> list[str]:
+    """Return the behaviour channels that no neuron was found to drive."""
+    nodes = node_table(tree)
+    driven = set(drivers_of_behaviour(tree)["effect"].astype(str))
+    return [name for name in nodes["node"][nodes["behaviour"].astype(bool)] if name not in driven]
+
+
 def region_by_region(tree: xr.DataTree) -> pd.DataFrame:
     """Return the share of pairs that drive, by region of the effect (row) and of the cause."""
     regions = tree.children["regions"].to_dataset(inherit=False)

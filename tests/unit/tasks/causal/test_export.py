@@ -14,6 +14,7 @@ from tasks.causal.export import (
     node_table,
     region_by_region,
     to_networkx,
+    undriven_behaviour,
     write_graph,
 )
 from tasks.causal.graph import summarize_regions
@@ -81,6 +82,9 @@ def test_files_hold_the_edges_and_other_endings_are_refused(tree, tmp_path):
 def test_who_matters_is_told(tree):
     assert find_hubs(tree, 1)["node"].tolist() == ["a"]
     assert drivers_of_behaviour(tree)["cause"].tolist() == ["b"]
+    assert undriven_behaviour(tree) == []
+    tree["edges"]["drives"].values[1] = False
+    assert undriven_behaviour(tree) == ["w"]
     shares = region_by_region(tree)
     assert shares.loc["V1", "V1"] == 0.5
     assert shares.loc["wheel", "V1"] == 0.5

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import xarray as xr
 
 from schemas.errors import NothingToDoError, RecordingTooShortError
 from schemas.settings.causal import CausalSettings
@@ -20,6 +21,16 @@ def test_standardise_survives_an_offset_and_gaps():
     np.testing.assert_allclose(np.nanmean(shifted, 0), 0, atol=1e-6)
     np.testing.assert_allclose(np.nanstd(shifted, 0), 1, atol=1e-6)
     assert np.isnan(shifted[10:20, 1]).all()
+
+
+def test_a_unit_lies_where_its_stream_says_else_in_its_stream(make_aligned):
+    rng = np.random.default_rng(3)
+    aligned = make_aligned(rng.standard_normal((300, 3)), rng.standard_normal((300, 1)))
+    assert set(gather_nodes(aligned, ALL)["region"].values.tolist()) == {"calcium", "running"}
+    told = aligned["calcium"].to_dataset().assign(region=("unit", ["V1", "", "CA1"]))
+    aligned["calcium"] = xr.DataTree(told)
+    nodes = gather_nodes(aligned, ALL)
+    assert nodes["region"].values.tolist() == ["V1", "calcium", "CA1", "running"]
 
 
 def test_smoothing_stops_at_borders_and_gaps():
