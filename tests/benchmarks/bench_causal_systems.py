@@ -232,7 +232,8 @@ def compare(quick: bool = False) -> pd.DataFrame:
             if package is not None and find_spec(package) is None:
                 continue
             for name, score_NN in method(system).items():
-                score = score_NN[off_NN]
+                # No score (maps in step leave nothing to test) is the lowest score.
+                score = np.nan_to_num(score_NN[off_NN], nan=-1e9, posinf=1e12)
                 auroc = roc_auc_score(truth, score)
                 precision = average_precision_score(truth, score)
                 found = {"method": name, "AUROC": auroc, "average precision": precision}
