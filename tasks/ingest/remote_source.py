@@ -11,8 +11,9 @@ hash of how it was uploaded, and two servers give two.
 import hashlib
 import itertools
 import logging
+import math
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path, PurePosixPath
@@ -32,6 +33,9 @@ log = logging.getLogger("tectum")
 PART_BYTES = 8 * 2**20
 AT_ONCE = 16
 """Chunks of a Zarr store that are fetched at the same time: most of it is waiting."""
+MAX_CHUNKS = 2_000_000
+"""Chunks that a store may have whose server lists none, so that each must be asked for: terabytes
+of real data, but hours, not for ever, of an array that only claims its size."""
 
 
 class RemoteSource(Source):
@@ -158,6 +162,14 @@ class RemoteSource(Source):
         nodes = check_nodes(store, self.uri)
         if not self._url.startswith(("http://", "https://")):
             return list_keys(store)
+        if (chunks := sum(map(math.prod, map(_chunk_counts, nodes.values())))) > MAX_CHUNKS:
+            raise RecordingError(
+                f"its arrays claim {chunks:,} chunks, more than the {MAX_CHUNKS:,} that are asked "
+                "for one by one.",
+                where=self.uri,
+                remedy="Copy the store here, or read it from where its files are listed (S3).",
+                problem="claims_too_much",
+            )
         return _implied_keys(nodes)
 
     def _read_key(self, key: str) -> bytes | None:
@@ -168,22 +180,26 @@ class RemoteSource(Source):
             return None
 
 
-def _implied_keys(nodes: dict[str, Any]) -> Iterator[str]:
+def _implied_keys(nodes: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     """Yield the keys of all metadata and of all chunks that arrays of these shapes have."""
     for path, node in nodes.items():
         yield f"{path}/zarr.json".lstrip("/")
         if node.get("node_type") != "array":
             continue
-        chunks = node["chunk_grid"]["configuration"]["chunk_shape"]
         encoding = node.get("chunk_key_encoding", {})
         old = encoding.get("name") == "v2"
         separator = encoding.get("configuration", {}).get("separator", "." if old else "/")
-        counts = [
-            -(-size // max(step, 1)) for size, step in zip(node["shape"], chunks, strict=True)
-        ]
-        for index in itertools.product(*map(range, counts)):
+        for index in itertools.product(*map(range, _chunk_counts(node))):
             parts = [*([] if old else ["c"]), *map(str, index)]
             yield f"{path}/{separator.join(parts) or '0'}"
+
+
+def _chunk_counts(node: Mapping[str, Any]) -> list[int]:
+    """Return how many chunks an array has along each dimension; a group has none."""
+    if node.get("node_type") != "array":
+        return [0]
+    steps = node["chunk_grid"]["configuration"]["chunk_shape"]
+    return [-(-size // step) for size, step in zip(node["shape"], steps, strict=True)]
 
 
 def _inside(folder: Path, key: str) -> Path:

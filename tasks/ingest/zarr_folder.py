@@ -157,7 +157,20 @@ def _defect(node: Node) -> str:
     shape = node.get("shape")
     if not isinstance(shape, list) or not all(isinstance(n, int) and n >= 0 for n in shape):
         return f"has no shape, but {shape!r}"
+    if not _has_regular_chunks(node, len(shape)):
+        return f"has no regular chunks, but {node.get('chunk_grid')!r}"
     return "" if "data_type" in node else "has no data type"
+
+
+def _has_regular_chunks(node: Node, dims: int) -> bool:
+    grid = node.get("chunk_grid")
+    section = grid.get("configuration") if isinstance(grid, dict) else None
+    chunks = section.get("chunk_shape") if isinstance(section, dict) else None
+    return (
+        isinstance(chunks, list)
+        and len(chunks) == dims
+        and all(isinstance(n, int) and n > 0 for n in chunks)
+    )
 
 
 def _codec_names(codecs: Any) -> Iterator[str]:

@@ -149,6 +149,21 @@ def test_http_is_fetched_once_and_is_the_same_recording(workspace, write, far_se
     assert ingest(workspace, path).ref == first.ref, "the same bytes on the disk"
 
 
+def test_a_store_is_not_asked_for_chunks_without_end(workspace, write, far_server):
+    """A web server lists nothing, so each chunk that the metadata imply must be asked for."""
+    path = write("x.nwb.zarr") / "zarr.json"
+    root = json.loads(path.read_text())
+    root["consolidated_metadata"]["metadata"]["acquisition/x/data"]["shape"] = [10**13, 20]
+    path.write_text(json.dumps(root))
+    answers = far_server.answers
+    outcome = ingest(workspace, f"{far_server.url}/x.nwb.zarr")
+    assert outcome.state is RunState.FAILED
+    assert "chunks" in outcome.reason
+    (entry,) = Workspace(workspace).catalogue.quarantine_reasons()
+    assert entry["problem"] == "claims_too_much"
+    assert far_server.answers - answers < 20
+
+
 @pytest.mark.parametrize("name", ["x.nwb", "x.nwb.zarr"])
 def test_s3_is_the_same_recording(workspace, write, s3_bucket, name):
     path = write(name)

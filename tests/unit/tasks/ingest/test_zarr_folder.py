@@ -88,6 +88,7 @@ def test_a_pickled_array_reads_again_and_by_any_selection(rich_file, save_zarr):
         ("damaged", lambda node: node.pop("data_type")),
         ("damaged", lambda node: node.update(node_type="else")),
         ("damaged", lambda node: node.update(attributes=[])),
+        ("damaged", lambda node: node.pop("chunk_grid")),
     ],
 )
 def test_metadata_that_lack_something_or_ask_for_unknown_code_are_refused(
