@@ -1,8 +1,10 @@
 """kEDM's published validation numbers: dimensions and all-to-all skills."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
@@ -13,6 +15,7 @@ from tasks.causal.nodes import standardise
 from tasks.causal.problem import CrossMapProblem
 from tasks.causal.rule import CrossMapRule
 
+ReadTable = Callable[[str], pd.DataFrame]
 GOLDEN = Path(__file__).parents[1] / "golden" / "kedm"
 Published = tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]]
 
@@ -60,3 +63,20 @@ def test_the_same_dimensions_are_chosen(published: Published, engine: type[Engin
     )
     skill_NE = engine(problem).self_skills(range(10), tried)  # type: ignore[call-arg]
     assert (best_dimension(skill_NE) + 1).tolist() == dimension_N.tolist()
+
+
+def test_the_largest_library_of_ccm(pyedm: ReadTable):
+    kedm = pytest.importorskip("kedm")
+    table = pyedm("sardine_anchovy_sst")[["anchovy", "np_sst"]]
+    scaled_TN = standardise(table.to_numpy(float))
+    series_NT = np.ascontiguousarray(scaled_TN.T)
+    dimension_N, length = np.full(2, 3), len(table)
+    problem = CrossMapProblem(
+        series_NT, series_NT, np.zeros(length, int), dimension_N, CrossMapRule()
+    )
+    ours = CpuEngine(problem).skills(range(2))[0]
+    for effect, cause in ((0, 1), (1, 0)):
+        theirs = kedm.ccm(
+            series_NT[effect], series_NT[cause], lib_sizes=[length], sample=1, E=3, tau=1, Tp=0
+        )
+        assert ours[effect, cause] == pytest.approx(float(np.ravel(theirs)[0]), abs=1e-4)
