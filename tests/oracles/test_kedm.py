@@ -16,6 +16,7 @@ from tasks.causal.problem import CrossMapProblem
 from tasks.causal.rule import CrossMapRule
 
 ReadTable = Callable[[str], pd.DataFrame]
+OpenEngine = Callable[[CrossMapProblem], Engine]
 GOLDEN = Path(__file__).parents[1] / "golden" / "kedm"
 Published = tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]]
 
@@ -53,7 +54,7 @@ def test_skills_in_float32(published: Published):
 
 
 @pytest.mark.parametrize("engine", [ReferenceEngine, CpuEngine])
-def test_the_same_dimensions_are_chosen(published: Published, engine: type[Engine]):
+def test_the_same_dimensions_are_chosen(published: Published, engine: OpenEngine):
     series_NT, dimension_N, _ = published
     tried = range(1, 21)
     scaled_NT = np.ascontiguousarray(standardise(series_NT.T).T)
@@ -61,7 +62,7 @@ def test_the_same_dimensions_are_chosen(published: Published, engine: type[Engin
     problem = CrossMapProblem(
         scaled_NT, scaled_NT[:0], segment_T, np.full(10, 20), CrossMapRule(tp=1)
     )
-    skill_NE = engine(problem).self_skills(range(10), tried)  # type: ignore[call-arg]
+    skill_NE = engine(problem).self_skills(range(10), tried)
     assert (best_dimension(skill_NE) + 1).tolist() == dimension_N.tolist()
 
 
