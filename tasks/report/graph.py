@@ -132,6 +132,9 @@ def draw_delays(edges: xr.Dataset) -> tuple[Chart, ...]:
         "effect; where the effect leads, the edge is no drive, and may be the mirror of one "
         "(synchrony). Indirect and shared drive: most of the skill is explained by another node."
     )
+    longest = float(np.abs(edges["lag"].values).max()) if "lag" in edges.coords else np.inf
+    if beyond := int((np.abs(lags) >= longest - 1e-9).sum()):
+        caption += f" {beyond:,} are at the longest delay tried: theirs may be longer still."
     return (Chart("causal-delays", figure, "Delays", caption),)
 
 

@@ -258,6 +258,9 @@ def test_delays_are_told_where_they_were_measured(trees: Trees) -> None:
     (chart,) = draw_delays(known)
     assert [bar.name for bar in chart.figure.data] == ["direct", "indirect", "synchrony"]
     assert sum(sum(bar.y) for bar in chart.figure.data) == count
+    assert "longest" not in chart.caption
+    (chart,) = draw_delays(known.assign_coords(lag=[-0.2, 0.0, 0.2]))
+    assert f"{len(range(0, count, 3))} are at the longest delay tried" in chart.caption
     assert tell_edge(known, 0).endswith(", cause leads by 0.2 s")
     assert tell_edge(known, 1).endswith(", no delay, indirect through n7")
     assert tell_edge(known, 2).endswith(", effect leads by 0.1 s, synchrony")
