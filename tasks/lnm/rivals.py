@@ -46,6 +46,8 @@ BASELINES: Mapping[str, Baseline] = MappingProxyType(
 """In this order: of equals on validation the first is the bar."""
 MOST_CROSSED = 8000
 """Training rows that the skip is chosen by."""
+MOST_JUDGED = 512
+"""Columns of a target that its bar and its skip are chosen by; whole brains have 100,000."""
 ALWAYS = ("ridge", "persistence", "mean")
 
 Bar = tuple[str, str, int, Metric]
@@ -214,6 +216,7 @@ class _Judge:
         best: dict[Bar, str] = {}
         chosen: dict[Functional, dict[int, Weights]] = {"mean": {}, "median": {}}
         for target, own in asked_targets(columns, fits.held_out):
+            whole, own = own, _thin_columns(own)
             counts, scaler = bool(columns.counts[own[0]]), self.scaler.take(own)
             for metric in metrics_of(counts, horizon):
                 functional = functional_of(metric)
@@ -233,9 +236,14 @@ class _Judge:
                 }
                 real_TV = values_TV[rows][:, own]
                 weights = choose_blend(metric, real_TV, members, scaler, counts, scores, block)
-                for column in own:
+                for column in whole:
                     chosen[functional].setdefault(int(column), weights)
         return best, chosen
+
+
+def _thin_columns(own: Ints) -> Ints:
+    """Return some columns of a target, evenly spread, which speak for all where they are many."""
+    return own[:: max(1, -(-len(own) // MOST_JUDGED))]
 
 
 def _take(located: Located, functional: Functional, own: Ints) -> dict[str, Floats]:

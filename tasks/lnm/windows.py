@@ -79,12 +79,12 @@ class Material:
     ahead: "Ahead | None" = None
 
     @cached_property
-    def filled_TV(self) -> Floats:
+    def filled(self) -> Floats:
         """(time, column) z-scores, 0 where not valid."""
         return np.nan_to_num(self.z_TV)
 
     @cached_property
-    def valid_TV(self) -> Bools:
+    def valid(self) -> Bools:
         """(time, column) true where valid."""
         return np.isfinite(self.z_TV)
 
@@ -174,18 +174,19 @@ def cut_batch(
     offset_L = np.arange(window)
     index_BL = np.minimum(start_B[:, None] + offset_L, len(material.z_TV) - 1)
     inside_BL = offset_L < length_B[:, None]
-    valid_BLV = material.valid_TV[index_BL]
+    valid_BLV = material.valid[index_BL]
     valid_BLV &= inside_BL[..., None]
     asked_BLV = valid_BLV & ~masks.visible_BLV
-    parts = _skip_parts(material, start_B, masks, mixing, index_BL)
-    if not linear_skip:
+    if linear_skip:
+        parts = _skip_parts(material, start_B, masks, mixing, index_BL)
+    else:
         parts = _empty_parts(masks.visible_BLV.shape)
     # Beyond the farthest horizon there is no linear forecast, and none is asked of the network.
     for b in np.flatnonzero(np.array(masks.mode_B) == "forecast"):
         asked_BLV[b, masks.known_B[b] + material.skip.horizons[-1] :] = False
     seen_BLV = masks.visible_BLV if seen_BLV is None else seen_BLV
     time_BL = np.broadcast_to(offset_L / material.rate_hz, (batch, window)).astype(np.float32)
-    z_filled_BLV = torch.from_numpy(material.filled_TV[index_BL])
+    z_filled_BLV = torch.from_numpy(material.filled[index_BL])
     seen = torch.from_numpy(seen_BLV & valid_BLV)
     of_skip = (torch.from_numpy(part) for part in parts)
     clock = (torch.from_numpy(time_BL), torch.from_numpy(inside_BL))

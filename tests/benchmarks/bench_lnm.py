@@ -19,16 +19,26 @@ from schemas.settings.split import SplitSettings
 from tasks.lnm.batches import draw_ahead
 from tasks.lnm.machine import Machine
 from tasks.lnm.objective import weigh_errors
-from tasks.lnm.recording import Columns, Recording, cut_windows, split_with_guard
+from tasks.lnm.recording import (
+    Columns,
+    Recording,
+    cut_windows,
+    fit_scaler,
+    part_of_each_sample,
+    split_with_guard,
+)
+from tasks.lnm.rivals import Rivals
 from tasks.lnm.schedule import make_optimiser
-from tasks.lnm.session import prepare_session
+from tasks.lnm.session import Session, prepare_session
+from tasks.lnm.skip import Skip, deal_units, horizons_of
 from tasks.lnm.training import _take_step, average_weights, build_network
+from tasks.lnm.windows import Material, TaskWeights
 
-WINDOW, SAMPLES = 64, 4000
+WINDOW, SAMPLES = 64, 2000
 
 
-def make_session(units: int, preset: str):
-    """Prepare a session of calcium units on 20 slow latents, and two channels."""
+def make_recording(units: int) -> Recording:
+    """Return calcium units on 20 slow latents, and two channels."""
     rng = np.random.default_rng(0)
     steps = rng.standard_normal((SAMPLES, 20)).astype(np.float32)
     latent = np.stack([np.convolve(s, np.ones(15) / 4, "same") for s in steps.T], axis=1)
@@ -38,14 +48,38 @@ def make_session(units: int, preset: str):
     kinds = ("calcium",) * units + ("motion",) * 2
     names = tuple(map(str, range(units + 2)))
     columns = Columns(names, ("ca",) * units + ("a", "b"), kinds)
-    recording = Recording(
-        values, np.arange(SAMPLES) / 10.0, np.zeros(SAMPLES, np.int64), 10.0, columns
-    )
+    return Recording(values, np.arange(SAMPLES) / 10.0, np.zeros(SAMPLES, np.int64), 10.0, columns)
+
+
+def make_session(units: int, preset: str):
+    """Prepare a session with its baselines and its skip."""
+    recording = make_recording(units)
     settings = LnmSettings(
         split=SplitSettings(guard_s=1.0), baselines=(), preset=preset, window=WINDOW
     )
     split = split_with_guard(recording, settings.split, WINDOW)
     return prepare_session(recording, split, WINDOW, settings), settings
+
+
+def make_bare_session(units: int):
+    """Prepare a session for steps without a skip; fewer windows a batch where units are many."""
+    recording = make_recording(units)
+    batch = max(1, min(32, 32_000 // units))
+    settings = LnmSettings(
+        split=SplitSettings(guard_s=1.0), window=WINDOW, linear_skip=False, batch_size=batch
+    )
+    split = split_with_guard(recording, settings.split, WINDOW)
+    scaler = fit_scaler(recording.values_TV, split.train)
+    columns, rows = recording.columns, np.zeros(0, np.int64)
+    fold_V = deal_units(columns.neural, np.random.default_rng(0))
+    skip = Skip(WINDOW, horizons_of(WINDOW), fold_V, {})
+    z_TV = scaler.standardise(recording.values_TV)
+    none = np.zeros((0, 0), np.float32)
+    material = Material(z_TV, {}, none, none, rows, skip, columns.counts, 10.0)
+    spread = TaskWeights.filled(1.0, len(skip.horizons), len(columns.names))
+    about = (material, spread, WINDOW, rows, rows, Rivals({}, {}), scaler)
+    ones = np.ones(len(columns.names), np.float32)
+    return Session(recording, split, part_of_each_sample(split), *about, ones), settings
 
 
 class Steps:
@@ -144,14 +178,14 @@ def test_tokens_a_second_against_plain_torch(benchmark, preset, least, rounds):
 @pytest.mark.slow
 @pytest.mark.parametrize("units", [10, 100, 1_000, 10_000, 100_000])
 def test_cost_of_a_step_over_units(benchmark, units):
-    steps = Steps(*make_session(units, "nano"))
+    steps = Steps(*make_bare_session(units))
     steps.take()
     steps.waited = 0.0
     seconds = benchmark.pedantic(lambda: [steps.take() for _ in range(3)], rounds=1)
     step = float(np.median(seconds))
     benchmark.extra_info |= {
         "ms_per_step": 1e3 * step,
-        "us_per_unit": 1e6 * step / units,
+        "us_per_unit_and_window": 1e6 * step / units / steps.settings.batch_size,
         "share_waiting_for_data": steps.waited / float(np.sum(seconds)),
         "peak_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
     }
