@@ -1,4 +1,4 @@
-"""`tectum lnm`: ask a trained model, adapt it, take it apart, hand it on, take one over."""
+"""`tectum lnm`: train on several sessions, ask a model, adapt it, take it apart, hand it on."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -79,6 +79,32 @@ def query(
         seed=seed,
     )
     _show(answer, out)
+
+
+@lnm.command()
+def train(
+    sessions: Annotated[list[str], typer.Argument(help="Sessions that share one core.")],
+    folder: Annotated[Path, typer.Option(help="A model for each session goes below it.")],
+    settings: SettingsOption = None,
+    lake: LakeOption = "lake",
+    catalogue: CatalogueOption = "",
+) -> None:
+    """Train one core on several sessions; `query --model FOLDER/SESSION` asks what comes of it."""
+    from tasks.lnm.session import divide_recording
+    from tasks.lnm.threads import limit_threads
+    from tasks.lnm.trained import save_model
+    from tasks.lnm.training import train_models
+
+    workspace, own = _workspace(lake, catalogue), load_settings(settings).lnm
+    recordings = [_aligned(workspace, name) for name in sessions]
+    with limit_threads(own.threads), console.show_progress(quiet=False):
+        models, curves = train_models([divide_recording(r, own) for r in recordings], own)
+    for name, model in zip(sessions, models, strict=True):
+        made = folder / name
+        made.mkdir(parents=True, exist_ok=True)
+        save_model(model, made)
+        console.out.print(f"{name}: {made}", markup=False)
+    console.out.print(f"{curves.latest} (best at step {curves.best_step})", markup=False)
 
 
 @lnm.command()
