@@ -13,9 +13,10 @@ from schemas.errors import LakeError, NotFoundError, SettingsError
 from schemas.settings.lnm import LnmSettings
 from schemas.settings.split import SplitSettings
 from tasks.common.progress import progress_to
+from tasks.lnm.batches import draw_ahead, draw_batch
 from tasks.lnm.infer import predict_future, predict_hidden
 from tasks.lnm.query import decode, encode, forecast, generate, impute, query
-from tasks.lnm.recording import Columns, find_runs
+from tasks.lnm.recording import Columns, cut_windows, find_runs
 from tasks.lnm.results import describe_scores, result_tree, train_and_examine
 from tasks.lnm.schedule import count_steps, schedule
 from tasks.lnm.trained import load_model, save_model
@@ -252,3 +253,26 @@ def test_learning_rate_warms_up_and_cools_down():
     assert max(rates) == pytest.approx(1.0)
     assert rates[0] < 0.3
     assert rates[-1] == pytest.approx(0.05)
+
+
+def test_forecasts_that_are_kept_are_those_that_would_be_computed(product_result):
+    material = product_result.session.material
+    origin_B = np.flatnonzero(product_result.session.part_T == 0)[[3, 700, 1100]]
+    kept = material.forecast_base(origin_B)
+    computed = replace(material, ahead=None).forecast_base(origin_B)
+    for one, other in zip(kept, computed, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)
+
+
+def test_batches_drawn_ahead_are_those_drawn_in_turn(product_result, quick):
+    session = product_result.session
+    windows = cut_windows(session.runs(0), session.window, 1)
+    rng = np.random.default_rng(4)
+    state = rng.bit_generator.state
+    ahead = draw_ahead([session], [windows], quick, state, range(1, 6))
+    for step, (batch, after) in enumerate(ahead, start=1):
+        expected = draw_batch(session, windows, quick, rng, step / 5)
+        assert after == rng.bit_generator.state
+        assert torch.equal(batch.inputs.values_BLV, expected.inputs.values_BLV)
+        assert torch.equal(batch.error_BLV, expected.error_BLV)
+    assert step == 5
