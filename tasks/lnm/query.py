@@ -1,20 +1,17 @@
 """Asking a trained model: one primitive, and decode, encode, impute, forecast, generate over it."""
 
-import hashlib
 from collections.abc import Sequence
 
 import numpy as np
 import xarray as xr
-from scipy import stats
 
 from schemas.errors import NotFoundError, RecordingTooShortError, SettingsError
-from tasks.lnm.infer import Located, as_values, predict_future, predict_hidden
+from tasks.lnm.answers import answer_dataset, describe_question, draw_values
+from tasks.lnm.infer import as_values, predict_future, predict_hidden
 from tasks.lnm.masks import Mode
 from tasks.lnm.recording import Bools, Columns, Floats, Recording, find_runs
 from tasks.lnm.rollout import roll_out
 from tasks.lnm.trained import TrainedModel
-
-QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
 def query(
@@ -78,7 +75,7 @@ def query(
     )
     own = np.ix_(chosen_T, asked_V)
     drawn = [draw_values(model, located, rng)[own] for _ in range(n_samples)]
-    found = _dataset(
+    found = answer_dataset(
         model,
         as_values(located.location, model)[own],
         (located.scale * model.scaler.sd_V)[own],
@@ -196,15 +193,6 @@ def linear_task(model: TrainedModel, seen_V: Bools, asked_V: Bools) -> tuple[Mod
     return "units", -1
 
 
-def draw_values(model: TrainedModel, located: Located, rng: np.random.Generator) -> Floats:
-    """Draw each value by itself from its predicted distribution, in the columns' own units."""
-    mean = as_values(located.location, model)
-    normal = mean + located.scale * model.scaler.sd_V * rng.standard_normal(mean.shape)
-    rate = np.where(model.columns.counts, np.nan_to_num(mean), 0.0)
-    counted = np.where(np.isfinite(mean), rng.poisson(np.maximum(rate, 0.0)), np.nan)
-    return np.where(model.columns.counts, counted, normal).astype(np.float32)
-
-
 def _ask_future(
     model: TrainedModel,
     recording: Recording,
@@ -246,59 +234,9 @@ def _ask_future(
     if steps > most:
         mean, sd, middle = (fold(drawn, axis=0) for fold in (np.mean, np.std, np.median))
     time_T = recording.time_T[origin] + np.arange(1, steps + 1) / model.rate_hz
-    found = _dataset(model, mean, sd, drawn, time_T, asked_V)
+    found = answer_dataset(model, mean, sd, drawn, time_T, asked_V)
     found["median"] = (("time", "column"), middle)
     return found
-
-
-def _dataset(
-    model: TrainedModel,
-    mean: Floats,
-    sd: Floats,
-    drawn: Sequence[Floats],
-    time_T: np.ndarray,
-    asked_V: Bools,
-) -> xr.Dataset:
-    counts_V = model.columns.counts[asked_V]
-    sd = np.where(counts_V, np.nan, sd)
-    variables = {"mean": (("time", "column"), mean), "sd": (("time", "column"), sd)}
-    names = [name for name, asked in zip(model.columns.names, asked_V, strict=True) if asked]
-    found = xr.Dataset(variables, {"time": ("time", time_T, {"units": "s"}), "column": names})
-    found["quantile_value"] = (("quantile", "time", "column"), _quantiles(mean, sd, counts_V))
-    found.coords["quantile"] = ("quantile", np.array(QUANTILES))
-    if len(drawn):
-        found["sample"] = (("draw", "time", "column"), np.stack(drawn))
-    return found
-
-
-def _quantiles(mean: Floats, sd: Floats, counts_V: Bools) -> Floats:
-    """Return (quantile, time, column) quantiles of the normal or Poisson distributions."""
-    rate = np.where(counts_V & np.isfinite(mean), np.maximum(mean, 0.0), 0.0)
-    known = np.isfinite(mean)
-    levels = [
-        np.where(counts_V, np.where(known, stats.poisson.ppf(q, rate), np.nan), mean + sd * z)
-        for q, z in zip(QUANTILES, stats.norm.ppf(QUANTILES), strict=True)
-    ]
-    return np.stack(levels).astype(np.float32)
-
-
-def describe_question(
-    model: TrainedModel,
-    targets: Sequence[str],
-    visible: Sequence[str] | None,
-    seed: int,
-    **seconds: float,
-) -> dict[str, str | int | float]:
-    """Return the attributes that tell where an answer comes from."""
-    weights = b"".join(t.numpy().tobytes() for t in model.network.state_dict().values())
-    told = {f"asked_{name}": value for name, value in seconds.items() if np.isfinite(value)}
-    return {
-        "model_sha256": hashlib.sha256(weights).hexdigest(),
-        "targets": ", ".join(targets),
-        "visible": "all else" if visible is None else ", ".join(visible),
-        "seed": seed,
-        **told,
-    }
 
 
 def side_of(model: TrainedModel, *, neural: bool) -> list[str]:
