@@ -94,7 +94,12 @@ def undriven_behaviour(tree: xr.DataTree) -> list[str]:
 
 
 def region_by_region(tree: xr.DataTree) -> pd.DataFrame:
-    """Return the share of pairs that drive, by region of the effect (row) and of the cause."""
+    """Return the share of pairs that drive, by region of the effect (row) and of the cause.
+
+    Empty for a graph that was made before regions were counted.
+    """
+    if "regions" not in tree.children:
+        return pd.DataFrame()
     regions = tree.children["regions"].to_dataset(inherit=False)
     shares = regions["edges"] / regions["pairs"].where(regions["pairs"] > 0)
     names = [str(name) for name in regions["effect_region"].to_numpy()]

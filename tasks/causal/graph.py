@@ -93,22 +93,21 @@ def summarize_regions(nodes: xr.Dataset, skill: xr.DataArray, edges: xr.Dataset)
     """
     region_of = dict(zip(_text(nodes["node"]), _text(nodes["region"]), strict=True))
     region_N = np.array([region_of[name] for name in _text(skill["effect"])], dtype=str)
-    names, at_N = np.unique(region_N, return_inverse=True)
+    names, at_N, count_R = np.unique(region_N, return_inverse=True, return_counts=True)
     inside_RN = (np.arange(len(names))[:, None] == at_N).astype(np.float64)
     skill_NM = skill.to_numpy().astype(np.float64)
-    pairs_RR = inside_RN @ (1 - np.eye(len(at_N))) @ inside_RN.T
+    pairs_RR = np.outer(count_R, count_R) - np.diag(count_R)
     known_RR = inside_RN @ np.isfinite(skill_NM) @ inside_RN.T
     total_RR = inside_RN @ np.nan_to_num(skill_NM) @ inside_RN.T
+    kept = edges.isel(edge=np.flatnonzero(edges["drives"].to_numpy()))
+    ends = ([region_of[name] for name in _text(kept[end])] for end in ("effect", "cause"))
     edges_RR = np.zeros(pairs_RR.shape, np.int64)
-    place = dict(zip(names, range(len(names)), strict=True))
-    ends = (_text(edges[end])[edges["drives"].to_numpy()] for end in ("effect", "cause"))
-    for effect, cause in zip(*ends, strict=True):
-        edges_RR[place[region_of[effect]], place[region_of[cause]]] += 1
+    np.add.at(edges_RR, tuple(np.searchsorted(names, np.array(e, dtype=str)) for e in ends), 1)
     mean_RR = np.where(known_RR > 0, total_RR / np.maximum(known_RR, 1), np.nan)
     dims = ("effect_region", "cause_region")
     return xr.Dataset(
         {
-            "pairs": (dims, pairs_RR.astype(np.int64)),
+            "pairs": (dims, pairs_RR),
             "edges": (dims, edges_RR),
             "skill": (dims, mean_RR.astype(np.float32)),
         },

@@ -36,8 +36,6 @@ class Batch(NamedTuple):
     def share(self, machine: Machine) -> "Batch":
         """Return this process's windows, on its device; the weights stay those of the batch."""
         put = machine.put
-        if machine.size == 1:
-            return Batch(Inputs._make(put(t) for t in self.inputs), *(put(t) for t in self[1:]))
         own = slice(machine.rank, None, machine.size)
         kept = self.forecast_F % machine.size == machine.rank
         return Batch(

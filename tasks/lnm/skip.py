@@ -82,6 +82,10 @@ class SkipMap:
             near_TK = self.library.nearest(features_TF, fold_T, NEAREST)
         return View(features_TF, near_TK, last_TO, fold_T)
 
+    def locate(self, view: View) -> Floats:
+        """Return (time, blend, output) locations."""
+        return np.stack([blend.locate(view) for blend in self.blends], axis=1)
+
 
 @dataclass(frozen=True)
 class Skip:
@@ -142,14 +146,12 @@ class Skip:
         """
         own = self.maps["forecast"]
         view = own.view(features_TF, last_TV, fold_T)
-        located = np.stack([blend.locate(view) for blend in own.blends], axis=1)
-        return located, np.stack([blend.middle(view) for blend in own.blends], axis=1)
+        return own.locate(view), np.stack([blend.middle(view) for blend in own.blends], axis=1)
 
     def forecast_means(self, features_TF: Floats, last_TV: Floats) -> Floats:
         """Return the locations of `forecast` alone; medians of neighbours take their time."""
         own = self.maps["forecast"]
-        view = own.view(features_TF, last_TV, None)
-        return np.stack([blend.locate(view) for blend in own.blends], axis=1)
+        return own.locate(own.view(features_TF, last_TV, None))
 
 
 def context_of(window: int) -> int:

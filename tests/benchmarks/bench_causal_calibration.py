@@ -6,29 +6,19 @@ of false discoveries, several of them put side by side, so that pairs across the
 
 import numpy as np
 import pytest
-import xarray as xr
 from numpy.typing import NDArray
 
 from schemas.settings.causal import CausalSettings
 from schemas.settings.simulate import SimulateSettings
 from tasks.causal.dimension import embedding_dimensions
 from tasks.causal.graph import select_edges
-from tasks.causal.nodes import standardise
 from tasks.causal.significance import cross_map_significance
 from tasks.causal.skill import cross_map_convergence, cross_map_skill
 from tasks.simulate.animal import simulate_animal
+from tests.unit.tasks.causal.series import RATE_HZ, autoregressive, nodes_of
 
-RATE_HZ, LENGTH, SERIES, ROUNDS = 10.0, 1000, 52, 4
+LENGTH, SERIES, ROUNDS = 1000, 52, 4
 SYSTEMS = ("ar 0.5", "ar 0.9", "ar 0.98", "oscillators")
-
-
-def autoregressive(phi: float, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Return independent AR(1) series (time, series)."""
-    noise = rng.standard_normal((LENGTH + 500, SERIES))
-    series_TN = np.zeros_like(noise)
-    for t in range(1, len(noise)):
-        series_TN[t] = phi * series_TN[t - 1] + noise[t]
-    return series_TN[500:]
 
 
 def oscillators(rng: np.random.Generator) -> NDArray[np.float64]:
@@ -47,23 +37,14 @@ def oscillators(rng: np.random.Generator) -> NDArray[np.float64]:
     return series_TN + 0.1 * rng.standard_normal(series_TN.shape)
 
 
-def nodes_of(series_TN: NDArray[np.floating]) -> xr.Dataset:
-    names = [f"n{i}" for i in range(series_TN.shape[1])]
-    return xr.Dataset(
-        {
-            "value": (("time", "node"), standardise(np.asarray(series_TN, np.float64))),
-            "segment": ("time", np.zeros(len(series_TN), int)),
-        },
-        {"node": names},
-        {"rate_hz": RATE_HZ},
-    )
-
-
 def p_values(system: str, seed: int, settings: CausalSettings) -> NDArray[np.float64]:
     """Return the p-values of all pairs of unrelated series."""
     rng = np.random.default_rng(seed)
     paired = system == "oscillators"
-    series_TN = oscillators(rng) if paired else autoregressive(float(system.split()[1]), rng)
+    if paired:
+        series_TN = oscillators(rng)
+    else:
+        series_TN = autoregressive(float(system.split()[1]), SERIES, LENGTH, rng, settle=500)
     nodes = nodes_of(series_TN)
     dimension_N = embedding_dimensions(nodes, settings)["embedding_dimension"].to_numpy()
     skill = cross_map_skill(nodes, dimension_N, settings)

@@ -20,7 +20,6 @@ import numpy as np
 import pandas as pd
 import plotly.express as px
 import pytest
-import xarray as xr
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, roc_auc_score
 
@@ -29,11 +28,11 @@ from schemas.settings.simulate import SimulateSettings
 from tasks.causal.dimension import embedding_dimensions
 from tasks.causal.graph import select_edges
 from tasks.causal.labels import label_edges
-from tasks.causal.nodes import standardise
 from tasks.causal.significance import cross_map_significance
 from tasks.causal.skill import cross_map_convergence
 from tasks.simulate.animal import simulate_animal
 from tasks.simulate.truth import describe_truth
+from tests.unit.tasks.causal.series import nodes_of
 
 Matrix = NDArray[np.float64]
 COPIES, MOST_LAGS = 4, 3
@@ -132,17 +131,8 @@ def calcium(coupling: float, length: int, seed: int) -> System:
 
 def by_cross_mapping(system: System) -> dict[str, Matrix]:
     """Return the skill, and the skill with what is no direct edge ranked below what is."""
-    names = [f"n{n}" for n in range(system.series_TN.shape[1])]
-    length = len(system.series_TN)
-    nodes = xr.Dataset(
-        {
-            "value": (("time", "node"), standardise(system.series_TN)),
-            "segment": ("time", np.zeros(length, int)),
-        },
-        {"node": names, "time": np.arange(length) / 10},
-        {"rate_hz": 10.0},
-    )
-    settings = system.settings
+    nodes, settings = nodes_of(system.series_TN), system.settings
+    names = nodes["node"].values.tolist()
     dimension_N = embedding_dimensions(nodes, settings)["embedding_dimension"].to_numpy()
     skill = cross_map_convergence(nodes, dimension_N, settings)
     skill = skill.merge(cross_map_significance(nodes, dimension_N, skill["skill"], settings))

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
@@ -14,8 +13,8 @@ from tasks.causal.kernels.cpu import CpuEngine
 from tasks.causal.nodes import standardise
 from tasks.causal.problem import CrossMapProblem
 from tasks.causal.rule import CrossMapRule
+from tests.oracles.conftest import ReadTable
 
-ReadTable = Callable[[str], pd.DataFrame]
 OpenEngine = Callable[[CrossMapProblem], Engine]
 GOLDEN = Path(__file__).parents[1] / "golden" / "kedm"
 Published = tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]]

@@ -7,7 +7,6 @@ a circle of four digits, full of ties, that moves a skill by up to 3e-5 in float
 not left to rounding), so the reference is given the tree's order here.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -22,8 +21,7 @@ from tasks.causal.kernels.cpu import CpuEngine
 from tasks.causal.nodes import standardise
 from tasks.causal.problem import CrossMapProblem, LibraryDraws
 from tasks.causal.rule import CrossMapRule
-
-ReadTable = Callable[[str], pd.DataFrame]
+from tests.oracles.conftest import ReadTable
 
 
 class PublishedDraws(LibraryDraws):

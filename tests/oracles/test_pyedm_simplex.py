@@ -4,7 +4,6 @@ Two differences stand. pyEDM has no least weight, so ours is put to zero here. A
 target is missing makes its prediction missing, where we take the next neighbour.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,8 +14,8 @@ from numpy.typing import NDArray
 from tasks.causal.kernels import reference
 from tasks.causal.kernels.reference import nearest, pearson, predict, simplex_weights
 from tasks.causal.rule import CrossMapRule
+from tests.oracles.conftest import ReadTable
 
-ReadTable = Callable[[str], pd.DataFrame]
 Span = tuple[int, ...]
 LEAST = 1e-6
 

@@ -1,7 +1,5 @@
 """pyEDM's published local linear maps (S-map): plain least squares in float64."""
 
-from collections.abc import Callable
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,8 +7,7 @@ from numpy.typing import NDArray
 
 from tasks.causal.kernels.reference import embed, pearson, shift
 from tasks.causal.smap import LocalMap, fit_local_maps
-
-ReadTable = Callable[[str], pd.DataFrame]
+from tests.oracles.conftest import ReadTable
 
 
 def map_beyond(
@@ -23,11 +20,21 @@ def map_beyond(
     """Predict rows outside the library as pyEDM does: without the farthest library row."""
     found = []
     for row in rows:
-        distance_T = np.sqrt(((states_TV - states_TV[row]) ** 2).sum(1))
-        kept_T = library_T.copy()
-        kept_T[np.nanargmax(np.where(library_T, distance_T, np.nan))] = False
+        kept_T = without_farthest(library_T, distances(states_TV, row))
         found.append(plain(states_TV, following_T, kept_T, range(row, row + 1), theta).predicted_R)
     return np.concatenate(found)
+
+
+def distances(states_TV: NDArray[np.float64], row: int) -> NDArray[np.float64]:
+    return np.asarray(np.sqrt(((states_TV - states_TV[row]) ** 2).sum(1)))
+
+
+def without_farthest(
+    library_T: NDArray[np.bool_], distance_T: NDArray[np.float64]
+) -> NDArray[np.bool_]:
+    kept_T = library_T.copy()
+    kept_T[np.nanargmax(np.where(library_T, distance_T, np.nan))] = False
+    return kept_T
 
 
 def plain(
@@ -86,10 +93,10 @@ def test_missing_samples(pyedm: ReadTable):
     assert len(compared) > 40
     for row in compared + 1:
         # pyEDM's mean distance counts states whose target is missing, ours only what it fits.
-        distance_T = np.sqrt(((states_TE - states_TE[row]) ** 2).sum(1))
+        distance_T = distances(states_TE, row)
         theirs_T = library_T & np.isfinite(distance_T) & (np.arange(len(distance_T)) != row)
         if not library_T[row]:  # as `map_beyond`
-            theirs_T[np.argmax(np.where(theirs_T, distance_T, -1))] = False
+            theirs_T = without_farthest(theirs_T, distance_T)
         ours_T = theirs_T & np.isfinite(following_T)
         theta = 3.0 * distance_T[ours_T].mean() / distance_T[theirs_T].mean()
         found = plain(states_TE, following_T, theirs_T, range(row, row + 1), theta)

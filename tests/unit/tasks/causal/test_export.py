@@ -93,3 +93,5 @@ def test_who_matters_is_told(tree):
     regions = tree["regions"].to_dataset()
     assert regions["pairs"].values.tolist() == [[2, 2], [2, 0]]
     assert regions["skill"].values[0].tolist() == [0.5, 0.5]
+    del tree["regions"]  # a graph of an earlier version
+    assert region_by_region(tree).empty

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from schemas.settings.causal import CausalSettings
-from tasks.causal.nodes import standardise
 from tasks.causal.significance import (
     ScorePool,
     cross_map_significance,
@@ -30,6 +29,7 @@ from tasks.causal.surrogates import (
     randomize_phases,
     shift_round,
 )
+from tests.unit.tasks.causal.series import autoregressive, nodes_of
 
 
 @given(st.integers(8, 61), st.integers(0, 2**32 - 1))
@@ -134,26 +134,9 @@ def test_untested_pairs_do_not_count_among_the_tests():
     assert np.nanmin(false_discovery_rate(p, "by")) == pytest.approx(0.03)
 
 
-def autoregressive(phi: float, nodes: int, length: int, seed: int) -> NDArray[np.float64]:
-    rng = np.random.default_rng(seed)
-    noise = rng.standard_normal((length + 300, nodes))
-    series = np.zeros_like(noise)
-    for t in range(1, len(series)):
-        series[t] = phi * series[t - 1] + noise[t]
-    return series[300:]
-
-
 def p_values_of(series_TN: NDArray[np.float64], chosen: CausalSettings) -> xr.Dataset:
-    names = [f"n{i}" for i in range(series_TN.shape[1])]
-    nodes = xr.Dataset(
-        {
-            "value": (("time", "node"), standardise(series_TN)),
-            "segment": ("time", np.zeros(len(series_TN), int)),
-        },
-        {"node": names},
-        {"rate_hz": 10.0},
-    )
-    dimension_N = np.full(len(names), 3)
+    nodes = nodes_of(series_TN)
+    dimension_N = np.full(nodes.sizes["node"], 3)
     skill = cross_map_skill(nodes, dimension_N, chosen)
     return cross_map_significance(nodes, dimension_N, skill, chosen)
 
@@ -190,7 +173,8 @@ def test_unrelated_rhythms_are_called_related_at_the_nominal_rate():
 def test_unrelated_series_are_called_related_at_the_nominal_rate(phi, surrogate):
     # 101 series make 10,100 pairs.
     tested = p_values_of(
-        autoregressive(phi, 101, 500, 1), CausalSettings(surrogate=surrogate, tau_s=0)
+        autoregressive(phi, 101, 500, np.random.default_rng(1)),
+        CausalSettings(surrogate=surrogate, tau_s=0),
     )
     p = tested["p_value"].to_numpy()[~np.eye(101, dtype=bool)]
     assert 0.035 <= (p < 0.05).mean() <= 0.065
