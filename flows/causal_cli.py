@@ -57,6 +57,7 @@ def export(
         ("Drivers of behaviour", drivers.groupby("effect").head(3)[shown]),
         ("Share of pairs that drive, by region", exports.region_by_region(tree).round(3)),
     ):
-        console.out.print(f"\n{title}\n{frame.to_string() if len(frame) else 'none'}", markup=False)
+        told = frame.to_string() if len(frame) else "none"
+        console.out.print(f"\n{title}\n{told}", markup=False, soft_wrap=True)
     if undriven := exports.undriven_behaviour(tree):
         console.out.print(f"\nNo neuron was found to drive: {', '.join(undriven)}", markup=False)
