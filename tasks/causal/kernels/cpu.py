@@ -203,7 +203,7 @@ class CpuEngine:
         counts: Sequence[int],
     ) -> list[tuple[NDArray[np.int32], NDArray[np.float32]]]:
         """Return for each dimension the sorted rows and squared distances, both (row, k)."""
-        shape = (len(dimensions), len(self._row_R), max(counts))
+        shape = (len(dimensions), len(self._row_R), max(counts) + 1)
         row_SRK, distance_SRK = np.empty(shape, np.int32), np.empty(shape, np.float32)
         nearest_rows(
             self._where(library, seen_P), np.array(dimensions), np.array(counts), self._row_R,

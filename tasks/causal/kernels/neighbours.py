@@ -3,10 +3,8 @@
 The squared distance in E dimensions is that in E-1 plus one term, so a row's distances, which fit
 the first cache, are built up dimension by dimension and serve every E. Two passes over them find
 the nearest: the first keeps the least distance in each of 64 lanes; the k-th least of those 64 is
-a bound that at least k rows, and few more, lie within; the second pass collects those.
-
-A neighbour is one 64-bit key: distance, then |dt|, then the side. Keys sort as the reference
-orders neighbours, ties included, and say which row is meant.
+a bound that at least k rows, and few more, lie within; the second pass collects those
+(tasks/causal/kernels/selection.py).
 
 All arrays lie on a padded axis (tasks/causal/padding.py): NaN between segments makes a vector
 that crosses a border infinitely far from everything, so no kernel knows about segments.
@@ -17,17 +15,25 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from tasks.causal.kernels.selection import (
+    bound_of,
+    collect,
+    insert,
+    key_of,
+    mark,
+    rank_for,
+    sort_marked,
+    write,
+)
 from tasks.causal.kernels.vectors import (
+    KEYS,
     LANES,
     add,
-    bits_of_float,
     compiled,
     fill,
-    float_of_bits,
     inner,
     load,
     lowest_bit,
-    mask_at_most,
     minimum,
     multiply,
     store,
@@ -35,7 +41,6 @@ from tasks.causal.kernels.vectors import (
 )
 
 _INFINITY = np.float32(np.inf)
-_LOW = np.uint64(0xFFFFFFFF)
 
 
 class Library(NamedTuple):
@@ -58,89 +63,22 @@ class Library(NamedTuple):
 
 
 @inner
-def _key(squared, here, there):  # type: ignore[no-untyped-def]
-    """Return the key of a neighbour at unpadded position `there`, seen from `here`."""
-    side = np.uint64(there > here)
-    return (bits_of_float(squared) << np.uint64(32)) | (np.uint64(abs(there - here)) << 1) | side
+def _measure(  # type: ignore[no-untyped-def]
+    first, end, stride, query_E, from_e, to_e, series_T, tau, before_T, squared_T, least_J
+):
+    """Add terms from_e..to_e-1 to the squared distances `before_T` of 64 rows at a time.
 
-
-@inner
-def _write(keys_K, filled, position, row_of_position_T, row_K, distance_K):  # type: ignore[no-untyped-def]
-    """Translate keys into padded rows and squared distances; -1 where there are no more."""
-    for k in range(len(row_K)):
-        if k >= filled:
-            row_K[k] = -1
-            continue
-        gap = np.int64((keys_K[k] & _LOW) >> np.uint64(1))
-        there = position + gap if keys_K[k] & np.uint64(1) else position - gap
-        row_K[k] = row_of_position_T[there]
-        distance_K[k] = float_of_bits(keys_K[k] >> np.uint64(32))
-
-
-@inner
-def _insert(key, keys_K, filled):  # type: ignore[no-untyped-def]
-    """Put a key in its place in a sorted list; return how many it holds then."""
-    j = filled
-    if filled == len(keys_K):
-        if key >= keys_K[filled - 1]:
-            return filled
-        j -= 1
-    while j > 0 and keys_K[j - 1] > key:
-        keys_K[j] = keys_K[j - 1]
-        j -= 1
-    keys_K[j] = key
-    return min(filled + 1, len(keys_K))
-
-
-@inner
-def _measure(first, end, stride, query_E, from_e, to_e, series_T, tau, squared_T, least_J):  # type: ignore[no-untyped-def]
-    """Add terms from_e..to_e-1 to the squared distances of 64 rows at a time; keep lane minima."""
+    The sums go to `squared_T`, the least in each lane to `least_J`.
+    """
     least = load(least_J, 0)
     for chunk in range(first, end, stride):
-        total = load(squared_T, chunk)
+        total = load(before_T, chunk)
         for e in range(from_e, to_e):
             step = subtract(fill(query_E[e]), load(series_T, chunk - e * tau))
             total = add(total, multiply(step, step))
         store(squared_T, chunk, total)
         least = minimum(total, least)
     store(least_J, 0, least)
-
-
-@inner
-def _collect(first, end, stride, bound, here, squared_T, position_T, keys_K, filled):  # type: ignore[no-untyped-def]
-    """Insert every row within `bound`; return how many keys the list holds then."""
-    limit = bound
-    for chunk in range(first, end, stride):
-        mask = mask_at_most(load(squared_T, chunk), fill(limit))
-        while mask != 0:
-            row = chunk + lowest_bit(mask)
-            mask &= mask - np.uint64(1)
-            filled = _insert(_key(squared_T[row], here, position_T[row]), keys_K, filled)
-            if filled == len(keys_K):
-                limit = min(limit, float_of_bits(keys_K[filled - 1] >> np.uint64(32)))
-    return filled
-
-
-@inner
-def _bound(least_J, rank, sorted_J):  # type: ignore[no-untyped-def]
-    """Return the lane minimum of the given rank (from 1): so many rows at least lie within it."""
-    filled = 0
-    for j in range(LANES):
-        value = bits_of_float(least_J[j])
-        filled = _insert(value, sorted_J[:rank], filled)
-    return float_of_bits(sorted_J[rank - 1])
-
-
-@inner
-def _rank(count):  # type: ignore[no-untyped-def]
-    """Return which lane minimum to take as the bound for so many neighbours.
-
-    Rank `count` is safe. Above half of the lanes, the rank that some 1.3 `count` rows are expected
-    within is lower, and the caller must check.
-    """
-    if count <= LANES // 2:
-        return count
-    return min(LANES, int(LANES * (1 - np.exp(-1.3 * count / LANES))) + 1)
 
 
 @inner
@@ -161,7 +99,7 @@ def nearest_rows(library, dimension_S, count_S, row_R, row_SRK, distance_SRK):  
     dimension_S, count_S : dimensions wanted, ascending, and how many neighbours of each
     row_R : the rows whose neighbours are sought
     row_SRK, distance_SRK : results: padded rows, nearest first, -1 where there are no more;
-        squared distances
+        squared distances. One longer than the highest count: the last is room to work in
     """
     series_T, penalty_T, left_T, right_T, position_T, row_of_position_T, tau = library
     longest = dimension_S[-1]
@@ -170,41 +108,55 @@ def nearest_rows(library, dimension_S, count_S, row_R, row_SRK, distance_SRK):  
     query_E = np.zeros(longest, np.float32)
     squared_T = np.empty(len(series_T), np.float32)
     least_J = np.empty(LANES, np.float32)
-    sorted_J = np.empty(LANES, np.uint64)
+    keys_C, row_C = np.empty(KEYS, np.uint64), np.empty(KEYS, np.int64)
     keys_K = np.empty(row_SRK.shape[2], np.uint64)
+    chunk_W = np.empty(len(series_T) // LANES + 3, np.int64)
+    mask_W = np.empty(len(chunk_W), np.uint64)
     for t in range(len(row_R)):
         row = row_R[t]
         here = position_T[row]
         left, right = left_T[row], right_T[row]
-        squared_T[:] = penalty_T
         for e in range(longest):
             query_E[e] = series_T[row - e * tau]
-        done = 0
+        done, low = 0, np.uint64(0)
         for s in range(len(dimension_S)):
             dimension, count = dimension_S[s], count_S[s]
             if not _exists(row, series_T, penalty_T, tau, dimension):
                 row_SRK[s:, t] = -1
                 break
             least_J[:] = _INFINITY
-            _measure(right, end, LANES, query_E, done, dimension, series_T, tau, squared_T, least_J)
+            before_T = squared_T if done else penalty_T
             _measure(
-                left - LANES, start, -LANES, query_E, done, dimension, series_T, tau, squared_T,
+                right, end, LANES, query_E, done, dimension, series_T, tau, before_T, squared_T,
                 least_J,
             )  # fmt: skip
+            _measure(
+                left - LANES, start, -LANES, query_E, done, dimension, series_T, tau, before_T,
+                squared_T, least_J,
+            )  # fmt: skip
             done = dimension
-            rank = _rank(count)
-            bound = _bound(least_J, rank, sorted_J)
+            low, bound = bound_of(least_J, rank_for(count), low)
+            marked, after = mark(right, end, LANES, bound, squared_T, chunk_W, mask_W, 0)
+            marked, before = mark(
+                left - LANES, start, -LANES, bound, squared_T, chunk_W, mask_W, marked
+            )
+            if count <= before + after <= KEYS:
+                sort_marked(
+                    marked, chunk_W, mask_W, here, squared_T, position_T, keys_C, row_C, count,
+                    row_SRK[s, t], distance_SRK[s, t],
+                )  # fmt: skip
+                continue
             while True:
                 keys = keys_K[:count]
                 # Nearest in time first: of equal distances, those collected later then lose.
-                filled = _collect(right, end, LANES, bound, here, squared_T, position_T, keys, 0)
-                filled = _collect(
+                filled = collect(right, end, LANES, bound, here, squared_T, position_T, keys, 0)
+                filled = collect(
                     left - LANES, start, -LANES, bound, here, squared_T, position_T, keys, filled
                 )
                 if filled == count or bound == _INFINITY:
                     break
                 bound = bound * 4 if 0 < bound < 1e30 else _INFINITY
-            _write(keys, filled, here, row_of_position_T, row_SRK[s, t], distance_SRK[s, t])
+            write(keys, filled, here, row_of_position_T, row_SRK[s, t], distance_SRK[s, t])
 
 
 @inner
@@ -219,7 +171,7 @@ def _measure_members(library, row, dimension, bits_T, draw_bit, keys_K):  # type
         for e in range(dimension):
             step = series_T[row - e * tau] - series_T[other - e * tau]
             squared += step * step
-        filled = _insert(_key(squared, position_T[row], position_T[other]), keys_K, filled)
+        filled = insert(key_of(squared, position_T[row], position_T[other]), keys_K, filled)
     return filled
 
 
@@ -276,7 +228,7 @@ def nearest_members(  # type: ignore[no-untyped-def]
             bit = wanting & (~wanting + np.uint64(1))
             wanting ^= bit
             filled = _measure_members(library, row, dimension, bits_T, bit, keys_K)
-            _write(
+            write(
                 keys_K, filled, library.position_T[row], library.row_of_position_T, row_DRK[d, t],
                 distance_DRK[d, t],
             )  # fmt: skip

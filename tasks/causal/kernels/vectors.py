@@ -18,6 +18,9 @@ from numba.extending import intrinsic, models, register_model
 LANES = 64
 """Floats in one vector, and bits in the mask of a comparison."""
 
+KEYS = 32
+"""Keys that `count_below` compares at once."""
+
 _VECTOR = ir.VectorType(ir.FloatType(), LANES)
 
 
@@ -142,6 +145,34 @@ def lowest_bit(typing_context, mask):  # type: ignore[no-untyped-def]
         return builder.cttz(args[0], ir.Constant(ir.IntType(1), 1))
 
     return types.int64(types.uint64), generate
+
+
+@intrinsic
+def count_bits(typing_context, mask):  # type: ignore[no-untyped-def]
+    """Return how many bits are set."""
+
+    def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        return builder.ctpop(args[0])
+
+    return types.int64(types.uint64), generate
+
+
+@intrinsic
+def count_below(typing_context, keys, value):  # type: ignore[no-untyped-def]
+    """Return how many of the first 32 uint64 keys, below 2^63, are less than `value`; unchecked."""
+
+    def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        vector = ir.VectorType(ir.IntType(64), KEYS)
+        data = context.make_array(signature.args[0])(context, builder, args[0]).data
+        held = builder.load(builder.bitcast(data, vector.as_pointer()), align=8)
+        undefined = ir.Constant(vector, ir.Undefined)
+        first = builder.insert_element(undefined, args[1], ir.Constant(ir.IntType(32), 0))
+        everywhere = ir.Constant(ir.VectorType(ir.IntType(32), KEYS), [0] * KEYS)
+        wanted = builder.shuffle_vector(first, undefined, everywhere)
+        mask = builder.bitcast(builder.icmp_signed("<", held, wanted), ir.IntType(KEYS))
+        return builder.zext(builder.ctpop(mask), ir.IntType(64))
+
+    return types.int64(keys, types.uint64), generate
 
 
 @intrinsic
