@@ -9,6 +9,9 @@ from tasks.causal.kernels.vectors import LANES
 from tasks.causal.padding import PaddedAxis
 from tasks.causal.problem import CrossMapProblem
 
+_CACHE_LINE = 64
+"""Bytes."""
+
 
 @dataclass(frozen=True)
 class TargetSet:
@@ -82,6 +85,19 @@ def _target_set(
 def _tiles(values_MP: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return (tile, padded, 64), the last tile filled up with zeros."""
     count = -(-len(values_MP) // LANES)
-    filled = np.zeros((count * LANES, values_MP.shape[1]), np.float32)
-    filled[: len(values_MP)] = values_MP
-    return np.ascontiguousarray(filled.reshape(count, LANES, -1).transpose(0, 2, 1))
+    tiles_IPJ = _on_cache_lines((count, values_MP.shape[1], LANES))
+    for m, values_P in enumerate(values_MP):
+        tiles_IPJ[m // LANES, :, m % LANES] = values_P
+    return tiles_IPJ
+
+
+def _on_cache_lines(shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Return zeros that begin at a cache line.
+
+    NumPy begins elsewhere; then a row of a tile lies on five lines, not four, and the lookup
+    takes up to 1.4 times as long.
+    """
+    size = int(np.prod(shape)) * np.dtype(np.float32).itemsize
+    room = np.zeros(size + _CACHE_LINE, np.uint8)
+    start = -room.ctypes.data % _CACHE_LINE
+    return room[start : start + size].view(np.float32).reshape(shape)
