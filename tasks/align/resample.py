@@ -182,8 +182,8 @@ def _pick_windows(values: da.Array, plan: Picks) -> list[Window]:
             pick_samples,
             before=plan.before[part] - low,
             after=plan.after[part] - low,
-            weight=plan.weight[part, None],
-            backed=plan.backed[part, None],
+            weight=plan.weight[part],
+            backed=plan.backed[part],
         )
         windows.append(Window(slice(low, high), last - first, kernel))
     return windows
@@ -197,15 +197,13 @@ def pick_samples(
     backed: NDArray[np.bool_],
 ) -> NDArray[np.float32]:
     """Return straight lines between samples; where both are one sample, that sample exactly."""
-    value = np.take(block, before, axis=0)
-    if weight.any():
-        # In place, in the type of the samples: this is memory traffic and little else.
-        step = np.take(block, after, axis=0)
-        step -= value
-        step *= weight.astype(step.dtype)
-        value += step
-    value[~backed[:, 0]] = np.nan
-    return np.asarray(value, np.float32)
+    # Compiled when it is first needed; numba takes a second to import.
+    from tasks.align.linear_kernel import interpolate
+
+    made = np.empty((len(before), block.shape[1]), np.float32)
+    floats = np.asarray(block, np.result_type(block.dtype, np.float32))
+    interpolate(floats, before, after, weight.astype(floats.dtype), backed, made)
+    return made
 
 
 def _mean_windows(
