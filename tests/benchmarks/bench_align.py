@@ -28,12 +28,7 @@ def test_interpolating_a_stream(benchmark, cost, onto_hz):
 
     def ours():
         source = read_source(time, 2.5)
-        # Into one array block by block, as the stage writes it; compute() holds it all twice.
-        made = np.empty((len(axis.time), COLUMNS), np.float32)
-        with dask.config.set(scheduler="threads"):
-            lazy = resample(stored, source, axis, "linear", AlignSettings())
-            da.store(lazy, made, lock=False)
-        return made
+        return _write(resample(stored, source, axis, "linear", AlignSettings()))
 
     frame, ticks = nap.TsdFrame(t=time, d=values), nap.Ts(t=axis.time)
     _compare(benchmark, cost, ours, lambda: frame.interpolate(ticks).d, 1e-5)
@@ -57,10 +52,18 @@ def test_counting_spikes(benchmark, cost):
     _compare(
         benchmark,
         cost,
-        lambda: count_spikes(stream, axis)[0],
+        lambda: _write(count_spikes(stream, axis)[0]),
         lambda: group.count(0.1, ep=span).d,
         0,
     )
+
+
+def _write(lazy):
+    """Fill one array block by block, as the stage writes it; compute() would hold it all twice."""
+    made = np.empty(lazy.shape, lazy.dtype)
+    with dask.config.set(scheduler="threads"):
+        da.store(lazy, made, lock=False)
+    return made
 
 
 def _compare(benchmark, cost, ours, theirs, tolerance):

@@ -153,7 +153,7 @@ def mark(first, end, stride, bound, squared_T, chunk_W, mask_W, marked):  # type
 def sort_marked(  # type: ignore[no-untyped-def]
     marked, chunk_W, mask_W, here, squared_T, position_T, keys_C, row_C, count, row_K, distance_K
 ):
-    """Write the `count` nearest of the marked rows, at most 32, in order.
+    """Write the `count` nearest of the marked rows, of which there are `count` to 32, in order.
 
     keys_C, row_C : (32,) room to work in
     row_K, distance_K : results, as of `nearest_rows`, with room for one more
@@ -173,5 +173,3 @@ def sort_marked(  # type: ignore[no-untyped-def]
         place = min(count_below(keys_C, key), count)
         row_K[place] = row_C[j]
         distance_K[place] = float_of_bits(key >> np.uint64(32))
-    for k in range(filled, count):
-        row_K[k] = -1
