@@ -3,11 +3,12 @@
 The group `clock` holds the shared axis: `segment` numbers each stretch of time without a gap
 (0, 1, ...; -1 where no stream is valid); nothing may be embedded, filtered or interpolated across
 a change of segment. Every sampled stream has the same `time` and a `valid` mask: false where the
-value is not backed by real samples (the value is then NaN, or 0 for counts).
+value is not backed by real samples (the value is then NaN, or 0 for counts). Where the recording
+tells, units have a `region` and a `position` (unit, space).
 """
 
 from schemas.contracts.contract import TEXT, DatasetContract, TreeContract, Variable
-from schemas.contracts.streams import EVENTS, GROUP_ATTRS, INTERVALS, ROOT_ATTRS, TIME
+from schemas.contracts.streams import EVENTS, GROUP_ATTRS, INTERVALS, ROOT_ATTRS, TIME, places
 
 CLOCK = DatasetContract(
     "clock",
@@ -22,7 +23,7 @@ def _on_axis(name: str, dim: str, dtype: str = "f") -> DatasetContract:
     return DatasetContract(
         name,
         {name: Variable(("time", dim), dtype, units=True), "valid": Variable(_VALID, "b")},
-        {**TIME, dim: Variable((dim,), TEXT)},
+        {**TIME, dim: Variable((dim,), TEXT), **places(dim)},
         GROUP_ATTRS,
     )
 

@@ -1,13 +1,15 @@
 """The causal graph: nodes, what was measured between them, and the edges kept.
 
-`skill[effect, cause]` is how well the effect's history recovers the cause; high means that the
-cause drives the effect. Effect and cause list the nodes that were not excluded; the diagonal is
-NaN. An edge's `lag_s` is positive where the cause is recovered best as it was before; `label` says
-whether another node explains it, or whether the effect leads, and `drives` whether the cause is a
-driver (tasks/causal/labels.py). `/regions` counts pairs and driving edges, and holds the mean skill
-of all pairs, region by region; a stream without regions is one. `/interactions` holds how strongly
-some causes act over time; it is there if an edge is direct. `/truth` is there only for a simulated
-session: how well skill and plain correlation find its edges.
+A node lies in `region` (the name of its stream where no region is known) at `x`, `y`, `z`, in the
+unit of its stream and NaN where not known. `skill[effect, cause]` is how well the effect's history
+recovers the cause; high means that the cause drives the effect. Effect and cause list the nodes
+that were not excluded; the diagonal is NaN. An edge's `lag_s` is positive where the cause is
+recovered best as it was before; `label` says whether another node explains it, or whether the
+effect leads, and `drives` whether the cause is a driver (tasks/causal/labels.py). `/regions` counts
+pairs and driving edges, and holds the mean skill of all pairs, region by region; a stream without
+regions is one. `/interactions` holds how strongly some causes act over time; it is there if an edge
+is direct. `/truth` is there only for a simulated session: how well skill and plain correlation find
+its edges.
 """
 
 from schemas.contracts.contract import TEXT, DatasetContract, TreeContract, Variable
@@ -21,6 +23,7 @@ NODES = DatasetContract(
     {
         "stream": Variable(("node",), TEXT),
         "region": Variable(("node",), TEXT, optional=True),
+        **{axis: Variable(("node",), "f", optional=True) for axis in "xyz"},
         "kind": Variable(("node",), TEXT),
         "behaviour": Variable(("node",), "b"),
         "embedding_dimension": Variable(("node",), "iu"),

@@ -10,6 +10,17 @@ GROUP_ATTRS = ("stream_kind", "source", "primary")
 ROOT_ATTRS = ("session_key", "session_name", "subject_id", "session_start_time")
 TIME = {"time": Variable(("time",), "f", units=True)}
 
+PLACES = ("region", "position")
+"""Where a unit or channel lies: coordinates beside it."""
+
+
+def places(dim: str) -> dict[str, Variable]:
+    """Return the coordinates that tell where units or channels lie; both may be absent."""
+    return {
+        "region": Variable((dim,), TEXT, optional=True),
+        "position": Variable((dim, "space"), "f", units=True, optional=True),
+    }
+
 
 SPIKES = DatasetContract(
     "spikes",
@@ -17,19 +28,19 @@ SPIKES = DatasetContract(
         "spike_time": Variable(("spike",), "f", units=True),
         "unit_index": Variable(("spike",), "iu"),
     },
-    {"unit": Variable(("unit",), TEXT)},
+    {"unit": Variable(("unit",), TEXT), **places("unit")},
     GROUP_ATTRS,
 )
 CALCIUM = DatasetContract(
     "calcium",
     {"activity": Variable(("time", "unit"), "fiu", units=True)},
-    {**TIME, "unit": Variable(("unit",), TEXT)},
+    {**TIME, "unit": Variable(("unit",), TEXT), **places("unit")},
     GROUP_ATTRS,
 )
 LFP = DatasetContract(
     "lfp",
     {"voltage": Variable(("time", "channel"), "fiu", units=True)},
-    {**TIME, "channel": Variable(("channel",), TEXT)},
+    {**TIME, "channel": Variable(("channel",), TEXT), **places("channel")},
     GROUP_ATTRS,
 )
 CHANNELS = DatasetContract(

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from schemas.contracts.streams import GROUP_ATTRS
+from schemas.contracts.streams import GROUP_ATTRS, PLACES
 from schemas.entities import TABLE_KINDS, StreamKind
 from schemas.settings.align import AlignSettings
 from tasks.align.clock import Axis, choose_axis
@@ -96,7 +96,7 @@ def _align_stream(
     else:
         aligned = _align_samples(name, stream, axis, broken, settings)
     attrs = {key: stream.attrs[key] for key in KEPT_ATTRS if key in stream.attrs}
-    return aligned.assign_attrs(
+    return aligned.assign_coords(_places(stream)).assign_attrs(
         {**attrs, **aligned.attrs, "excluded": json.dumps(_excluded(stream))}
     )
 
@@ -108,6 +108,16 @@ def _excluded(stream: xr.Dataset) -> dict[str, str]:
     dim = str(stream["keep"].dims[0])
     rows = zip(stream[dim].values, stream["keep"].values, stream["reason"].values, strict=True)
     return {str(name): str(reason) for name, keep, reason in rows if not keep}
+
+
+def _places(stream: xr.Dataset) -> dict[str, xr.Variable]:
+    """Return where the units or channels that are kept lie, as far as the recording tells."""
+    if "keep" not in stream:
+        return {}
+    dim = str(stream["keep"].dims[0])
+    kept = stream.isel({dim: np.flatnonzero(stream["keep"].values)})
+    told = (name for name in PLACES if name in kept.coords and kept[name].dims[0] == dim)
+    return {name: kept[name].variable for name in told}
 
 
 def _align_spikes(stream: xr.Dataset, axis: Axis, broken: NDArray[np.bool_]) -> xr.Dataset:

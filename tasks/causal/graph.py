@@ -72,6 +72,7 @@ def describe_nodes(nodes: xr.Dataset, dimensions: xr.Dataset) -> xr.Dataset:
         {
             "stream": ("node", _text(nodes["stream"])),
             "region": ("node", _text(nodes["region"])),
+            **{axis: ("node", nodes["position"].to_numpy()[:, s]) for s, axis in enumerate("xyz")},
             "kind": ("node", _text(nodes["kind"])),
             "behaviour": ("node", nodes["behaviour"].to_numpy()),
             "embedding_dimension": ("node", dimension_N),

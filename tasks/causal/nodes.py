@@ -8,12 +8,9 @@ from schemas.errors import NothingToDoError
 from schemas.settings.causal import CausalSettings
 from tasks.causal.padding import pad_axis
 from tasks.causal.rule import CrossMapRule
-from tasks.common.matrices import behaviour_matrix, neural_matrix
+from tasks.common.matrices import behaviour_matrix, neural_matrix, unit_places
 from tasks.common.smoothing import smooth_within_runs
 from tasks.common.splits import split_by_time
-
-_REGION_NAMES = ("region", "brain_region", "location", "electrode_location")
-"""What a stream of the lake may call the place of a unit."""
 
 
 def gather_nodes(aligned: xr.DataTree, settings: CausalSettings) -> xr.Dataset:
@@ -25,7 +22,8 @@ def gather_nodes(aligned: xr.DataTree, settings: CausalSettings) -> xr.Dataset:
     -------
     Dataset with `value` (time, node) float32, mean 0 and standard deviation 1 over the valid
     samples, NaN where invalid; `excluded` and `reason` (node); coords `node`, `stream`, `kind`,
-    `region`, `behaviour` (node), `segment` and `time` (time); attrs `rate_hz`.
+    `region`, `behaviour` (node), `position` (node, space), `segment` and `time` (time); attrs
+    `rate_hz`.
 
     Raises
     ------
@@ -123,20 +121,12 @@ def _columns(aligned: xr.DataTree, settings: CausalSettings) -> xr.Dataset:
             channels.assign_coords(behaviour=("node", np.ones(channels.sizes["node"], bool)))
         )
     columns = xr.concat(parts, dim="node")
-    return columns.assign_coords(region=("node", _regions(aligned, columns)))
-
-
-def _regions(aligned: xr.DataTree, columns: xr.Dataset) -> NDArray[np.str_]:
-    """Return where each node lies; the name of its stream where that is not known."""
-    known: dict[str, str] = {}
-    for name, child in aligned.children.items():
-        stream = child.to_dataset(inherit=False)
-        told = next((key for key in _REGION_NAMES if key in stream.variables), None)
-        if told and stream[told].dims == ("unit",):
-            units, regions = (stream[key].to_numpy().astype(str) for key in ("unit", told))
-            known |= {f"{name}/{u}": r for u, r in zip(units, regions, strict=True) if r.strip()}
-    ends = zip(columns["node"].to_numpy(), columns["stream"].to_numpy(), strict=True)
-    return np.array([known.get(str(node), str(stream)) for node, stream in ends], dtype=str)
+    places = unit_places(aligned, columns["node"].to_numpy().tolist()).rename(unit="node")
+    # Without a known region, the stream tells most about where a node is.
+    region = np.where(places["region"] == "", columns["stream"].to_numpy(), places["region"])
+    return columns.assign_coords(
+        region=("node", region.astype(str)), position=(("node", "space"), places["position"].values)
+    )
 
 
 def _kept_samples(time: NDArray[np.float64], settings: CausalSettings) -> NDArray[np.bool_]:

@@ -1,6 +1,6 @@
 """The aligned tree as two matrices: neurons over time, behaviour over time."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import xarray as xr
@@ -20,6 +20,38 @@ def neural_matrix(aligned: xr.DataTree) -> xr.Dataset:
     session has no neurons.
     """
     return _stack(aligned, NEURAL_KINDS, "unit", "activity")
+
+
+def unit_places(aligned: xr.DataTree, units: Sequence[str]) -> xr.Dataset:
+    """Return where units of `neural_matrix` lie.
+
+    Parameters
+    ----------
+    units : names "stream/unit"; those of no unit of the tree have no place
+
+    Returns
+    -------
+    Dataset with `region` (unit), empty where not known, and `position` (unit, space) of three
+    axes, NaN where not known, each stream in its own unit of measure
+    """
+    region = np.full(len(units), "", object)
+    position = np.full((len(units), 3), np.nan)
+    index = {name: n for n, name in enumerate(units)}
+    for name, node in aligned.children.items():
+        stream = node.to_dataset(inherit=False)
+        if stream.attrs.get("stream_kind") not in NEURAL_KINDS:
+            continue
+        rows = np.array([index.get(f"{name}/{u}", -1) for u in stream["unit"].values], int)
+        used = np.flatnonzero(rows >= 0)
+        if "region" in stream.coords:
+            region[rows[used]] = stream["region"].values[used]
+        if "position" in stream.coords:
+            place = stream["position"].values[used]
+            position[rows[used], : place.shape[1]] = place
+    return xr.Dataset(
+        {"region": ("unit", region), "position": (("unit", "space"), position)},
+        {"unit": ("unit", np.asarray(units, dtype=object)), "space": ["x", "y", "z"]},
+    )
 
 
 def behaviour_matrix(aligned: xr.DataTree) -> xr.Dataset:

@@ -133,7 +133,7 @@ class MemoryArray(LazyArray):
         self.values = values
 
     def _read(self, key: Key) -> Array:
-        return self.values[np.ix_(*_positions(key, self.shape))] if key else self.values
+        return self.values[np.ix_(*positions(key, self.shape))] if key else self.values
 
 
 class RegularAxis(LazyArray):
@@ -145,7 +145,7 @@ class RegularAxis(LazyArray):
         self.rate_hz = rate_hz
 
     def _read(self, key: Key) -> Array:
-        (position,) = _positions(key, self.shape)
+        (position,) = positions(key, self.shape)
         return self.start + position / self.rate_hz if self.rate_hz else position + int(self.start)
 
 
@@ -157,7 +157,7 @@ class RowOwner(LazyArray):
         self.ends = ends
 
     def _read(self, key: Key) -> Array:
-        (position,) = _positions(key, self.shape)
+        (position,) = positions(key, self.shape)
         return np.searchsorted(self.ends, position, side="right").astype(np.int32)
 
 
@@ -185,7 +185,7 @@ class GainedColumns(LazyArray):
         self.offset = offset
 
     def _read(self, key: Key) -> Array:
-        _, columns = _positions(key, self.shape)
+        _, columns = positions(key, self.shape)
         values = take(self.source, key).astype(np.float64)
         return (values * self.gains[columns] + self.offset).astype(self.dtype)
 
@@ -236,7 +236,7 @@ class StackedPoints(LazyArray):
         self.points = points
 
     def _read(self, key: Key) -> Array:
-        *inner, keypoints, individuals = _positions(key, self.shape)
+        *inner, keypoints, individuals = positions(key, self.shape)
         inner_key = key[:-2]
         result = np.empty([len(axis) for axis in (*inner, keypoints, individuals)], self.dtype)
         for k, keypoint in enumerate(keypoints):
@@ -314,7 +314,7 @@ def _outer(part: Any, size: int) -> Any:
     return part
 
 
-def _positions(key: Key, shape: tuple[int, ...]) -> list[NDArray[np.int64]]:
+def positions(key: Key, shape: tuple[int, ...]) -> list[NDArray[np.int64]]:
     """Return the positions along each axis that an outer key selects."""
     return [_axis(part, size) for part, size in zip(key, shape, strict=True)]
 

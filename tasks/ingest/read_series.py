@@ -9,6 +9,7 @@ from schemas.entities import StreamKind
 from tasks.ingest.kinds import series_kind, wrap_period
 from tasks.ingest.names import fallback_name, row_names, slug, stream_name
 from tasks.ingest.objects import Container, NwbObject, ReadContext, Stream
+from tasks.ingest.places import column_places, roi_places
 from tasks.ingest.read_events import events_of_series
 from tasks.ingest.read_pose import point_stream
 from tasks.ingest.sampled import (
@@ -144,7 +145,9 @@ def _table_columns(
     extra: dict[str, xr.Variable] = {}
     if table is not None:
         labels = row_names(table, rows, prefix)
-        extra = row_columns(table, dim, rows)
+        described = row_columns(table, dim, rows)
+        seen = roi_places(table, rows, context.arrays) if dim == "unit" else {}
+        extra = {**described, **seen, **column_places(dim, described)}
     values = scaled_columns(found, columns, ("time", dim), _gains(found, count, context))
     note_unit(found, context)
     dataset = sampled_dataset(kind, found, values, samples.clock, labels, context, extra)

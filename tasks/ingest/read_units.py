@@ -8,6 +8,7 @@ import xarray as xr
 from tasks.ingest.lazy import RowOwner, as_float64, lazy_variable
 from tasks.ingest.names import fallback_name, row_names, stream_name
 from tasks.ingest.objects import Container, NwbObject, ReadContext, Stream
+from tasks.ingest.places import column_places
 from tasks.ingest.sampled import group_attrs
 from tasks.ingest.tables import is_flat, row_columns
 from tasks.ingest.waveforms import read_waveforms
@@ -40,13 +41,16 @@ class UnitsReader:
         size = spikes.shape[0]
         ends = _ends(found, columns["spike_times_index"], size, context)
         rows = np.arange(len(table.id))
+        described = {
+            **row_columns(table, "unit", rows),
+            **_electrodes(columns, len(rows)),
+            **_groups(columns),
+        }
         variables = {
             "spike_time": lazy_variable(("spike",), spikes, {"units": "s"}),
             "unit_index": lazy_variable(("spike",), RowOwner(ends, size)),
-            **row_columns(table, "unit", rows),
+            **described,
             **_observed(columns),
-            **_electrodes(columns, len(rows)),
-            **_group_names(columns),
             **read_waveforms(found, columns, size, context),
         }
         _note_left(found, columns, variables, context)
@@ -56,6 +60,7 @@ class UnitsReader:
         if resolution := getattr(table, "resolution", None):
             attrs["resolution_s"] = float(resolution)
         dataset = xr.Dataset(variables, coords, attrs)
+        dataset = dataset.assign_coords(column_places("unit", described))
         yield Stream(stream_name(found), fallback_name(found), dataset)
 
 
@@ -114,13 +119,17 @@ def _electrodes(columns: Columns, units: int) -> Variables:
     return variables
 
 
-def _group_names(columns: Columns) -> Variables:
-    """Return the name of each unit's electrode group, which the table holds as a reference."""
+def _groups(columns: Columns) -> Variables:
+    """Return name and place of each unit's electrode group, which the table holds by reference."""
     column = columns.get("electrode_group")
     if column is None:
         return {}
-    names = [str(getattr(group, "name", "")) for group in column.data[:]]
-    return {"electrode_group": xr.Variable(("unit",), np.asarray(names, dtype=str))}
+    told = {"electrode_group": "name", "electrode_group_location": "location"}
+    groups = list(column.data[:])
+    return {
+        name: xr.Variable(("unit",), np.array([str(getattr(g, a, "")) for g in groups], dtype=str))
+        for name, a in told.items()
+    }
 
 
 def _owners(index: Container, size: int) -> np.ndarray:

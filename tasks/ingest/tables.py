@@ -17,7 +17,7 @@ def row_columns(table: Container, dim: str, rows: np.ndarray) -> dict[str, xr.Va
     """Read the flat columns that describe rows of a table: numbers, truth values and text.
 
     Ragged columns, references and masks are left in the file. Names are slugs; one that would
-    hide the dimension gets "_column" behind it.
+    hide the dimension, the time or a unit's place gets "_column" behind it.
     """
     found: dict[str, xr.Variable] = {}
     for column in table.columns:
@@ -126,4 +126,4 @@ def text_array(data: Any) -> np.ndarray:
 
 def _column_name(column: Container, dim: str) -> str:
     name = slug(str(column.name))
-    return f"{name}_column" if name in {dim, "time"} else name
+    return f"{name}_column" if name in {dim, "time", "position"} else name

@@ -13,7 +13,7 @@ from schemas.errors import NothingToDoError
 from schemas.settings.align import AlignSettings
 from tasks.align.quality import measure_alignment, summarise_alignment
 from tasks.align.streams import align_streams
-from tasks.common.matrices import behaviour_matrix, neural_matrix
+from tasks.common.matrices import behaviour_matrix, neural_matrix, unit_places
 from tasks.common.zarr_trees import open_tree, write_tree
 
 Factory = Callable[..., xr.Dataset]
@@ -170,3 +170,28 @@ def test_frames_of_a_video_and_overrides(make_columns: Factory, make_session: Se
     (done,) = json.loads(aligned["camera"].attrs["provenance"])
     assert done["parameters"]["method"] == "nearest"
     assert done["parameters"]["to_hz"] == 4.0
+
+
+def test_units_that_are_kept_take_their_places_along(
+    make_columns: Factory, make_spikes: Factory, make_session: Session
+) -> None:
+    rng, time = np.random.default_rng(0), np.arange(200) / 10
+    place = np.arange(6.0).reshape(3, 2)
+    told = {
+        "region": ("unit", ["V1", "V2", "V1"]),
+        "position": (("unit", "space"), place, {"units": "um"}),
+    }
+    cells = make_columns("calcium", rng.normal(size=(200, 3)), time, set_aside={1: "constant"})
+    trains = make_spikes([np.sort(rng.uniform(0, 20, 40)) for _ in range(3)])
+    aligned = align_streams(
+        make_session(cells=cells.assign_coords(told), units=trains.assign_coords(told)),
+        AlignSettings(),
+    )
+    ALIGNED.check(aligned)
+    np.testing.assert_array_equal(aligned["cells/position"], place[[0, 2]])
+    assert aligned["cells/position"].attrs["units"] == "um"
+    found = unit_places(aligned, ["units/unit_1", "nobody", "cells/u2"])
+    assert found["region"].values.tolist() == ["V2", "", "V1"]
+    np.testing.assert_array_equal(found["position"][[0, 2], :2], place[[1, 2]])
+    assert np.isnan(found["position"][1]).all()
+    assert np.isnan(found["position"][:, 2]).all()

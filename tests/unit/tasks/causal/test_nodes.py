@@ -27,10 +27,14 @@ def test_a_unit_lies_where_its_stream_says_else_in_its_stream(make_aligned):
     rng = np.random.default_rng(3)
     aligned = make_aligned(rng.standard_normal((300, 3)), rng.standard_normal((300, 1)))
     assert set(gather_nodes(aligned, ALL)["region"].values.tolist()) == {"calcium", "running"}
-    told = aligned["calcium"].to_dataset().assign(region=("unit", ["V1", "", "CA1"]))
-    aligned["calcium"] = xr.DataTree(told)
+    place = np.arange(6.0).reshape(3, 2)
+    told = {"region": ("unit", ["V1", "", "CA1"]), "position": (("unit", "space"), place)}
+    aligned["calcium"] = xr.DataTree(aligned["calcium"].to_dataset().assign_coords(told))
     nodes = gather_nodes(aligned, ALL)
     assert nodes["region"].values.tolist() == ["V1", "calcium", "CA1", "running"]
+    np.testing.assert_array_equal(nodes["position"][:3, :2], place)
+    assert np.isnan(nodes["position"][:, 2]).all()
+    assert np.isnan(nodes["position"][3]).all()
 
 
 def test_smoothing_stops_at_borders_and_gaps():
