@@ -132,8 +132,10 @@ class CausalSettings(StageSettings):
         description="Effects, behaviour first, whose causes' strength is followed in time by local "
         "linear maps (S-map).",
     )
-    backend: Literal["cpu", "reference"] = Field(
-        default="cpu", description="Kernels that do the arithmetic; all agree within 1e-5."
+    backend: Literal["cpu", "gpu", "auto", "reference"] = Field(
+        default="cpu",
+        description="Kernels that do the arithmetic; all agree within 1e-4. 'gpu' needs CUDA and "
+        "has been run in Triton's interpreter only; 'auto' takes a GPU where there is one.",
     )
     block: int = Field(default=32, ge=1, description="Libraries in one unit of work.")
     threads: int = Field(default=0, ge=0, description="Threads; 0 takes all cores.")

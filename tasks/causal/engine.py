@@ -1,16 +1,18 @@
 """Engines that cross map a problem: interchangeable, because they agree."""
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from schemas.errors import TectumError
 from tasks.causal.kernels.cpu import CpuEngine
 from tasks.causal.kernels.reference import cross_map, embed, predict, shift
 from tasks.causal.problem import NO_DRAWS, CrossMapProblem, LibraryDraws
 
-Backend = Literal["cpu", "reference"]
+Backend = Literal["cpu", "gpu", "auto", "reference"]
 
 
 class Engine(Protocol):
@@ -114,7 +116,32 @@ class ReferenceEngine:
 
 
 def open_engine(problem: CrossMapProblem, backend: Backend = "cpu", threads: int = 0) -> Engine:
-    """Return the engine of that name, ready to map `problem`; 0 threads means all cores."""
+    """Return the engine of that name, ready to map `problem`; 0 threads means all cores.
+
+    Raises
+    ------
+    TectumError
+        The GPU is asked for, and there is none.
+    """
     if backend == "reference":
         return ReferenceEngine(problem)
+    if choose_backend(backend) == "gpu":
+        if find_spec("triton") is None:
+            raise TectumError(
+                "causal.backend is 'gpu', but Triton is not installed: PyTorch brings it on Linux.",
+                remedy="Use causal.backend 'cpu'.",
+            )
+        # Imported where it is needed: torch and Triton take seconds.
+        from tasks.causal.kernels.gpu import GpuEngine
+
+        return GpuEngine(problem)
     return CpuEngine(problem, threads)
+
+
+def choose_backend(backend: Backend) -> Backend:
+    """Return the backend that 'auto' means on this machine: the GPU where PyTorch finds one."""
+    if backend != "auto":
+        return backend
+    import torch
+
+    return "gpu" if torch.cuda.is_available() else "cpu"

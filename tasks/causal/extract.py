@@ -6,6 +6,7 @@ import xarray as xr
 from schemas.settings.causal import CausalSettings
 from tasks.causal.blocks import NO_STORE, BlockStore
 from tasks.causal.dimension import embedding_dimensions
+from tasks.causal.engine import choose_backend
 from tasks.causal.graph import causal_tree, correlate_nodes, select_edges
 from tasks.causal.interactions import interaction_strengths
 from tasks.causal.labels import label_edges
@@ -45,6 +46,7 @@ def extract_graph(
     ----------
     Sugihara et al. 2012, doi:10.1126/science.1227079
     """
+    settings = settings.model_copy(update={"backend": choose_backend(settings.backend)})
     nodes = gather_nodes(aligned, settings)
     usable = nodes.isel(node=np.flatnonzero(~nodes["excluded"].to_numpy()))
     require_memory(usable.sizes["node"], usable.sizes["time"], settings)

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from schemas.settings.causal import CausalSettings
 from tasks.causal.engine import open_engine
-from tasks.causal.pairs import Pairs, thread_count
+from tasks.causal.pairs import Pairs, closer_backend, thread_count
 from tasks.causal.problem import CrossMapProblem
 from tasks.causal.rule import CrossMapRule
 from tasks.common.progress import track
@@ -60,7 +60,7 @@ def scan_lags(
             series_NT[[effect]], np.concatenate(targets), segment_T, dimension_N[[effect]], rule,
             by_target, pairs.stride,
         )  # fmt: skip
-        found = open_engine(problem, settings.backend, 1).skills([0])[0, 0]
+        found = open_engine(problem, closer_backend(settings), 1).skills([0])[0, 0]
         skill_EL[edges] = found.reshape(len(edges), len(lag_L))
 
     parts = list(_parts(pairs, max(1, _TARGETS_AT_ONCE // len(lag_L))))

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from schemas.settings.causal import CausalSettings
 from tasks.causal.dimension import tau_samples, theiler_samples
+from tasks.causal.engine import Backend
 from tasks.causal.rule import CrossMapRule
 
 _DISTANCES = 2e10
@@ -59,3 +60,8 @@ def find_pairs(
 def thread_count(settings: CausalSettings) -> int:
     """Return how many threads the settings mean on this machine."""
     return settings.threads or len(os.sched_getaffinity(0))
+
+
+def closer_backend(settings: CausalSettings) -> Backend:
+    """Return what looks at single effects: too little work for a GPU, so threads of the CPU."""
+    return "reference" if settings.backend == "reference" else "cpu"

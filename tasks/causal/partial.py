@@ -12,7 +12,7 @@ from schemas.settings.causal import CausalSettings
 from tasks.causal.engine import open_engine
 from tasks.causal.lags import lagged
 from tasks.causal.nodes import standardise
-from tasks.causal.pairs import Pairs, thread_count
+from tasks.causal.pairs import Pairs, closer_backend, thread_count
 from tasks.causal.problem import CrossMapProblem
 from tasks.causal.rule import CrossMapRule
 from tasks.common.progress import track
@@ -148,4 +148,4 @@ def _predict(
     problem = CrossMapProblem(
         library_1T, targets_CT, segment_T, dimension_1, rule, by_target, stride
     )
-    return open_engine(problem, settings.backend, 1).predictions(0)
+    return open_engine(problem, closer_backend(settings), 1).predictions(0)

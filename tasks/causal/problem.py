@@ -52,6 +52,10 @@ class CrossMapProblem:
         return int(self.dimension_M[target])
 
 
+AT_ONCE = 64
+"""Libraries that are divided among at once: the bits of a word."""
+
+
 @dataclass(frozen=True)
 class LibraryDraws:
     """Random libraries: how many members each has, and where their random numbers come from.
@@ -72,6 +76,19 @@ class LibraryDraws:
         size = min(self.sizes[draw], len(candidates_L))
         chosen = np.random.default_rng(stream).choice(len(candidates_L), size, replace=False)
         return candidates_L[np.sort(chosen)]
+
+    def bits(
+        self, library: int, batch: range, candidates_L: NDArray[np.integer], length: int
+    ) -> NDArray[np.uint64]:
+        """Return a word for each of `length` rows that says which libraries it is a member of.
+
+        batch : libraries, one a bit: 0 is all candidates, d is draw d - 1
+        """
+        bits_P = np.zeros(length, np.uint64)
+        for bit, d in enumerate(batch):
+            members_L = self.members(library, d - 1, candidates_L) if d else candidates_L
+            bits_P[members_L] |= np.uint64(1) << np.uint64(bit)
+        return bits_P
 
 
 NO_DRAWS = LibraryDraws((), 0)

@@ -11,28 +11,15 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
+from tasks.causal.kernels.layout import PaddedProblem, list_length
 from tasks.causal.kernels.lookup import SUMS, add_sums, weigh
 from tasks.causal.kernels.neighbours import Library, nearest_members, nearest_rows
 from tasks.causal.kernels.reference import FLAT
-from tasks.causal.kernels.targets import (
-    TargetSet,
-    divide_targets,
-    penalty_of,
-    reachable,
-    single_target,
-)
+from tasks.causal.kernels.targets import TargetSet, penalty_of, single_target
 from tasks.causal.kernels.vectors import LANES
-from tasks.causal.padding import pad_axis
-from tasks.causal.problem import NO_DRAWS, CrossMapProblem, LibraryDraws
+from tasks.causal.problem import AT_ONCE, NO_DRAWS, CrossMapProblem, LibraryDraws
 from tasks.causal.rule import neighbour_count
-
-_SHORTEST_LIST, _LONGEST_LIST = 32, 256
-"""Bounds on the neighbours kept sorted where smaller libraries walk them."""
-
-_AT_ONCE = 64
-"""Libraries that are walked at once: the bits of a word."""
 
 
 @dataclass(frozen=True)
@@ -49,24 +36,12 @@ class Neighbours:
         return int((self.row_RK[:, 0] >= 0).sum())
 
 
-class CpuEngine:
-    """A cross-map problem laid out for the numba kernels.
-
-    Attributes
-    ----------
-    problem : what is mapped
-    axis : the padded time axis
-    sets : targets by shared neighbours
-    """
+class CpuEngine(PaddedProblem):
+    """A cross-map problem laid out for the numba kernels."""
 
     def __init__(self, problem: CrossMapProblem, threads: int = 0) -> None:
-        self.problem = problem
+        super().__init__(problem)
         self.threads = threads or len(os.sched_getaffinity(0))
-        self.axis = pad_axis(problem.segment_T, problem.rule, problem.longest, LANES)
-        self._series_NP = self.axis.spread(problem.without_gaps(problem.libraries_NT))
-        self._reachable_P = reachable(self.axis, problem.rule.tp)
-        self._row_R = np.ascontiguousarray(self.axis.row_T[:: problem.stride])
-        self.sets = divide_targets(problem, self.axis)
 
     def skills(
         self, libraries: Sequence[int], draws: LibraryDraws = NO_DRAWS
@@ -109,10 +84,6 @@ class CpuEngine:
                 values_P = each.tiles_IPJ[m // LANES, :, m % LANES]
                 predicted_TM[at_F, target] = (values_P[row_FK] * weight_FK).sum(1)
         return predicted_TM
-
-    def vectors(self, library: int) -> int:
-        """Return how many rows the smallest full library of this series has."""
-        return min(int(self._exists(library, each).sum()) for each in self.sets)
 
     def _skill(self, library: int, draws: LibraryDraws) -> NDArray[np.float32]:
         """Return the skill (1 + draw, target) of one library."""
@@ -171,12 +142,9 @@ class CpuEngine:
         dimension = self._dimension(library, each)
         candidates_L = np.flatnonzero(self._exists(library, each)).astype(np.int32)
         total = 1 + len(draws.sizes)
-        for start in range(0, total, _AT_ONCE):
-            batch = range(start, min(start + _AT_ONCE, total))
-            bits_P = np.zeros(self.axis.length, np.uint64)
-            for bit, draw in enumerate(batch):
-                members_L = draws.members(library, draw - 1, candidates_L) if draw else candidates_L
-                bits_P[members_L] |= np.uint64(1) << np.uint64(bit)
+        for start in range(0, total, AT_ONCE):
+            batch = range(start, min(start + AT_ONCE, total))
+            bits_P = draws.bits(library, batch, candidates_L, self.axis.length)
             shape = (len(batch), len(rows_RM), neighbour_count(dimension))
             row_DRK, distance_DRK = np.empty(shape, np.int32), np.empty(shape, np.float32)
             nearest_members(
@@ -184,9 +152,6 @@ class CpuEngine:
                 each.seen_P, self._row_R, row_DRK, distance_DRK,
             )  # fmt: skip
             yield from map(self._weighed, row_DRK, distance_DRK)
-
-    def _dimension(self, library: int, each: TargetSet) -> int:
-        return each.dimension or int(self.problem.dimension_N[library])
 
     def _where(self, library: int, seen_P: NDArray[np.bool_]) -> Library:
         axis = self.axis
@@ -218,23 +183,6 @@ class CpuEngine:
         weight_RK = np.empty(row_RK.shape, np.float32)
         weigh(distance_RK, row_RK, weight_RK)
         return Neighbours(row_RK, weight_RK, self._row_R)
-
-    def _exists(self, library: int, each: TargetSet) -> NDArray[np.bool_]:
-        """Return which padded rows hold a vector and an observed target."""
-        exists_P = each.seen_P.copy()
-        finite_P = np.isfinite(self._series_NP[library])
-        for e in range(self._dimension(library, each)):
-            exists_P &= np.roll(finite_P, e * self.problem.rule.tau)
-        return exists_P
-
-
-def list_length(count: int, fraction: float) -> int:
-    """Return how long lists must be for 99 % of them to hold `count` members.
-
-    fraction : part of all rows that are members
-    """
-    others = stats.nbinom.ppf(0.99, count, min(fraction, 1.0))
-    return max(count, min(max(count + int(others), _SHORTEST_LIST), _LONGEST_LIST))
 
 
 def correlate(table: Neighbours, tiles_IPJ: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -33,7 +33,7 @@ class TargetSet:
 
 def divide_targets(problem: CrossMapProblem, axis: PaddedAxis) -> list[TargetSet]:
     """Divide the targets by their gaps and, where it is theirs that counts, by dimension."""
-    moved_MP = _moved(axis.spread(problem.without_gaps(problem.targets_MT)), problem.rule.tp, axis)
+    moved_MP = moved(axis.spread(problem.without_gaps(problem.targets_MT)), problem.rule.tp, axis)
     seen_MP, all_P = np.isfinite(moved_MP), reachable(axis, problem.rule.tp)
     dimension_M = (
         np.zeros(len(seen_MP), np.int64) if problem.dimension_M is None else problem.dimension_M
@@ -55,16 +55,16 @@ def penalty_of(seen_P: NDArray[np.bool_]) -> NDArray[np.float32]:
 def reachable(axis: PaddedAxis, tp: int) -> NDArray[np.bool_]:
     """Return which padded rows have a sample `tp` later in the same segment."""
     nowhere_missing_1P = axis.spread(np.zeros((1, len(axis.row_T))))
-    reached_P: NDArray[np.bool_] = np.isfinite(_moved(nowhere_missing_1P, tp, axis)[0])
+    reached_P: NDArray[np.bool_] = np.isfinite(moved(nowhere_missing_1P, tp, axis)[0])
     return reached_P
 
 
 def single_target(series_P: NDArray[np.float32], tp: int, axis: PaddedAxis) -> TargetSet:
     """Return the set of one padded series: itself as the target."""
-    return _target_set(_moved(series_P[None], tp, axis), np.array([0]), 0, reachable(axis, tp))
+    return _target_set(moved(series_P[None], tp, axis), np.array([0]), 0, reachable(axis, tp))
 
 
-def _moved(padded_MP: NDArray[np.float32], tp: int, axis: PaddedAxis) -> NDArray[np.float32]:
+def moved(padded_MP: NDArray[np.float32], tp: int, axis: PaddedAxis) -> NDArray[np.float32]:
     """Return y[t+tp] at row t; NaN where there is no sample at either."""
     moved_MP = np.full_like(padded_MP, np.nan)
     moved_MP[:, axis.row_T] = np.roll(padded_MP, -tp, axis=1)[:, axis.row_T]

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
 from tasks.causal.engine import ReferenceEngine
@@ -17,31 +16,7 @@ from tasks.causal.kernels.reference import cross_map
 from tasks.causal.nodes import standardise
 from tasks.causal.problem import CrossMapProblem, LibraryDraws
 from tasks.causal.rule import CrossMapRule
-
-rules = st.builds(
-    CrossMapRule, tau=st.integers(1, 3), tp=st.integers(-3, 3), theiler=st.integers(0, 5)
-)
-
-
-@st.composite
-def problems(draw: st.DrawFn) -> CrossMapProblem:
-    """Draw small problems: few values (many ties), NaN, several segments, any rule."""
-    length = draw(st.integers(10, 40))
-    levels = draw(st.sampled_from([2, 5, 1000]))
-    whole = arrays(np.float64, (3, length), elements=st.integers(0, levels).map(float))
-    series_NT = draw(whole)
-    gaps = draw(arrays(np.bool_, (3, length), elements=st.booleans(), fill=st.just(False)))
-    series_NT[gaps & draw(st.booleans())] = np.nan
-    steps = draw(arrays(np.bool_, length, elements=st.booleans(), fill=st.just(False)))
-    segment_T = np.cumsum(steps)
-    if draw(st.booleans()):
-        segment_T[draw(st.integers(0, length - 1))] = -1
-    dimensions = st.lists(st.integers(1, 4), min_size=3, max_size=3).map(np.array)
-    by_target = draw(st.none() | dimensions)
-    return CrossMapProblem(
-        standardise(series_NT.T).T, standardise(series_NT.T).T, segment_T, draw(dimensions),
-        draw(rules), by_target, draw(st.integers(1, 3)),
-    )  # fmt: skip
+from tests.unit.tasks.causal.problems import noisy_walks, problems
 
 
 def reference_skill(problem: CrossMapProblem, dtype: type) -> NDArray[np.float64]:
@@ -89,13 +64,6 @@ def test_self_skill_of_all_dimensions_agrees_with_the_reference(problem):
     np.testing.assert_allclose(
         CpuEngine(problem, 1).self_skills(range(3), tried), expected, atol=1e-4
     )
-
-
-def noisy_walks(nodes: int, length: int, seed: int = 0) -> NDArray[np.float32]:
-    rng = np.random.default_rng(seed)
-    common = rng.standard_normal((length, 1)).cumsum(0)
-    walks = rng.standard_normal((length, nodes)).cumsum(0) + common
-    return standardise(walks - np.linspace(walks[0], walks[-1], length)).T
 
 
 @pytest.mark.parametrize("dimension", [1, 3, 7, 20])
