@@ -99,16 +99,17 @@ def sessions(
     as_json: JsonOption = False,
 ) -> None:
     """List the sessions in the catalogue, each with the verdict on its newest recording."""
+    from flows.inspect import why_no_sessions
     from tasks.common.workspace import Workspace
 
-    known = Workspace(WorkspaceSettings(lake=lake, catalogue=catalogue)).catalogue
+    workspace = Workspace(WorkspaceSettings(lake=lake, catalogue=catalogue))
+    known = workspace.catalogue
     frame = known.versions() if versions else known.sessions()
     if not versions and not as_json:
         # The name says subject and session; a terminal has room for little more.
         frame = frame[["name", "start_time", "verdict", "version", "artifacts"]]
-    console.print_frame(
-        frame, as_json=as_json, empty="No sessions yet. Start with 'tectum run FILE.nwb'."
-    )
+    empty = "" if len(frame) else why_no_sessions(workspace)
+    console.print_frame(frame, as_json=as_json, empty=empty)
 
 
 @app.command("open")

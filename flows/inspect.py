@@ -61,6 +61,17 @@ def examine_lake(settings: WorkspaceSettings, *, repair: bool, rehash: bool, as_
     return len(problems) == len(mended)
 
 
+def why_no_sessions(workspace: Workspace) -> str:
+    """Say what to do where the catalogue lists no session: a lake may be full all the same."""
+    if count := len(workspace.lake.folders()):
+        return (
+            f"This catalogue lists none of the {count:,} artifacts in {workspace.lake.where}. "
+            "'tectum doctor --repair' writes their rows; or set TECTUM_CATALOGUE to the catalogue "
+            "that they are in."
+        )
+    return "No sessions yet. Start with 'tectum run FILE.nwb'."
+
+
 def start_services(settings: WorkspaceSettings, port: int) -> int:
     """Run deployments/serve.py until it is interrupted; return its exit status."""
     if not SERVE.is_file():
