@@ -66,8 +66,12 @@ EDGES = DatasetContract(
         "label": Variable(("edge",), TEXT, optional=True),
         "direct": Variable(("edge",), "b", optional=True),
         "drives": Variable(("edge",), "b", optional=True),
+        "convergence": Variable(("edge", "library_size"), "f", optional=True),
     },
-    {"lag": Variable(("lag",), "f", optional=True)},
+    {
+        "lag": Variable(("lag",), "f", optional=True),
+        "library_size": Variable(("library_size",), "iu", optional=True),
+    },
 )
 INTERACTIONS = DatasetContract(
     "interactions",
@@ -95,6 +99,12 @@ REGIONS = DatasetContract(
         "cause_region": Variable(("cause_region",), TEXT),
     },
 )
+SCREENING = DatasetContract(
+    "screening",
+    {"pairs": Variable(("skill_bin",), "iu")},
+    {"skill_bin": Variable(("skill_bin",), "f")},
+    ("survivors", "stride", "samples", "margin", "causes", "surrogates"),
+)
 TRUTH_SCORE = DatasetContract(
     "truth",
     {
@@ -115,6 +125,7 @@ CAUSAL = TreeContract(
         "truth": TRUTH_SCORE,
         "interactions": INTERACTIONS,
         "regions": REGIONS,
+        "screening": SCREENING,
     },
-    optional=frozenset({"truth", "interactions", "regions"}),
+    optional=frozenset({"skill", "screening", "truth", "interactions", "regions"}),
 )

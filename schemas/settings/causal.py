@@ -5,6 +5,7 @@ from typing import ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from schemas.settings.base import StageSettings
+from schemas.settings.screening import ScreeningSettings
 from schemas.settings.split import SplitSettings
 
 
@@ -97,6 +98,9 @@ class CausalSettings(StageSettings):
         default="bh",
         description="Control of false discoveries over all pairs: Benjamini-Hochberg, or "
         "Benjamini-Yekutieli for any dependence between tests.",
+    )
+    screening: ScreeningSettings = Field(
+        default=ScreeningSettings(), description="How sessions of very many nodes are searched."
     )
     min_skill: float = Field(
         default=0.1, ge=-1, le=1, description="An edge's least skill with the full library."

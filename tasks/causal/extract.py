@@ -2,16 +2,27 @@
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from schemas.settings.causal import CausalSettings
 from tasks.causal.blocks import NO_STORE, BlockStore
 from tasks.causal.dimension import embedding_dimensions
 from tasks.causal.engine import choose_backend
-from tasks.causal.graph import causal_tree, correlate_nodes, select_edges
+from tasks.causal.graph import (
+    causal_tree,
+    correlate_nodes,
+    describe_nodes,
+    regional_skills,
+    score_against_truth,
+    select_edges,
+    summarize_regions,
+)
 from tasks.causal.interactions import interaction_strengths
 from tasks.causal.labels import label_edges
 from tasks.causal.nodes import gather_nodes
+from tasks.causal.panel import survivor_significance
 from tasks.causal.plan import require_memory
+from tasks.causal.screening import screen_pairs, survivor_curves
 from tasks.causal.significance import cross_map_significance
 from tasks.causal.skill import cross_map_convergence
 
@@ -52,21 +63,60 @@ def extract_graph(
     require_memory(usable.sizes["node"], usable.sizes["time"], settings)
     dimensions = embedding_dimensions(usable, settings)
     dimension_N = dimensions["embedding_dimension"].to_numpy()
-    skill = cross_map_convergence(usable, dimension_N, settings, store)
-    skill["correlation"] = correlate_nodes(usable)
+    screened = usable.sizes["node"] > settings.screening.above
+    measure = _measure_survivors if screened else _measure_all
+    found, skill_2RR, measures = measure(usable, dimension_N, settings, store)
+    edges = label_edges(usable, select_edges(measures, settings), dimension_N, settings)
+    groups = {
+        **found,
+        "edges": edges,
+        "regions": summarize_regions(usable, skill_2RR, edges),
+        "interactions": interaction_strengths(usable, edges, dimension_N, settings),
+    }
+    if truth is not None and not screened:
+        groups["truth"] = score_against_truth(measures, truth)
+    return causal_tree(describe_nodes(nodes, dimensions), groups, settings, aligned.attrs)
+
+
+Measured = tuple[dict[str, xr.Dataset | None], NDArray[np.float64], xr.Dataset]
+"""Groups to keep, skills by region, and the measures that edges are selected by."""
+
+
+def _measure_all(
+    nodes: xr.Dataset,
+    dimension_N: NDArray[np.integer],
+    settings: CausalSettings,
+    store: BlockStore,
+) -> Measured:
+    """Measure every pair in full."""
+    skill = cross_map_convergence(nodes, dimension_N, settings, store)
+    skill["correlation"] = correlate_nodes(nodes)
     if settings.surrogates:
-        tested = cross_map_significance(usable, dimension_N, skill["skill"], settings, store)
+        tested = cross_map_significance(nodes, dimension_N, skill["skill"], settings, store)
         skill = skill.merge(tested)
-    edges = label_edges(usable, select_edges(skill, settings), skill, dimension_N, settings)
-    interactions = interaction_strengths(usable, edges, dimension_N, settings)
-    return causal_tree(
-        nodes, dimensions, skill, edges, settings, aligned.attrs, truth, interactions
-    )
+    region_N = nodes["region"].to_numpy().astype(str)
+    skill_2RR = regional_skills(region_N, range(len(region_N)), skill["skill"].to_numpy())
+    return {"skill": skill}, skill_2RR, skill
+
+
+def _measure_survivors(
+    nodes: xr.Dataset,
+    dimension_N: NDArray[np.integer],
+    settings: CausalSettings,
+    store: BlockStore,
+) -> Measured:
+    """Screen all pairs, and measure those in full that survive."""
+    found = screen_pairs(nodes, dimension_N, settings, store)
+    measures = survivor_curves(nodes, dimension_N, found, settings, store)
+    if settings.surrogates and measures.sizes["edge"]:
+        pairs = len(dimension_N) * (len(dimension_N) - 1)
+        measures = survivor_significance(nodes, dimension_N, measures, pairs, settings, store)
+    return {"screening": found.describe(settings)}, found.skill_2RR, measures
 
 
 def summarize_graph(tree: xr.DataTree) -> str:
     """Return the key figure: edges among pairs, and the typical skill of an edge."""
-    nodes = tree["skill"].sizes["effect"]
+    nodes = int((~tree["nodes"]["excluded"]).sum())
     skill = tree["edges"]["skill"].to_numpy()
     typical = f", median skill {np.median(skill):.2f}" if skill.size else ""
     return f"{skill.size:,} edges of {nodes * (nodes - 1):,} pairs{typical}"

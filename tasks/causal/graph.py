@@ -1,6 +1,6 @@
 """From skills to edges: the rule, the table of nodes, and the tree that is kept."""
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 
 import numpy as np
 import xarray as xr
@@ -35,10 +35,38 @@ def correlate_nodes(nodes: xr.Dataset) -> xr.DataArray:
 def select_edges(skill: xr.Dataset, settings: CausalSettings) -> xr.Dataset:
     """Keep the pairs whose skill is high, converges, and is more than surrogates reach.
 
+    skill : measures of all pairs (effect, cause), or of some (edge) with the names of their ends
+
     Returns
     -------
-    Dataset (edge), highest skill first: `cause`, `effect` and what was measured
+    Dataset (edge), highest skill first: `cause`, `effect`, what was measured, and the
+    `convergence` curve (edge, library_size)
     """
+    kept = passes(skill, settings).to_numpy()
+    if "edge" in skill.dims:
+        chosen = skill.isel(edge=np.flatnonzero(kept))
+    else:
+        effect, cause = np.nonzero(kept)
+        at = {
+            "effect": xr.DataArray(effect, dims="edge"),
+            "cause": xr.DataArray(cause, dims="edge"),
+        }
+        chosen = skill.isel(at).reset_coords(["effect", "cause"])
+    order = np.argsort(-chosen["skill"].to_numpy(), kind="stable")
+    chosen = chosen.isel(edge=order)
+    names = [name for name in EDGE_VARIABLES if name in chosen]
+    return xr.Dataset(
+        {
+            **{end: ("edge", chosen[end].to_numpy().astype(str)) for end in ("cause", "effect")},
+            **{name: ("edge", chosen[name].to_numpy().astype(np.float32)) for name in names},
+            "convergence": chosen["convergence"].transpose("edge", "library_size"),
+        },
+        {"library_size": chosen["library_size"]},
+    )
+
+
+def passes(skill: xr.Dataset, settings: CausalSettings) -> xr.DataArray:
+    """Return which pairs keep the rule of an edge."""
     kept = (
         (skill["skill"] >= settings.min_skill)
         & (skill["delta_skill"] >= settings.min_delta_skill)
@@ -46,19 +74,7 @@ def select_edges(skill: xr.Dataset, settings: CausalSettings) -> xr.Dataset:
     )
     if "q_value" in skill:
         kept &= skill["q_value"] <= settings.max_false_discovery
-    effect, cause = np.nonzero(kept.to_numpy())
-    strength = skill["skill"].to_numpy()[effect, cause]
-    order = np.argsort(-strength, kind="stable")
-    effect, cause = effect[order], cause[order]
-    names = skill["effect"].to_numpy().astype(str)
-    measured = {
-        name: ("edge", skill[name].to_numpy()[effect, cause].astype(np.float32))
-        for name in EDGE_VARIABLES
-        if name in skill
-    }
-    return xr.Dataset(
-        {"cause": ("edge", names[cause]), "effect": ("edge", names[effect]), **measured}
-    )
+    return kept
 
 
 def describe_nodes(nodes: xr.Dataset, dimensions: xr.Dataset) -> xr.Dataset:
@@ -84,8 +100,26 @@ def describe_nodes(nodes: xr.Dataset, dimensions: xr.Dataset) -> xr.Dataset:
     )
 
 
-def summarize_regions(nodes: xr.Dataset, skill: xr.DataArray, edges: xr.Dataset) -> xr.Dataset:
+def regional_skills(
+    region_N: NDArray[np.str_], effects: Sequence[int], skill_BM: NDArray[np.floating]
+) -> NDArray[np.float64]:
+    """Return count and sum (2, effect region, cause region) of the defined skills of some effects.
+
+    region_N : where each node lies; regions are sorted by name; skill_BM : (effect, cause)
+    """
+    names, at_N = np.unique(region_N, return_inverse=True)
+    inside_RN = (np.arange(len(names))[:, None] == at_N).astype(np.float32)
+    inside_RB, defined_BM = inside_RN[:, list(effects)], np.isfinite(skill_BM)
+    found = [inside_RB @ a @ inside_RN.T for a in (defined_BM, np.nan_to_num(skill_BM))]
+    return np.stack(found).astype(np.float64)
+
+
+def summarize_regions(
+    nodes: xr.Dataset, skill_2RR: NDArray[np.float64], edges: xr.Dataset
+) -> xr.Dataset:
     """Count region by region which pairs there are and which of them are driving edges.
+
+    nodes : usable ones; skill_2RR : of `regional_skills`, of all effects
 
     Returns
     -------
@@ -93,13 +127,9 @@ def summarize_regions(nodes: xr.Dataset, skill: xr.DataArray, edges: xr.Dataset)
     all pairs, NaN where there is none
     """
     region_of = dict(zip(_text(nodes["node"]), _text(nodes["region"]), strict=True))
-    region_N = np.array([region_of[name] for name in _text(skill["effect"])], dtype=str)
-    names, at_N, count_R = np.unique(region_N, return_inverse=True, return_counts=True)
-    inside_RN = (np.arange(len(names))[:, None] == at_N).astype(np.float64)
-    skill_NM = skill.to_numpy().astype(np.float64)
+    names, count_R = np.unique(_text(nodes["region"]), return_counts=True)
     pairs_RR = np.outer(count_R, count_R) - np.diag(count_R)
-    known_RR = inside_RN @ np.isfinite(skill_NM) @ inside_RN.T
-    total_RR = inside_RN @ np.nan_to_num(skill_NM) @ inside_RN.T
+    known_RR, total_RR = skill_2RR
     kept = edges.isel(edge=np.flatnonzero(edges["drives"].to_numpy()))
     ends = ([region_of[name] for name in _text(kept[end])] for end in ("effect", "cause"))
     edges_RR = np.zeros(pairs_RR.shape, np.int64)
@@ -142,32 +172,17 @@ def score_against_truth(skill: xr.Dataset, truth: xr.DataTree) -> xr.Dataset:
 
 def causal_tree(
     nodes: xr.Dataset,
-    dimensions: xr.Dataset,
-    skill: xr.Dataset,
-    edges: xr.Dataset,
+    groups: Mapping[str, xr.Dataset | None],
     settings: CausalSettings,
     session_attrs: Mapping[Hashable, object],
-    truth: xr.DataTree | None = None,
-    interactions: xr.Dataset | None = None,
 ) -> xr.DataTree:
     """Put the graph together as the CAUSAL contract wants it.
 
-    nodes : all nodes, excluded ones too; dimensions, skill : of the others
-    edges : of `select_edges`, labelled
+    nodes : all nodes, of `describe_nodes`; groups : by name, those that are None left out
     """
     root = {**session_attrs, "split": settings.split.model_dump_json(), "use": settings.use}
-    groups = {
-        "/": xr.Dataset(attrs=root),
-        "/nodes": describe_nodes(nodes, dimensions),
-        "/skill": skill,
-        "/edges": edges,
-        "/regions": summarize_regions(nodes, skill["skill"], edges),
-    }
-    if interactions is not None:
-        groups["/interactions"] = interactions
-    if truth is not None:
-        groups["/truth"] = score_against_truth(skill, truth)
-    tree = xr.DataTree.from_dict(groups)
+    there = {f"/{name}": group for name, group in groups.items() if group is not None}
+    tree = xr.DataTree.from_dict({"/": xr.Dataset(attrs=root), "/nodes": nodes, **there})
     CAUSAL.check(tree)
     return tree
 

@@ -14,7 +14,6 @@ from tasks.causal.partial import PartialSkills, partial_skills
 def label_edges(
     nodes: xr.Dataset,
     edges: xr.Dataset,
-    skill: xr.Dataset,
     dimension_N: NDArray[np.integer],
     settings: CausalSettings,
 ) -> xr.Dataset:
@@ -22,7 +21,7 @@ def label_edges(
 
     Parameters
     ----------
-    nodes : usable nodes, standardised; edges : of `select_edges`; skill : (effect, cause)
+    nodes : usable nodes, standardised; edges : of `select_edges`
 
     Returns
     -------
@@ -41,7 +40,7 @@ def label_edges(
     """
     pairs = find_pairs(nodes, edges, dimension_N, settings)
     whose = pairs.cause_E if settings.dimension_by == "target" else pairs.effect_E
-    rise_z, skill_limit = _rise(pairs, skill)
+    rise_z, skill_limit = _rise(pairs, edges)
     found = edges.assign(
         dimension=("edge", dimension_N[whose].astype(np.int32)),
         rise_z=("edge", rise_z),
@@ -110,10 +109,9 @@ def _labels(pairs: Pairs, by_E: NDArray[np.intp], lag_E: NDArray[np.floating]) -
     return labels
 
 
-def _rise(pairs: Pairs, skill: xr.Dataset) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _rise(pairs: Pairs, edges: xr.Dataset) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return how surely each edge's skill rises with the library, and where to."""
-    curve_LE = skill["convergence"].to_numpy()[:, pairs.effect_E, pairs.cause_E]
-    size_L = skill["library_size"].to_numpy()
+    curve_LE, size_L = edges["convergence"].to_numpy().T, edges["library_size"].to_numpy()
     independent = float(size_L[-1]) / (1 + pairs.rule.theiler)
     limit_E, _ = fit_rise(curve_LE, size_L)
     rise_E = fisher_rise(curve_LE[-1], curve_LE[0], independent)

@@ -38,8 +38,10 @@ class Pairs:
 
     def by_effect(self) -> Iterator[tuple[int, NDArray[np.intp]]]:
         """Yield each effect with its edges."""
-        for effect in np.unique(self.effect_E):
-            yield int(effect), np.flatnonzero(self.effect_E == effect)
+        order = np.argsort(self.effect_E, kind="stable")
+        effects, starts = np.unique(self.effect_E[order], return_index=True)
+        for effect, edges in zip(effects, np.split(order, starts[1:]), strict=False):
+            yield int(effect), edges
 
 
 def find_pairs(

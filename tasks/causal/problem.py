@@ -61,18 +61,20 @@ class LibraryDraws:
     """Random libraries: how many members each has, and where their random numbers come from.
 
     Draw d of library i takes its numbers from a stream of its own, SeedSequence(seed,
-    spawn_key=(i, d)): independent between draws, sizes and libraries (pyEDM 2.5 shares one), and
-    the same however libraries are divided into blocks.
+    spawn_key=(first + i, d)): independent between draws, sizes and libraries (pyEDM 2.5 shares
+    one), and the same however libraries are divided into blocks, or into problems of which
+    `first` says where each begins.
     """
 
     sizes: Sequence[int]
     seed: int
+    first: int = 0
 
     def members(
         self, library: int, draw: int, candidates_L: NDArray[np.integer]
     ) -> NDArray[np.integer]:
         """Return the sorted members that this draw takes of `candidates_L`, without repeats."""
-        stream = np.random.SeedSequence(self.seed, spawn_key=(library, draw))
+        stream = np.random.SeedSequence(self.seed, spawn_key=(self.first + library, draw))
         size = min(self.sizes[draw], len(candidates_L))
         chosen = np.random.default_rng(stream).choice(len(candidates_L), size, replace=False)
         return candidates_L[np.sort(chosen)]

@@ -13,8 +13,7 @@ from schemas.settings.causal import CausalSettings
 from tasks.causal.blocks import NO_STORE, Block, BlockStore
 from tasks.causal.dimension import tau_samples, theiler_samples
 from tasks.causal.engine import open_engine
-from tasks.causal.problem import CrossMapProblem
-from tasks.causal.rule import CrossMapRule
+from tasks.causal.skill import cross_map_problem
 from tasks.causal.surrogates import SurrogateRule, make_surrogates
 from tasks.common.progress import track
 
@@ -72,20 +71,20 @@ def standard_score(
 
     skill_NM : (effect, cause); null_NMS : (effect, cause, surrogate)
     """
-    z_NMS = _fisher_z(null_NMS)
-    count, mean, square = _moments(z_NMS)
-    return _score(_fisher_z(skill_NM), count, mean, square)
+    z_NMS = fisher_z(null_NMS)
+    count, mean, square = moments(z_NMS)
+    return score_of(fisher_z(skill_NM), count, mean, square)
 
 
 def left_out_scores(null_NMS: NDArray[np.floating]) -> NDArray[np.float64]:
     """Return each surrogate's standard score against the other surrogates of its pair."""
-    z_NMS = _fisher_z(null_NMS)
-    count, mean, square = _moments(z_NMS)
+    z_NMS = fisher_z(null_NMS)
+    count, mean, square = moments(z_NMS)
     count, mean, square = count[..., None], mean[..., None], square[..., None]
     others = np.maximum(count - 1, 1)
     mean_without = (count * mean - z_NMS) / others
     square_without = square - (z_NMS - mean) ** 2 * count / others
-    return _score(z_NMS, count - 1, mean_without, square_without)
+    return score_of(z_NMS, count - 1, mean_without, square_without)
 
 
 class ScorePool:
@@ -179,11 +178,12 @@ def fit_pareto_tail(excess_T: NDArray[np.float64]) -> ParetoTail:
     return ParetoTail(min(shape, 0.95), scale)
 
 
-def _fisher_z(skill: NDArray[np.floating]) -> NDArray[np.float64]:
+def fisher_z(skill: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return Fisher's z; skills of 1 stay finite."""
     return np.arctanh(np.clip(skill.astype(np.float64), -0.999999, 0.999999))
 
 
-def _moments(
+def moments(
     z_NMS: NDArray[np.float64],
 ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
     """Return count, mean and sum of squared deviations of the defined values."""
@@ -193,12 +193,16 @@ def _moments(
     return count, mean, np.where(defined, (z_NMS - mean[..., None]) ** 2, 0).sum(-1)
 
 
-def _score(
+def score_of(
     z: NDArray[np.float64],
     count: NDArray[np.int64],
     mean: NDArray[np.float64],
     square: NDArray[np.float64],
 ) -> NDArray[np.float64]:
+    """Return standard scores against nulls of which `moments` are given, as `standard_score` does.
+
+    NaN where fewer than three values of the null are defined.
+    """
     enough = (count >= _LEAST_SURROGATES - 1) & np.isfinite(z)
     safe = np.where(enough, count, 2)
     spread = np.sqrt(np.maximum(square / (safe - 1), 1e-12) * (1 + 1 / safe))
@@ -235,27 +239,37 @@ def _null_skills(
     nodes: xr.Dataset, dimension_N: NDArray[np.integer], settings: CausalSettings, causes: range
 ) -> NDArray[np.floating]:
     """Return the skills (effect, cause, surrogate) of the surrogates of a few causes."""
-    series_NT = np.ascontiguousarray(nodes["value"].to_numpy().T)
-    theiler = theiler_samples(nodes, settings)
-    rule = CrossMapRule(tau_samples(nodes, settings), settings.tp, theiler)
-    count, made = len(series_NT), settings.surrogates
+    made = settings.surrogates
+    panel = [surrogates_of(nodes, dimension_N, settings, n, made) for n in causes]
+    by_target = dimension_N[causes].repeat(made) if settings.dimension_by == "target" else None
+    problem = replace(
+        cross_map_problem(nodes, dimension_N, settings),
+        targets_MT=np.concatenate(panel),
+        dimension_M=by_target,
+    )
+    engine = open_engine(problem, settings.backend, settings.threads)
+    count = len(dimension_N)
+    return np.asarray(engine.skills(range(count))[0].reshape(count, len(causes), made))
+
+
+def surrogates_of(
+    nodes: xr.Dataset,
+    dimension_N: NDArray[np.integer],
+    settings: CausalSettings,
+    node: int,
+    count: int,
+) -> NDArray[np.float32]:
+    """Return surrogates (surrogate, time) of one node, from a random stream of its own."""
     period = max(1, round((settings.surrogate_period_s or 0) * float(nodes.attrs["rate_hz"])))
     # The margin is no longer: under the null a long shift is no better than a short one, and
     # leaving short ones out would favour the unshifted cause wherever signals are slow.
-    kept = SurrogateRule(settings.surrogate, max(theiler, 1), tau=rule.tau, period=period)
-    panel = [
-        make_surrogates(
-            series_NT[n],
-            replace(kept, dimension=int(dimension_N[n])),
-            made,
-            np.random.default_rng(np.random.SeedSequence(settings.seed, spawn_key=(1, n))),
-        )
-        for n in causes
-    ]
-    by_target = dimension_N[causes].repeat(made) if settings.dimension_by == "target" else None
-    problem = CrossMapProblem(
-        series_NT, np.concatenate(panel), nodes["segment"].to_numpy(), dimension_N, rule,
-        by_target,
-    )  # fmt: skip
-    engine = open_engine(problem, settings.backend, settings.threads)
-    return np.asarray(engine.skills(range(count))[0].reshape(count, len(causes), made))
+    rule = SurrogateRule(
+        settings.surrogate,
+        max(theiler_samples(nodes, settings), 1),
+        dimension=int(dimension_N[node]),
+        tau=tau_samples(nodes, settings),
+        period=period,
+    )
+    stream = np.random.SeedSequence(settings.seed, spawn_key=(1, node))
+    series_T = nodes["value"].to_numpy()[:, node]
+    return make_surrogates(series_T, rule, count, np.random.default_rng(stream))

@@ -1,7 +1,6 @@
 """All pairs: how well each effect's history recovers each cause, and whether that converges."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -13,18 +12,10 @@ from schemas.settings.causal import CausalSettings
 from tasks.causal.blocks import NO_STORE, Block, BlockStore
 from tasks.causal.convergence import kendall_trend, mean_of_draws
 from tasks.causal.dimension import tau_samples, theiler_samples
-from tasks.causal.engine import open_engine
+from tasks.causal.engine import Engine, open_engine
 from tasks.causal.problem import CrossMapProblem, LibraryDraws
 from tasks.causal.rule import CrossMapRule, neighbour_count
 from tasks.common.progress import track
-
-
-@dataclass(frozen=True)
-class SkillBlock:
-    """What one unit of work found: the skills (1 + draw, effect, cause) of a few effects."""
-
-    effects: range
-    skill_DBM: NDArray[np.floating]
 
 
 def cross_map_problem(
@@ -98,15 +89,12 @@ def cross_map_convergence(
     """
     problem = cross_map_problem(nodes, dimension_N, settings)
     engine = open_engine(problem, settings.backend, settings.threads)
-    full = min(engine.vectors(n) for n in range(len(problem.libraries_NT)))
-    sizes = library_sizes(full, settings, neighbour_count(problem.longest))
-    draws = LibraryDraws(
-        [size for size in sizes for _ in range(settings.library_samples)], settings.seed
-    )
-    size_D = np.array([full, *draws.sizes])
+    draws, size_D = draw_libraries(engine, problem, settings)
 
     def summarize(effects: range) -> Block:
-        return _summary(SkillBlock(effects, engine.skills(effects, draws)), size_D)
+        skill_DBM = engine.skills(effects, draws)
+        skill_DBM[:, range(len(effects)), effects] = np.nan  # nothing drives itself here
+        return summarize_draws(skill_DBM, size_D)
 
     blocks = [
         store.fetch(
@@ -114,7 +102,7 @@ def cross_map_convergence(
         )
         for effects in effect_blocks(len(problem.libraries_NT), settings)
     ]
-    return _pair_dataset(nodes, [*sizes, full], blocks)
+    return _pair_dataset(nodes, np.unique(size_D), blocks)
 
 
 def effect_blocks(count: int, settings: CausalSettings) -> Iterator[range]:
@@ -143,10 +131,9 @@ def library_sizes(full: int, settings: CausalSettings, least: int) -> list[int]:
     return sizes
 
 
-def _summary(block: SkillBlock, size_D: NDArray[np.integer]) -> Block:
-    skill_DBM = block.skill_DBM.astype(np.float32)
-    for b, effect in enumerate(block.effects):
-        skill_DBM[:, b, effect] = np.nan
+def summarize_draws(skill_DBM: NDArray[np.floating], size_D: NDArray[np.integer]) -> Block:
+    """Return what skills (1 + draw, effect, cause) say: their convergence and its measures."""
+    skill_DBM = skill_DBM.astype(np.float32)
     convergence_LBM = mean_of_draws(skill_DBM, size_D)
     return {
         "skill": skill_DBM[0],
@@ -156,11 +143,29 @@ def _summary(block: SkillBlock, size_D: NDArray[np.integer]) -> Block:
     }
 
 
-def _pair_dataset(nodes: xr.Dataset, sizes: list[int], blocks: list[Block]) -> xr.Dataset:
+def draw_libraries(
+    engine: Engine, problem: CrossMapProblem, settings: CausalSettings
+) -> tuple[LibraryDraws, NDArray[np.integer]]:
+    """Return the random libraries of a problem, and the sizes of the full one and of all those.
+
+    Raises
+    ------
+    RecordingTooShortError
+        The smallest library has fewer vectors than a simplex has corners.
+    """
+    full = min(engine.vectors(n) for n in range(len(problem.libraries_NT)))
+    sizes = library_sizes(full, settings, neighbour_count(problem.longest))
+    drawn = [size for size in sizes for _ in range(settings.library_samples)]
+    return LibraryDraws(drawn, settings.seed), np.array([full, *drawn])
+
+
+def _pair_dataset(
+    nodes: xr.Dataset, sizes_L: NDArray[np.integer], blocks: list[Block]
+) -> xr.Dataset:
     names = nodes["node"].to_numpy()
     variables = {}
     for name in blocks[0]:
         values = np.concatenate([block[name] for block in blocks], axis=-2)
         dims = ("library_size", "effect", "cause")[3 - values.ndim :]
         variables[name] = (dims, values.astype(np.float32))
-    return xr.Dataset(variables, {"library_size": sizes, "effect": names, "cause": names})
+    return xr.Dataset(variables, {"library_size": sizes_L, "effect": names, "cause": names})

@@ -39,6 +39,7 @@ from tasks.report.graph import (
     draw_graph,
     names_of,
     tell_nodes,
+    with_curves,
     write_drivers,
     write_hubs,
     write_regions,
@@ -59,19 +60,21 @@ def write_causal(evidence: Evidence, settings: ReportSettings) -> Section:
     tree = evidence.trees.get("causal")
     if tree is None:
         return Section(SLUG, TITLE, QUESTION, (note(evidence.why_missing("causal")),), empty=True)
-    nodes, skill, edges = (
-        tree.children[name].to_dataset(inherit=False).load() for name in ("nodes", "skill", "edges")
-    )
-    blocks: list[Block] = [
-        paragraph(READING),
-        _facts(nodes, skill, edges),
-        _excluded(nodes),
-        _matrices(skill, nodes, edges, settings),
-    ]
+    parts = {
+        name: tree.children[name].to_dataset(inherit=False).load()
+        for name in ("nodes", "edges", "skill", "screening")
+        if name in tree.children
+    }
+    nodes, edges, skill = parts["nodes"], parts["edges"], parts.get("skill")
+    blocks: list[Block] = [paragraph(READING), _facts(nodes, parts), _excluded(nodes)]
+    if skill is None:
+        blocks.append(_screening(parts["screening"], nodes))
+    else:
+        blocks.append(_matrices(skill, nodes, settings))
     if edges.sizes["edge"]:
         blocks += [
             draw_graph(nodes, edges, settings),
-            draw_convergence(skill, nodes, edges, settings),
+            draw_convergence(with_curves(edges, skill), nodes, settings),
             *draw_delays(edges),
         ]
     else:
@@ -95,24 +98,51 @@ def write_causal(evidence: Evidence, settings: ReportSettings) -> Section:
     return Section(SLUG, TITLE, QUESTION, tuple(blocks))
 
 
-def _facts(nodes: xr.Dataset, skill: xr.Dataset, edges: xr.Dataset) -> Markup:
+def _facts(nodes: xr.Dataset, parts: dict[str, xr.Dataset]) -> Markup:
     used = ~nodes["excluded"].values.astype(bool)
-    count = int(skill.sizes["effect"])
+    count, edges = int(used.sum()), parts["edges"]
     behaviour = set(names_of(nodes, nodes["behaviour"].values.astype(bool)))
     onto = sum(str(effect) in behaviour for effect in edges["effect"].values)
-    sizes = skill["library_size"].values
+    if "skill" in parts:
+        sizes = parts["skill"]["library_size"].values
+        typical = float(np.nanmedian(parts["skill"]["skill"])) if count > 1 else None
+    else:
+        sizes = edges["library_size"].values
+        typical = typical_skill(parts["screening"])
     return facts(
         [
-            ("nodes", f"{int(used.sum()):,} of {used.size:,}"),
+            ("nodes", f"{count:,} of {used.size:,}"),
             ("pairs", count * (count - 1)),
             ("edges", edges.sizes["edge"]),
             ("edges onto behaviour", onto),
             ("library sizes", f"{sizes.min():,} – {sizes.max():,}" if sizes.size else ""),
-            (
-                "median skill of all pairs",
-                float(np.nanmedian(skill["skill"])) if count > 1 else None,
-            ),
+            ("median skill of all pairs", typical),
         ]
+    )
+
+
+def typical_skill(screening: xr.Dataset) -> float | None:
+    """Return the median of all pairs' screened skills, to the width of a bin; None without any."""
+    below_B = np.cumsum(screening["pairs"].values)
+    if not below_B[-1]:
+        return None
+    return float(screening["skill_bin"].values[np.searchsorted(below_B, below_B[-1] / 2)])
+
+
+def _screening(screening: xr.Dataset, nodes: xr.Dataset) -> Chart:
+    """Return the histogram of all pairs' skills, which stands for a matrix too large to draw."""
+    figure = new_figure(320, x="skill, screened", y="pairs")
+    figure.add_bar(x=screening["skill_bin"].values, y=screening["pairs"].values)
+    figure.update_yaxes(type="log")
+    count = int((~nodes["excluded"].values.astype(bool)).sum())
+    settings = screening.attrs
+    return Chart(
+        "causal-screening",
+        figure,
+        "All pairs, screened",
+        f"With {count:,} nodes all pairs were predicted at one in {settings['stride']} samples; "
+        f"the {settings['survivors']:,} that came near the rule of an edge were then measured in "
+        "full. False discoveries are controlled over all pairs.",
     )
 
 
@@ -153,9 +183,7 @@ def order_nodes(skill: xr.Dataset, nodes: xr.Dataset, most: int) -> NDArray[np.i
     return np.array(order, np.intp)
 
 
-def _matrices(
-    skill: xr.Dataset, nodes: xr.Dataset, edges: xr.Dataset, settings: ReportSettings
-) -> Block:
+def _matrices(skill: xr.Dataset, nodes: xr.Dataset, settings: ReportSettings) -> Block:
     order = order_nodes(skill, nodes, settings.max_nodes)
     total = skill.sizes["effect"]
     if len(order) < 2:

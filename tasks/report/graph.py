@@ -147,17 +147,23 @@ def pick_curves(nodes: xr.Dataset, edges: xr.Dataset, most: int) -> list[int]:
     return sorted(list(order)[:most])
 
 
-def draw_convergence(
-    skill: xr.Dataset, nodes: xr.Dataset, edges: xr.Dataset, settings: ReportSettings
-) -> Chart:
+def with_curves(edges: xr.Dataset, skill: xr.Dataset | None) -> xr.Dataset:
+    """Return edges with their convergence, looked up among all pairs for graphs made before."""
+    if "convergence" in edges or skill is None:
+        return edges
+    ends = {end: xr.DataArray(edges[end].values, dims="edge") for end in ("effect", "cause")}
+    curves = skill["convergence"].sel(ends).drop_vars(list(ends))
+    return edges.assign(convergence=curves.transpose("edge", "library_size"))
+
+
+def draw_convergence(edges: xr.Dataset, nodes: xr.Dataset, settings: ReportSettings) -> Chart:
     """Draw how the skill of some strong edges grows with the library."""
     figure = new_figure(360, x="library size [embedding vectors]", y="skill")
-    curves = skill["convergence"]
     for place, at in enumerate(pick_curves(nodes, edges, settings.convergence_edges)):
         cause, effect = str(edges["cause"].values[at]), str(edges["effect"].values[at])
         figure.add_scatter(
-            x=skill["library_size"].values,
-            y=curves.sel(effect=effect, cause=cause).values,
+            x=edges["library_size"].values,
+            y=edges["convergence"].values[at],
             mode="lines+markers",
             line={"color": SERIES[place % len(SERIES)], "width": 1.6},
             marker={"size": 5},

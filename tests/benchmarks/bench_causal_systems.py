@@ -136,7 +136,7 @@ def by_cross_mapping(system: System) -> dict[str, Matrix]:
     dimension_N = embedding_dimensions(nodes, settings)["embedding_dimension"].to_numpy()
     skill = cross_map_convergence(nodes, dimension_N, settings)
     skill = skill.merge(cross_map_significance(nodes, dimension_N, skill["skill"], settings))
-    edges = label_edges(nodes, select_edges(skill, settings), skill, dimension_N, settings)
+    edges = label_edges(nodes, select_edges(skill, settings), dimension_N, settings)
     raw = np.nan_to_num(skill["skill"].to_numpy(), nan=-1)
     ranked = raw - 4
     for e in range(edges.sizes["edge"]):

@@ -17,7 +17,7 @@ from tasks.causal.export import (
     undriven_behaviour,
     write_graph,
 )
-from tasks.causal.graph import summarize_regions
+from tasks.causal.graph import regional_skills, summarize_regions
 
 
 @pytest.fixture
@@ -43,13 +43,10 @@ def tree() -> xr.DataTree:
             "lag_skill": (("edge", "lag"), np.zeros((3, 2))),
         }
     )
-    names = ["a", "b", "w"]
-    skill = xr.DataArray(
-        np.where(np.eye(3, dtype=bool), np.nan, 0.5),
-        {"effect": names, "cause": names},
-        ("effect", "cause"),
-    )
-    regions = summarize_regions(nodes, skill, edges)
+    used = nodes.isel(node=[0, 1, 2])
+    skill_NM = np.where(np.eye(3, dtype=bool), np.nan, 0.5)
+    skills = regional_skills(used["region"].to_numpy().astype(str), range(3), skill_NM)
+    regions = summarize_regions(used, skills, edges)
     return xr.DataTree.from_dict({"/nodes": nodes, "/edges": edges, "/regions": regions})
 
 

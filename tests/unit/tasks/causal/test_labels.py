@@ -46,15 +46,11 @@ def labelled_edges(nodes: xr.Dataset, *pairs: str) -> xr.Dataset:
     dimension_N = np.full(3, 3)
     skill = cross_map_convergence(nodes, dimension_N, SETTINGS)
     causes, effects = (np.array([pair[end] for pair in pairs], "U1") for end in (0, 1))
-    of_pairs = [skill["skill"].sel(effect=e, cause=c) for c, e in pairs]
-    edges = xr.Dataset(
-        {
-            "cause": ("edge", causes),
-            "effect": ("edge", effects),
-            "skill": ("edge", np.array(of_pairs, np.float32)),
-        }
+    of_pairs = skill.sel(
+        effect=xr.DataArray(effects, dims="edge"), cause=xr.DataArray(causes, dims="edge")
     )
-    return label_edges(nodes, edges, skill, dimension_N, SETTINGS)
+    edges = of_pairs.reset_coords().transpose("edge", ...)
+    return label_edges(nodes, edges, dimension_N, SETTINGS)
 
 
 @pytest.mark.parametrize("delay", [2, 4])

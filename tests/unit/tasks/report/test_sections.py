@@ -12,7 +12,7 @@ from schemas.entities import ArtifactRef, QCMetric, RunState
 from schemas.settings.report import ReportSettings
 from tasks.common.lineage import ArtifactStory, Lineage
 from tasks.report import stream_facts
-from tasks.report.causal import order_nodes, write_causal
+from tasks.report.causal import order_nodes, typical_skill, write_causal
 from tasks.report.courses import estimate_spectrum
 from tasks.report.elements import Section
 from tasks.report.evidence import Ending, Evidence
@@ -22,6 +22,7 @@ from tasks.report.graph import (
     pick_curves,
     pick_edges,
     tell_edge,
+    with_curves,
     write_drivers,
     write_hubs,
     write_regions,
@@ -187,6 +188,29 @@ def test_a_graph_without_edges_or_behaviour(trees: Trees) -> None:
     assert "No edge passed" in section.html
     assert "No behaviour channel is a node" in section.html
     assert "causal-truth" not in [chart.key for chart in section.charts]
+
+
+def test_a_screened_graph_shows_all_pairs_as_a_histogram(trees: Trees) -> None:
+    causal = trees["causal"]
+    groups = {f"/{name}": group(causal, name) for name in ("nodes", "edges")}
+    curves = with_curves(groups["/edges"], group(causal, "skill"))
+    bins, counts = np.array([0.1, 0.3, 0.5]), np.array([2, 60, 20])
+    attrs = {"stride": 2, "survivors": 1234}
+    screening = xr.Dataset({"pairs": ("skill_bin", counts)}, {"skill_bin": bins}, attrs)
+    groups |= {"/edges": curves, "/screening": screening}
+    tree = xr.DataTree.from_dict({"/": xr.Dataset(attrs=causal.attrs), **groups})
+    section = write_causal(Evidence(trees={"causal": tree}), SETTINGS)
+    keys = [chart.key for chart in section.charts]
+    assert "causal-screening" in keys
+    assert "causal-skill" not in keys
+    assert "1,234 that came near" in section.html
+    assert typical_skill(screening) == 0.3
+    dense = write_causal(Evidence(trees=trees), SETTINGS)
+    drawn, expected = (
+        next(chart.figure for chart in each.charts if chart.key == "causal-convergence")
+        for each in (section, dense)
+    )
+    np.testing.assert_array_equal(drawn.data[0].y, expected.data[0].y)
 
 
 def test_edges_onto_behaviour_and_among_neurons_come_first() -> None:
