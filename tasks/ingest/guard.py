@@ -10,15 +10,21 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from schemas.errors import RecordingError
 from schemas.settings.safety import SafetySettings
 from tasks.common.progress import report_progress
-from tasks.ingest.folders import allowed_folders
+from tasks.ingest.folders import allowed_folders, folder_version
+
+if TYPE_CHECKING:
+    from tasks.ingest.survey import Limits
 
 WRITE_AGAIN = "Copy it again, or write it again from what it was made of."
-ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+ONE_THREAD = {
+    "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1",
+    "NUMEXPR_NUM_THREADS": "1", "BLOSC_NTHREADS": "1", "MALLOC_ARENA_MAX": "2",
+}  # fmt: skip
 """Each further thread would take from the memory that the process may have."""
 
 
@@ -49,23 +55,6 @@ class Guard:
             self._process = None
 
 
-def survey_recording(
-    file: Path,
-    settings: SafetySettings,
-    accepted: tuple[str, ...] = (),
-    guard: Guard | None = None,
-) -> str:
-    """Return the logical hash of a recording, HDF5 or Zarr, found in a first look at all of it.
-
-    Raises RecordingError as `survey_guarded` and `survey_zarr` do.
-    """
-    if file.is_dir():
-        from tasks.ingest.zarr_survey import survey_zarr
-
-        return survey_zarr(file, settings, accepted)
-    return survey_guarded(file, settings, accepted, guard)
-
-
 def survey_guarded(
     path: Path,
     settings: SafetySettings,
@@ -76,7 +65,7 @@ def survey_guarded(
 
     Parameters
     ----------
-    path : an HDF5 file of this machine
+    path : an HDF5 file or a Zarr store of this machine
     accepted : problems that a user has accepted for this file
     guard : the process, if it was started before; it reads one file and ends
 
@@ -85,17 +74,7 @@ def survey_guarded(
     RecordingError
         The file breaks a limit, or broke the process: which, where, and what to do.
     """
-    # Imported where it is needed: h5py takes a fifth of a second, and a known file never gets here.
-    from tasks.ingest.survey import Limits
-
-    limits = Limits(
-        max_objects=settings.max_objects,
-        max_unpacked_bytes=int(settings.max_unpacked_gib * 2**30),
-        max_expansion=settings.max_expansion,
-        memory_bytes=settings.memory_mib * 2**20,
-        folders=tuple(map(str, allowed_folders(path.resolve().parent, settings.trusted_folders))),
-        accepted=accepted,
-    )
+    limits = limits_of(path, settings, accepted)
     guard = guard or Guard()
     process = guard.start()
     try:
@@ -103,6 +82,21 @@ def survey_guarded(
         return _watch(process, path, settings)
     finally:
         guard.end()
+
+
+def limits_of(path: Path, settings: SafetySettings, accepted: tuple[str, ...] = ()) -> "Limits":
+    """Return what a recording may cost or reach."""
+    # Imported where it is needed: h5py takes a fifth of a second, and a known file never gets here.
+    from tasks.ingest.survey import Limits
+
+    return Limits(
+        max_objects=settings.max_objects,
+        max_unpacked_bytes=int(settings.max_unpacked_gib * 2**30),
+        max_expansion=settings.max_expansion,
+        memory_bytes=settings.memory_mib * 2**20,
+        folders=tuple(map(str, allowed_folders(path.resolve().parent, settings.trusted_folders))),
+        accepted=accepted,
+    )
 
 
 def _send(process: "subprocess.Popen[bytes]", request: dict[str, Any]) -> None:
@@ -116,10 +110,11 @@ def _send(process: "subprocess.Popen[bytes]", request: dict[str, Any]) -> None:
 def _watch(process: "subprocess.Popen[bytes]", path: Path, settings: SafetySettings) -> str:
     """Read messages until the last; raise RecordingError if it is not the hash."""
     at = "/"
+    size = max(folder_version(path).size if path.is_dir() else path.stat().st_size, 1)
     for message in _messages(process, settings.stall_seconds):
         if message is None:
             raise RecordingError(
-                f"the HDF5 library made no progress for {settings.stall_seconds:g} s.",
+                f"the {_library(path)} library made no progress for {settings.stall_seconds:g} s.",
                 where=f"{path}:{at}",
                 remedy=f"{WRITE_AGAIN} If the disk is that slow, raise "
                 "ingest.safety.stall_seconds.",
@@ -137,7 +132,7 @@ def _watch(process: "subprocess.Popen[bytes]", path: Path, settings: SafetySetti
                 problem="out_of_memory",
             )
         at = message["at"]
-        report_progress("reading the file", message["read"], max(path.stat().st_size, 1), at)
+        report_progress("reading the file", message["read"], size, at)
     raise _died(process.wait(), path, at)
 
 
@@ -145,10 +140,14 @@ def _died(status: int, path: Path, at: str) -> RecordingError:
     """Return the error of a process that ended without a last message."""
     if status < 0:
         name = signal.Signals(-status).name
-        what, problem = f"it crashes the HDF5 library ({name}).", "crashed"
+        what, problem = f"it crashes the {_library(path)} library ({name}).", "crashed"
     else:
         what, problem = f"the process that reads it first failed (status {status}).", "failed"
     return RecordingError(what, where=f"{path}:{at}", remedy=WRITE_AGAIN, problem=problem)
+
+
+def _library(path: Path) -> str:
+    return "Zarr" if path.is_dir() else "HDF5"
 
 
 def _messages(

@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from schemas.settings.ingest import IngestSettings
-from tasks.ingest.guard import Guard, survey_recording
+from tasks.ingest.guard import Guard, survey_guarded
 from tasks.ingest.source import Source
 
 if TYPE_CHECKING:
@@ -27,8 +27,8 @@ class Reader:
         self._guard.start()
 
     def survey(self, accepted: tuple[str, ...]) -> str:
-        """Return the logical hash; see survey_recording."""
-        return survey_recording(self.source.path(), self._settings.safety, accepted, self._guard)
+        """Return the logical hash; see survey_guarded."""
+        return survey_guarded(self.source.path(), self._settings.safety, accepted, self._guard)
 
     @cached_property
     def opened(self) -> "OpenedRecording":

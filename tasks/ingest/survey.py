@@ -1,9 +1,9 @@
-"""The first look into an HDF5 file that anybody may have written, in a process that may die of it.
+"""The first look into a recording that anybody may have written, in a process that may die of it.
 
 Run as a program by guard.py: the limits come in as JSON, and lines of JSON go out that say how far
 it is and, last, what it found or why it refused the file. It walks every object, then reads every
 byte: what HDF5 cannot bear, it does not bear here. The logical hash is computed on the way, so the
-file is read no more often than without a guard. Imports h5py and nothing heavier.
+file is read no more often than without a guard. Imports h5py and, for a Zarr store, zarr.
 """
 
 import json
@@ -12,7 +12,7 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -239,17 +239,26 @@ def _confine(memory_bytes: int) -> None:
         resource.setrlimit(getattr(resource, name), (value, value))
 
 
+def _survey_of(path: Path) -> Callable[[Path, Limits, Spend], str]:
+    if not path.is_dir():
+        return survey_file
+    from tasks.ingest.zarr_survey import survey_zarr
+
+    return survey_zarr
+
+
 def main() -> None:
-    """Survey the file that standard input names."""
+    """Survey the recording that standard input names."""
     # HDF5 and its filters may write to standard output; the messages have a pipe of their own.
     out = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     request = json.load(sys.stdin)
     limits = Limits(**request["limits"])
-    speaker = _Speaker(out)
+    speaker, path = _Speaker(out), Path(request["path"])
+    look = _survey_of(path)
     _confine(limits.memory_bytes)
     try:
-        speaker.say({"found": survey_file(Path(request["path"]), limits, speaker.spend)})
+        speaker.say({"found": look(path, limits, speaker.spend)})
     except RecordingError as error:
         parts = ("what", "where", "remedy", "problem")
         speaker.say({"refused": {part: getattr(error, part) for part in parts}})

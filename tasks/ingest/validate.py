@@ -44,7 +44,7 @@ def validate_recording(path: str | Path, settings: IngestSettings) -> Validation
         file = None if is_url(str(path)) else local_path(str(path))
         if file is not None and file.exists():
             # A hostile file may loop, crash or swell: the first look is in a process of its own.
-            _look_first(file, settings)
+            survey_guarded(file, settings.safety)
         with read_recording(path, settings) as opened:
             report, findings = check_recording(opened, settings)
             kinds = {n: node.attrs["stream_kind"] for n, node in opened.streams.children.items()}
@@ -60,13 +60,3 @@ def validate_recording(path: str | Path, settings: IngestSettings) -> Validation
     verdict = judge(report.unreadable, findings)
     told = tuple(Finding(**finding) for finding in findings)
     return Validation(path=str(path), verdict=verdict, streams=kinds, findings=told)
-
-
-def _look_first(file: Path, settings: IngestSettings) -> None:
-    """Raise RecordingError where ingest's first look would; a Zarr store is not hashed for it."""
-    if not file.is_dir():
-        survey_guarded(file, settings.safety)
-        return
-    from tasks.ingest.zarr_survey import check_zarr
-
-    check_zarr(file, settings.safety)

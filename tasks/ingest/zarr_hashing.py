@@ -20,6 +20,7 @@ from tasks.ingest.hashing import (
     FRESH_OBJECTS,
     LARGEST_BLOCK_BYTES,
     TEXT_BLOCK,
+    Spend,
     blocks,
 )
 from tasks.ingest.zarr_folder import Node
@@ -28,17 +29,20 @@ LAYOUT_ATTRIBUTES = frozenset({"_ARRAY_DIMENSIONS"})
 """Names of dimensions, which hdmf-zarr derives from the specification and not from the data."""
 
 
-def zarr_logical_sha256(store: Store, nodes: Mapping[str, Node]) -> str:
+def zarr_logical_sha256(store: Store, nodes: Mapping[str, Node], spend: Spend | None = None) -> str:
     """Return the hash of a recording's logical content; reads every array in blocks.
 
     nodes : the metadata of the store, as check_nodes returns them
+    spend : told how far the reading is
     """
+    spend = spend or (lambda path, size: None)
     root = zarr.open_group(store, mode="r")
     digest = hashlib.sha256()
     for path, node in sorted(nodes.items()):
+        # All are read: what reads a store after its hash was taken may rely on that it can be read.
+        values = _values(root, path, spend) if node["node_type"] == "array" else ""
         if any(f"/{path}/".startswith(f"{fresh}/") for fresh in FRESH_OBJECTS):
             continue
-        values = _values(root, path) if node["node_type"] == "array" else ""
         attributes = json.dumps(_kept(node.get("attributes", {})), sort_keys=True)
         line = "\x1f".join([node["node_type"], path, attributes, values])
         digest.update(line.encode() + b"\n")
@@ -50,7 +54,7 @@ def _kept(attributes: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in attributes.items() if name not in left}
 
 
-def _values(root: zarr.Group, path: str) -> str:
+def _values(root: zarr.Group, path: str, spend: Spend) -> str:
     """Return a hash of an array's shape, type and values."""
     array = root[path]
     if not isinstance(array, zarr.Array):
@@ -62,6 +66,7 @@ def _values(root: zarr.Group, path: str) -> str:
     largest = LARGEST_BLOCK_BYTES // size if numbers else TEXT_BLOCK
     try:
         for block in blocks(array, chunks, usual, largest):
+            spend(f"/{path}", block.nbytes)
             if numbers:
                 little = np.ascontiguousarray(block, block.dtype.newbyteorder("<"))
                 digest.update(little.tobytes())
@@ -69,6 +74,8 @@ def _values(root: zarr.Group, path: str) -> str:
                 # One line an element: blocks follow the chunks, which do not count.
                 lines = [json.dumps(one, default=str) + "\n" for one in np.ravel(block).tolist()]
                 digest.update("".join(lines).encode())
+    except MemoryError:
+        raise
     except Exception:  # a codec says what is wrong with a chunk in its own way
         # A damaged chunk: the stream is left out, the rest of the recording is still itself.
         return "unreadable"

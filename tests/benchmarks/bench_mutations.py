@@ -1,23 +1,25 @@
 """Ingest files that were damaged at random and count how each ends.
 
-    python tests/benchmarks/bench_mutations.py --count 1000 recording.nwb another.nwb ...
+    python tests/benchmarks/bench_mutations.py --count 1000 recording.nwb another.nwb.zarr ...
 
-Each mutated file is ingested into a lake of its own by a process of its own, so that a crash is
-seen as one. What is accepted is compared with what h5py reads from the same damaged file: a flipped
-bit in a sample cannot be told from a sample, but the lake must hold what the file holds. The last
-four lines must be 0.
+Each mutated file, or Zarr store with one mutated file in it, is ingested into a lake of its own by
+a process of its own, so that a crash is seen as one. What is accepted is compared with what h5py or
+zarr reads from the same damaged file: a flipped bit in a sample cannot be told from a sample, but
+the lake must hold what the file holds. The last four lines must be 0.
 """
 
 import argparse
 import json
 import os
 import random
+import re
 import resource
 import shutil
 import signal
 import tempfile
 import time
 from collections import Counter
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,7 @@ import dask.array
 import h5py
 import numpy as np
 import pandas as pd
+import zarr
 
 from schemas.entities import RunState
 from schemas.settings.ingest import IngestSettings
@@ -42,25 +45,62 @@ LOADED_ONCE = (alembic.command, dask.array, pd, zarr_trees, opening, recording, 
 MARKS = (b"OHDR", b"TREE", b"HEAP", b"SNOD", b"GCOL", b"FRHP", b"BTHD", b"OCHK", b"FADB")
 """Where HDF5's own structures start: few bytes of a file, but those that its library trusts."""
 
-KINDS = ("cut", "zeros", "bit", "bits", "structure", "structure", "structure zeros", "swap")
+PLAIN_KINDS = ("cut", "zeros", "bit", "bits", "swap")
+KINDS = (*PLAIN_KINDS, "structure", "structure", "structure zeros")
+STORE_KINDS = (*PLAIN_KINDS, "lost", "number", "number", "word", "word")
 HANG_S = 120.0
 SETTINGS = IngestSettings(inspector=False, safety=SafetySettings(stall_seconds=5.0))
 
 
-def mutate(whole: bytes, rng: random.Random) -> tuple[str, bytes]:
-    """Return the name of a random kind of damage, and the damaged bytes."""
-    kind = rng.choice(KINDS)
+def damage_copy(recording: Path, path: Path, rng: random.Random) -> str:
+    """Copy a recording and damage the copy at random; return the name of the kind of damage."""
+    if recording.is_file():
+        kind = rng.choice(KINDS)
+        path.write_bytes(mutate(kind, recording.read_bytes(), rng))
+        return kind
+    shutil.copytree(recording, path)
+    kind = rng.choice(STORE_KINDS)
+    files = sorted(file for file in path.rglob("*") if file.is_file())
+    described = [file for file in files if file.name == "zarr.json"]
+    text = kind in ("number", "word")
+    # Metadata are few of the bytes, but all that says what the rest means.
+    file = rng.choice(described if text or rng.random() < 0.5 else files)
+    if kind == "lost":
+        file.unlink()
+    elif text:
+        file.write_text(_edit(file.read_text(), kind, rng))
+    else:
+        file.write_bytes(mutate(kind, file.read_bytes(), rng))
+    return f"{kind} in {file.relative_to(path)}"
+
+
+def _edit(text: str, kind: str, rng: random.Random) -> str:
+    """Put another number, or another word, in place of one in a JSON text."""
+    found = list(re.finditer(r"-?\d+" if kind == "number" else r'"[^"]*"', text))
+    if not found:
+        return ""
+    one, other = rng.choice(found), rng.choice(found).group()
+    if kind == "number":
+        other = rng.choice(("0", "-1", "1e99", str(2**63), str(10**15), "null", other))
+    return text[: one.start()] + other + text[one.end() :]
+
+
+def mutate(kind: str, whole: bytes, rng: random.Random) -> bytes:
+    """Return the bytes with damage of that kind."""
+    if not whole:
+        return b"\0"
     damaged = bytearray(whole)
     size = len(damaged)
     if kind == "cut":
-        del damaged[rng.randrange(1, size) :]
+        del damaged[rng.randrange(size) :]
     elif kind == "zeros":
         _zero(damaged, rng.randrange(size), rng.choice((64, 512, 4096)))
     elif kind == "swap":
-        one, other = (rng.randrange(size - 512) for _ in range(2))
-        damaged[one : one + 512], damaged[other : other + 512] = (
-            damaged[other : other + 512],
-            damaged[one : one + 512],
+        length = min(512, size // 2)
+        one, other = (rng.randrange(size - length + 1) for _ in range(2))
+        damaged[one : one + length], damaged[other : other + length] = (
+            damaged[other : other + length],
+            damaged[one : one + length],
         )
     elif kind.startswith("structure"):
         start = _structure(whole, rng)
@@ -71,7 +111,7 @@ def mutate(whole: bytes, rng: random.Random) -> tuple[str, bytes]:
     else:
         for _ in range(1 if kind == "bit" else 16):
             damaged[rng.randrange(size)] ^= 1 << rng.randrange(8)
-    return kind, bytes(damaged)
+    return bytes(damaged)
 
 
 def _structure(whole: bytes, rng: random.Random) -> int:
@@ -130,9 +170,9 @@ def _ingest_and_exit(path: Path, lake: Path, result: Path) -> None:
 
 
 def _ingest(path: Path, workspace: WorkspaceSettings) -> tuple[str, str]:
-    before = path.read_bytes()
+    before = contents(path)
     outcome = ingest_recording(workspace, str(path), SETTINGS)
-    if path.read_bytes() != before:
+    if contents(path) != before:
         return "WRONG", "the raw file was changed"
     if outcome.state is RunState.FAILED:
         quarantined = Workspace(workspace).catalogue.quarantine_reasons()
@@ -150,17 +190,30 @@ def _ingest(path: Path, workspace: WorkspaceSettings) -> tuple[str, str]:
     return described["verdict"] + (", with findings" if serious else ""), ""
 
 
+def contents(path: Path) -> dict[str, bytes]:
+    """Return every byte of a recording."""
+    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+    return {str(file): file.read_bytes() for file in files}
+
+
 def differing(path: Path, tree: Any, described: dict[str, Any]) -> str:
     """Return the first stream whose values are not those of the file; empty if there is none."""
     changed = {f["where"] for f in described["findings"] if f["repair"]}
-    with h5py.File(path, "r") as file:
+    opened = (
+        h5py.File(path, "r") if path.is_file() else nullcontext(zarr.open_group(path, mode="r"))
+    )
+    with opened as file:
         for name, node in tree.children.items():
             source = node.attrs["source"]
             data = file.get(f"{source}/data")
             # The primary variable of events is their times.
             events = node.attrs["stream_kind"] == "events"
             value = node.get("value" if events else node.attrs["primary"])
-            if source in changed or not isinstance(data, h5py.Dataset) or value is None:
+            if (
+                source in changed
+                or not isinstance(data, h5py.Dataset | zarr.Array)
+                or value is None
+            ):
                 continue
             if data.shape[:1] != value.shape[:1] or data.size != value.size:
                 continue
@@ -183,43 +236,50 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, help="folder for files that end as they must not")
     options = parser.parse_args()
     rng = random.Random(options.seed)
-    whole = [path.read_bytes() for path in options.recordings]
     endings: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
-    slowest = peak = 0.0
+    slowest = largest = (0.0, "none")
     folder = Path(tempfile.mkdtemp(prefix="mutations-"))
     last = time.monotonic() + 60 * options.minutes
     for number in range(options.count):
         if time.monotonic() > last:
             break
-        kind, damaged = mutate(whole[number % len(whole)], rng)
+        recording = options.recordings[number % len(options.recordings)]
         path, lake = folder / f"{number}.nwb", folder / f"lake{number}"
-        path.write_bytes(damaged)
+        kind = damage_copy(recording, path, rng)
         result = ingest_apart(path, lake)
         endings[result["ending"]] += 1
-        slowest = max(slowest, result["seconds"])
-        peak = max(peak, result.get("peak_mib", 0.0))
+        what = f"{number}: {kind} of {recording.name}"
+        slowest = max(slowest, (result["seconds"], what))
+        largest = max(largest, (result.get("peak_mib", 0.0), what))
         if result["ending"] == "quarantined":
             reasons[result["reason"]] += 1
         elif result["ending"].isupper():
-            name = options.recordings[number % len(whole)].name
-            print(number, kind, name, result, flush=True)  # noqa: T201
+            print(what, result, flush=True)  # noqa: T201
             if options.keep:
-                shutil.copy(path, options.keep / path.name)
-        shutil.rmtree(lake, ignore_errors=True)
-        for leftover in (path, lake.with_suffix(".json")):
-            leftover.unlink(missing_ok=True)
+                shutil.move(path, options.keep)
+        for leftover in (path, lake, lake.with_suffix(".json")):
+            remove(leftover)
     shutil.rmtree(folder)
-    report(endings, reasons, slowest, peak)
+    report(endings, reasons)
+    print(f"slowest {slowest[0]:.1f} s ({slowest[1]})")  # noqa: T201
+    print(f"peak memory {largest[0]:.0f} MiB ({largest[1]})")  # noqa: T201
 
 
-def report(endings: Counter[str], reasons: Counter[str], slowest: float, peak: float) -> None:
+def remove(path: Path) -> None:
+    """Remove a file or folder, if it is there."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def report(endings: Counter[str], reasons: Counter[str]) -> None:
     """Print the counts."""
     bad = ("CRASH", "HANG", "UNCAUGHT", "WRONG")
     lines = [f"{endings[name]:6d}  {name}" for name in sorted(endings) if name not in bad]
     lines += [f"        {count:6d}  for '{problem}'" for problem, count in reasons.most_common()]
     lines += [f"{endings[name]:6d}  {name}" for name in bad]
-    lines.append(f"slowest {slowest:.1f} s, peak memory {peak:.0f} MiB")
     print("\n".join(lines))  # noqa: T201
 
 

@@ -259,13 +259,13 @@ def test_a_file_that_is_still_copied_waits_in_the_landing_folder(plain, tmp_path
 
 def test_random_damage_ends_well(rich_file, save):
     """Each damaged file is surveyed or refused with a reason; the guard itself never fails."""
-    mutate = runpy.run_path(str(BENCH))["mutate"]
-    path = save(rich_file())
-    whole = path.read_bytes()
+    damage_copy = runpy.run_path(str(BENCH))["damage_copy"]
+    whole = save(rich_file())
+    path = whole.with_name("damaged.nwb")
     rng = random.Random(3)
     problems = []
     for _ in range(8):
-        path.write_bytes(mutate(whole, rng)[1])
+        damage_copy(whole, path, rng)
         try:
             survey_guarded(path, SafetySettings(stall_seconds=3.0))
         except RecordingError as error:

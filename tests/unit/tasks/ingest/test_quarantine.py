@@ -118,7 +118,7 @@ def test_bad_bytes_are_not_read_twice_but_with_other_settings(workspace, landed,
     def refuse(*_):
         raise AssertionError("the file was read again")
 
-    monkeypatch.setattr("tasks.ingest.guard.survey_guarded", refuse)
+    monkeypatch.setattr("tasks.ingest.reader.survey_guarded", refuse)
     again = ingest_recording(workspace, str(own), SETTINGS)
     assert (again.state, again.reason) == (RunState.FAILED, first.reason)
 

@@ -6,20 +6,19 @@ import shutil
 import warnings
 from functools import partial
 
+import numcodecs
 import numpy as np
 import pytest
 import xarray as xr
 import zarr
 
 from schemas.errors import RecordingError
-from schemas.settings.ingest import IngestSettings
 from schemas.settings.safety import SafetySettings
 from tasks.common.zarr_trees import quiet_zarr
 from tasks.ingest import zarr_hashing
+from tasks.ingest.guard import survey_guarded
 from tasks.ingest.opening import read_recording
-from tasks.ingest.validate import validate_recording
 from tasks.ingest.zarr_folder import local_store
-from tasks.ingest.zarr_survey import survey_zarr
 
 
 @pytest.fixture
@@ -99,24 +98,44 @@ def test_metadata_that_lack_something_or_ask_for_unknown_code_are_refused(
         path / "zarr.json",
         lambda root: change(root["consolidated_metadata"]["metadata"]["identifier"]),
     )
-    for read in (read_all, partial(survey_zarr, settings=SafetySettings())):
+    for read in (read_all, partial(survey_guarded, settings=SafetySettings())):
         with pytest.raises(RecordingError) as caught:
             read(path)
         assert caught.value.problem == problem
 
 
-def test_a_store_is_validated_without_being_hashed(rich_file, save_zarr, monkeypatch):
-    def refuse(*_):
-        raise AssertionError("the store was hashed")
+@pytest.mark.parametrize("name", ["session_description", "identifier"])
+def test_text_that_claims_billions_of_words_is_refused_in_bounded_memory(
+    rich_file, save_zarr, name
+):
+    path = save_zarr(rich_file())
+    codecs = json.loads((path / name / "zarr.json").read_text())["codecs"]
+    assert [codec["name"] for codec in codecs] == ["vlen-utf8", "zstd"]
+    chunk = path / name / "c"
+    chunk.write_bytes(numcodecs.Zstd().encode(np.uint32(2**31 - 1).tobytes() + bytes(64)))
+    with pytest.raises(RecordingError) as caught:
+        survey_guarded(path, SafetySettings(memory_mib=2048))
+    assert caught.value.problem == "out_of_memory"
+    chunk.write_bytes(numcodecs.Zstd().encode(np.uint32(2**10).tobytes() + bytes(64)))
+    assert survey_guarded(path, SafetySettings()), "unreadable, but harmless"
 
-    monkeypatch.setattr("tasks.ingest.zarr_survey.zarr_logical_sha256", refuse)
-    done = validate_recording(save_zarr(rich_file()), IngestSettings(inspector=False))
-    assert "lfp" in done.streams, done.findings
+
+def test_chunks_that_do_not_fit_into_memory_are_refused(rich_file, save_zarr):
+    path = save_zarr(rich_file())
+
+    def swell(root):
+        node = root["consolidated_metadata"]["metadata"]["acquisition/lfp/data"]
+        node["chunk_grid"]["configuration"]["chunk_shape"] = [2**30, 2]
+
+    edit(path / "zarr.json", swell)
+    with pytest.raises(RecordingError) as caught:
+        survey_guarded(path, SafetySettings())
+    assert caught.value.problem == "chunk_too_large"
 
 
 def test_the_same_store_has_the_same_hash_tables_of_several_fields_included(rich_file, save_zarr):
     one, other = (save_zarr(rich_file(), f"{name}.nwb.zarr") for name in ("one", "other"))
-    assert survey_zarr(one, SafetySettings()) == survey_zarr(other, SafetySettings())
+    assert survey_guarded(one, SafetySettings()) == survey_guarded(other, SafetySettings())
 
 
 def test_a_link_out_of_the_store_is_not_followed(rich_file, save_zarr, tmp_path):
