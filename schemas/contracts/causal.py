@@ -103,7 +103,7 @@ SCREENING = DatasetContract(
     "screening",
     {"pairs": Variable(("skill_bin",), "iu")},
     {"skill_bin": Variable(("skill_bin",), "f")},
-    ("survivors", "stride", "samples", "margin", "causes", "surrogates"),
+    ("survivors", "stride", "samples", "margin", "score", "causes", "surrogates"),
 )
 TRUTH_SCORE = DatasetContract(
     "truth",

@@ -31,16 +31,21 @@ class ScreeningSettings(BaseModel):
         description="A pair survives whose screened skill and gain of skill are at most this much "
         "below min_skill and min_delta_skill: fewer samples say less surely what they are.",
     )
+    score: float = Field(
+        default=2.0,
+        description="Least standard score of a survivor's skill among those of the panel's "
+        "surrogates whose memory is like its cause's: some 4 % of unrelated pairs reach 2.",
+    )
     causes: int = Field(
-        default=64,
+        default=32,
         ge=1,
-        description="Most causes of one effect that survive, those with the highest skill.",
+        description="Most causes of one effect that survive, those with the highest scores.",
     )
     surrogates: int = Field(
         default=1000,
         ge=100,
-        description="Surrogates in the panel that all pairs share. They are drawn from nodes of "
-        "every length of memory; a skill is compared with those of causes of similar memory.",
+        description="Surrogates in the panel that all pairs share, made of nodes of every length "
+        "of memory. Survivors are tested with causal.surrogates of their own cause.",
     )
     memory_groups: int = Field(
         default=20, ge=1, le=100, description="Groups of nodes of similar memory in the panel."

@@ -20,11 +20,11 @@ from tasks.causal.graph import (
 from tasks.causal.interactions import interaction_strengths
 from tasks.causal.labels import label_edges
 from tasks.causal.nodes import gather_nodes
-from tasks.causal.panel import survivor_significance
 from tasks.causal.plan import require_memory
-from tasks.causal.screening import screen_pairs, survivor_curves
+from tasks.causal.screening import screen_pairs
 from tasks.causal.significance import cross_map_significance
 from tasks.causal.skill import cross_map_convergence
+from tasks.causal.survivors import measure_survivors
 
 
 def extract_graph(
@@ -107,10 +107,7 @@ def _measure_survivors(
 ) -> Measured:
     """Screen all pairs, and measure those in full that survive."""
     found = screen_pairs(nodes, dimension_N, settings, store)
-    measures = survivor_curves(nodes, dimension_N, found, settings, store)
-    if settings.surrogates and measures.sizes["edge"]:
-        pairs = len(dimension_N) * (len(dimension_N) - 1)
-        measures = survivor_significance(nodes, dimension_N, measures, pairs, settings, store)
+    measures = measure_survivors(nodes, dimension_N, found, settings, store)
     return {"screening": found.describe(settings)}, found.skill_2RR, measures
 
 

@@ -12,6 +12,15 @@ from tasks.common.matrices import behaviour_matrix, neural_matrix, unit_places
 from tasks.common.smoothing import smooth_within_runs
 from tasks.common.splits import split_by_time
 
+_COLUMNS_AT_ONCE = 512
+
+
+def count_nodes(aligned: xr.DataTree, settings: CausalSettings) -> tuple[int, int]:
+    """Return how many nodes and samples there are at most; no value is read."""
+    columns = _columns(aligned, settings)
+    kept = _kept_samples(columns["time"].to_numpy(), settings)
+    return columns.sizes["node"], int(kept.sum())
+
 
 def gather_nodes(aligned: xr.DataTree, settings: CausalSettings) -> xr.Dataset:
     """Bring every neuron and behaviour channel of a session onto one scale.
@@ -34,18 +43,23 @@ def gather_nodes(aligned: xr.DataTree, settings: CausalSettings) -> xr.Dataset:
     rate_hz = float(aligned["clock"].attrs["rate_hz"])
     kept = _kept_samples(columns["time"].to_numpy(), settings)
     columns = columns.isel(time=kept).compute()
-    values_TN = columns["value"].to_numpy().astype(np.float64)
     segment_T = columns["segment"].to_numpy()
-    spikes_N = columns["kind"].to_numpy() == "spikes"
-    smooth_TN = smooth_within_runs(
-        values_TN[:, spikes_N], segment_T, settings.smoothing_s * rate_hz
-    )
-    values_TN[:, spikes_N] = smooth_TN
-    values_TN[segment_T < 0] = np.nan
+    value_TN = columns["value"].to_numpy()
     tau = max(1, round(settings.tau_s * rate_hz))
-    reasons = why_excluded(values_TN, segment_T, tau, settings)
+    reasons: list[str] = []
+    # A few columns at a time in float64: of a whole brain that would be twice the recording.
+    for start in range(0, value_TN.shape[1], _COLUMNS_AT_ONCE):
+        at = slice(start, start + _COLUMNS_AT_ONCE)
+        values_TB = value_TN[:, at].astype(np.float64)
+        spikes_B = columns["kind"].to_numpy()[at] == "spikes"
+        values_TB[:, spikes_B] = smooth_within_runs(
+            values_TB[:, spikes_B], segment_T, settings.smoothing_s * rate_hz
+        )
+        values_TB[segment_T < 0] = np.nan
+        reasons += why_excluded(values_TB, segment_T, tau, settings)
+        value_TN[:, at] = standardise(values_TB)
     nodes = columns.assign(
-        value=(("time", "node"), standardise(values_TN)),
+        value=(("time", "node"), value_TN),
         excluded=("node", np.array([bool(reason) for reason in reasons])),
         reason=("node", np.array(reasons, dtype=object)),
     )

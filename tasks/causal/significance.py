@@ -201,7 +201,7 @@ def score_of(
 ) -> NDArray[np.float64]:
     """Return standard scores against nulls of which `moments` are given, as `standard_score` does.
 
-    NaN where fewer than three values of the null are defined.
+    NaN where fewer than three values of a null are defined.
     """
     enough = (count >= _LEAST_SURROGATES - 1) & np.isfinite(z)
     safe = np.where(enough, count, 2)
@@ -224,6 +224,27 @@ def false_discovery_rate(p_NM: NDArray[np.float64], method: str = "bh") -> NDArr
     if tested.any():
         q_NM[tested] = stats.false_discovery_control(p_NM[tested], method=method)
     return q_NM
+
+
+def false_discovery_rate_among(
+    p_E: NDArray[np.float64], tests: int, method: str = "bh"
+) -> NDArray[np.float64]:
+    """Return q-values where only some of the tests' p-values are known and the rest count as 1.
+
+    As of `false_discovery_rate`; undefined p-values stay NaN.
+    """
+    defined = np.isfinite(p_E)
+    order = np.argsort(p_E[defined])
+    weighed = float(tests)
+    if method == "by":
+        # The harmonic number, by its expansion: tests may be ten thousand million.
+        weighed *= np.log(tests) + np.euler_gamma + 1 / (2 * tests)
+    ascending = p_E[defined][order] * weighed / np.arange(1, len(order) + 1)
+    known = np.empty(len(order))
+    known[order] = np.minimum(np.minimum.accumulate(ascending[::-1])[::-1], 1)
+    q_E = np.full(len(p_E), np.nan)
+    q_E[defined] = known
+    return q_E
 
 
 def _cause_blocks(nodes: xr.Dataset, settings: CausalSettings) -> Iterator[range]:

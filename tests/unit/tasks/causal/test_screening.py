@@ -9,16 +9,15 @@ from schemas.settings.screening import ScreeningSettings
 from tasks.causal.blocks import BlockStore
 from tasks.causal.export import edge_table, region_by_region
 from tasks.causal.extract import extract_graph, summarize_graph
-from tasks.causal.panel import false_discovery_rate_among, make_panel, memory_lengths
+from tasks.causal.panel import make_panel, memory_lengths
 from tasks.causal.screening import survivors_of
-from tasks.causal.significance import false_discovery_rate
+from tasks.causal.significance import false_discovery_rate, false_discovery_rate_among
 from tests.unit.tasks.causal.series import autoregressive, nodes_of
 
-# 8 nodes x 800 surrogates: enough for a tail to be fitted, without which so few pass.
-SMALL = ScreeningSettings(above=2, surrogates=800, memory_groups=2)
+SMALL = ScreeningSettings(above=2, surrogates=100, memory_groups=2)
 SETTINGS = CausalSettings(
     use="all", tau_s=0, theiler_s=0, max_dimension=3, library_samples=3, min_skill=0.5, block=3,
-    surrogates=9, screening=SMALL,
+    surrogates=99, screening=SMALL,
 )  # fmt: skip
 DENSE = SETTINGS.model_copy(update={"screening": ScreeningSettings()})
 
@@ -64,9 +63,10 @@ def test_the_strongest_causes_near_the_rule_survive():
     settings = CausalSettings(
         min_skill=0.3, min_delta_skill=0.1, screening=ScreeningSettings(margin=0.1, causes=2)
     )
-    skill = np.array([[np.nan, 0.9, 0.25, 0.5], [0.8, np.nan, 0.7, 0.1]])
+    skill = np.array([[np.nan, 0.9, 0.25, 0.5], [0.8, np.nan, 0.7, 0.9]])
     delta = np.array([[np.nan, 0.5, 0.05, 0.01], [-0.1, np.nan, 0.2, 0.3]])
-    effect, cause = survivors_of(skill, delta, settings)
+    score = np.array([[np.nan, 9.0, 2.5, 3.0], [8.0, np.nan, 2.2, 1.0]])
+    effect, cause = survivors_of(skill, delta, score, settings)
     assert list(zip(effect.tolist(), cause.tolist(), strict=True)) == [(0, 1), (0, 3), (1, 2)]
 
 
@@ -88,6 +88,6 @@ def test_the_panel_spans_memories():
     memory_N = memory_lengths(nodes["value"].to_numpy().T)
     assert memory_N[:6].min() > 2 * memory_N[6:].max()
     panel = make_panel(nodes, np.full(12, 3), SETTINGS)
-    assert panel.series_GST.shape == (2, 400, 600)
+    assert panel.series_GST.shape == (2, 50, 600)
     assert panel.group_N.tolist() == [1] * 6 + [0] * 6
     assert set(panel.source_GS[0]) <= set(range(6, 12))
