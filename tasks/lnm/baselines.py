@@ -3,14 +3,14 @@
 A baseline is a function from a problem to something that answers rows of it: see `Baseline`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
 
 from tasks.lnm.linear import Ridge, principal_axes
-from tasks.lnm.members import Affine, Member
-from tasks.lnm.problems import MOST_ROWS, Problem
+from tasks.lnm.members import Affine, Member, median_known
+from tasks.lnm.problems import MOST_ROWS, Problem, Seen
 from tasks.lnm.recording import Floats, Ints
 
 MOST_RANK = 64
@@ -63,14 +63,18 @@ class Baseline(Protocol):
 
 def predict_mean(problem: Problem) -> Fitted:
     """Answer the training mean, always; where absolute errors count, the training median."""
-    return make_affine(problem, _no_maps(problem), _anchors(problem, 0.0), point=True)
+    return make_affine(
+        problem, no_maps(problem.seen, len(problem.outputs)), _anchors(problem, 0.0), point=True
+    )
 
 
 def hold_value(problem: Problem) -> Fitted | None:
     """Answer the last value that was seen (persistence); only forecasts have one."""
     if problem.last_TO is None:
         return None
-    return make_affine(problem, _no_maps(problem), _anchors(problem, 1.0), point=True)
+    return make_affine(
+        problem, no_maps(problem.seen, len(problem.outputs)), _anchors(problem, 1.0), point=True
+    )
 
 
 def fit_multiscale_ridge(problem: Problem) -> Fitted:
@@ -124,9 +128,7 @@ def make_affine(
     rows = np.flatnonzero(problem.train)
     rows = rows[:: max(1, -(-len(rows) // MOST_ROWS))]
     left_TO = problem.target_TO[rows] - member.predict(problem.crossed_view(rows, searched=False))
-    known_O = np.isfinite(left_TO).any(0)
-    shift_O = np.nanmedian(np.where(known_O, left_TO, 0.0), axis=0).astype(np.float32)
-    return Fitted(problem, Affine(maps, anchor_O, shift_O, *own, log, point))
+    return Fitted(problem, replace(member, shift_O=median_known(left_TO[None])[0]))
 
 
 def _anchors(problem: Problem, share: float) -> Floats:
@@ -144,13 +146,8 @@ def _fitted_axes(problem: Problem, fold: int, most: int) -> Floats:
     return np.asarray(axes_OR @ turn_RR[:, ::-1])
 
 
-def _no_maps(problem: Problem) -> Ridge:
-    folds = int(problem.seen.fold_T.max()) + 2
-    features, outputs = problem.seen.features_TF.shape[1], len(problem.outputs)
-    never = np.full(outputs, np.inf, np.float32)
-    return Ridge(
-        np.zeros((folds, features, outputs), np.float32),
-        np.zeros((folds, outputs), np.float32),
-        never,
-        never,
-    )
+def no_maps(seen: Seen, outputs: int) -> Ridge:
+    """Return maps that answer 0 whatever the features are."""
+    folds = int(seen.fold_T.max()) + 2
+    never_O, bias_KO = np.full(outputs, np.inf, np.float32), np.zeros((folds, outputs), np.float32)
+    return Ridge(bias_KO[:, None][:, :0], bias_KO, never_O, never_O)

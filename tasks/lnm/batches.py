@@ -1,22 +1,26 @@
 """Batches: windows drawn and masked for a training step, and those that validation judges by."""
 
 from collections import deque
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from copy import deepcopy
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
 
 from schemas.settings.lnm import LnmSettings
-from tasks.lnm.gating import GatedCut, group_asked, number_blocks
-from tasks.lnm.masks import draw_masks, draw_modes, possible_modes, thin_columns
+from tasks.lnm.gating import GatedCut, GatedPiece, group_asked, number_blocks
+from tasks.lnm.masks import Masks, draw_masks, draw_modes, possible_modes, thin_columns
 from tasks.lnm.objective import Batch, weigh_batch
 from tasks.lnm.recording import Ints, cut_windows
 from tasks.lnm.session import Session
-from tasks.lnm.windows import cut_batch
+from tasks.lnm.windows import cut_batch, windows_at_once
 
 FORECASTS = 4
 AHEAD = 3
+MOST_VALIDATED, FEWEST_VALIDATED = 64_000_000, 16
+"""Values of the validation windows of a task, of which sessions of many units have fewer."""
 SCORED_MODES = ("decode", "encode", "impute", "forecast")
 
 
@@ -29,8 +33,9 @@ def draw_batch(
 ) -> Batch:
     """Draw windows and what each is asked; `progress` is the share of the steps that are done."""
     neural_V, fold_V = session.recording.columns.neural, session.material.skip.fold_V
-    chosen = windows[rng.integers(len(windows), size=settings.batch_size)]
-    modes = draw_modes(rng, progress, neural_V, fold_V, settings.batch_size)
+    batch = windows_at_once(settings.batch_size, session.window, len(neural_V))
+    chosen = windows[rng.integers(len(windows), size=batch)]
+    modes = draw_modes(rng, progress, neural_V, fold_V, batch)
     masks = draw_masks(rng, modes, session.window, settings.patch, neural_V, fold_V)
     cut = cut_batch(
         session.material,
@@ -88,25 +93,51 @@ def validation_cuts(session: Session, settings: LnmSettings, most: int) -> list[
     held_out = np.flatnonzero(session.part_T == 1)
     block_T = np.zeros(len(session.part_T), np.int64)
     block_T[held_out] = number_blocks(len(held_out), session.window)
+    values = session.window * len(columns.names)
     gated = []
     for mode in possible_modes(columns.neural, skip.fold_V):
         if mode not in SCORED_MODES:
             continue
         # A window holds one forecast of each horizon, of what is hidden as many as it has samples.
         own = most * FORECASTS if mode == "forecast" else most
-        keep = np.linspace(0, len(windows) - 1, min(len(windows), own)).astype(int)
-        start_B, length_B = windows[np.unique(keep)].T
-        modes = (mode,) * len(start_B)
-        masks = draw_masks(rng, modes, session.window, settings.patch, columns.neural, skip.fold_V)
-        cut = cut_batch(
-            session.material,
-            start_B,
-            length_B,
-            masks,
-            session.whole_mixing(),
-            linear_skip=settings.linear_skip,
-        )
-        index_BL = np.minimum(start_B[:, None] + np.arange(session.window), len(block_T) - 1)
-        about = (columns, skip.horizons, block_T[index_BL])
-        gated.append(group_asked(mode, cut, masks.known_B, *about))
+        own = min(len(windows), own, max(FEWEST_VALIDATED, MOST_VALIDATED // values))
+        chosen = windows[np.unique(np.linspace(0, len(windows) - 1, own).astype(int))]
+        step = windows_at_once(len(chosen), session.window, len(columns.names))
+        pieces = []
+        for at in range(0, len(chosen), step):
+            part = chosen[at : at + step]
+            modes = (mode,) * len(part)
+            masked = partial(
+                draw_masks,
+                modes=modes,
+                window=session.window,
+                patch=settings.patch,
+                neural_V=columns.neural,
+                fold_V=skip.fold_V,
+            )
+            # Cut again, it must hide the same.
+            piece = partial(_cut_piece, session, settings, part, block_T, masked, deepcopy(rng))
+            masked(rng)
+            # What is in one piece fits in memory for all validations.
+            pieces.append(cache(piece) if step == len(chosen) else piece)
+        gated.append(GatedCut(mode, int(block_T.max()) + 1, pieces))
     return gated
+
+
+def _cut_piece(
+    session: Session,
+    settings: LnmSettings,
+    windows: Ints,
+    block_T: Ints,
+    draw: Callable[[np.random.Generator], Masks],
+    rng: np.random.Generator,
+) -> GatedPiece:
+    masks = draw(deepcopy(rng))
+    start_B, length_B = windows.T
+    mixing = session.whole_mixing()
+    cut = cut_batch(
+        session.material, start_B, length_B, masks, mixing, linear_skip=settings.linear_skip
+    )
+    index_BL = np.minimum(start_B[:, None] + np.arange(session.window), len(block_T) - 1)
+    about = (session.recording.columns, session.rivals.judged, session.material.skip.horizons)
+    return GatedPiece(cut, group_asked(cut, masks.known_B, *about), block_T[index_BL])

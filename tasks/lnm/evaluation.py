@@ -13,7 +13,7 @@ from tasks.lnm.infer import Located, predict_future, predict_hidden, predict_imp
 from tasks.lnm.linear import Runs
 from tasks.lnm.locations import Functional, location_to_values
 from tasks.lnm.masks import Mode
-from tasks.lnm.recording import Bools, Floats, Ints
+from tasks.lnm.recording import Bools, Columns, Floats, Ints, Scaler
 from tasks.lnm.scoring import Metric, Score, functional_of, metrics_of, score_answers
 from tasks.lnm.session import Session
 from tasks.lnm.skip import shift_back
@@ -53,11 +53,26 @@ class Exam:
     skipped: dict[str, str]
 
 
+@dataclass(frozen=True)
+class _Judged:
+    """The columns that are judged: all, or some of targets of many units."""
+
+    index: Ints
+    columns: Columns
+    scaler: Scaler
+
+    @classmethod
+    def of(cls, model: TrainedModel, session: Session) -> "_Judged":
+        index = session.rivals.judged
+        return cls(index, model.columns.take(index), model.scaler.take(index))
+
+
 def examine(model: TrainedModel, session: Session, settings: LnmSettings) -> Exam:
     """Ask the trained model everything on the test part and score the answers."""
     runs = session.runs(TEST)
     test_T = session.part_T == TEST
-    real_TV = session.recording.values_TV[test_T]
+    judged = _Judged.of(model, session)
+    real_TV = session.recording.values_TV[np.ix_(test_T, judged.index)]
     scores: list[Score] = []
     decoded = None
     skipped = _impossible(model)
@@ -65,37 +80,37 @@ def examine(model: TrainedModel, session: Session, settings: LnmSettings) -> Exa
         report_progress("judge the model", done, 4, task)
         if task in skipped:
             continue
-        asked_V = model.columns.neural == (task != "decode")
-        located = _ask(model, session, runs, task, asked_V)
+        asked_V = judged.columns.neural == (task != "decode")
+        located = _ask(model, session, runs, task)
         found = Located(*(part[test_T] for part in (located.location, located.scale, located.base)))
-        answers = _answers(model, found, session.rivals.answers[task, -1])
+        answers = _answers(judged, found, session.rivals.answers[task, -1])
         trial_T = session.recording.trial_T
         asked = _Asked(
             task, -1, real_TV, None if trial_T is None else trial_T[test_T], session.window
         )
-        scores += asked.score(model, session, settings, answers, asked_V)
+        scores += asked.score(judged, session, settings, answers, asked_V)
         if task == "decode":
-            decoded = _decoded_dataset(model, session, answers, asked_V)
+            decoded = _decoded_dataset(judged, session, answers, asked_V)
     report_progress("judge the model", 3, 4, "forecast")
-    forecast_scores, forecast = _examine_forecast(model, session, settings)
+    forecast_scores, forecast = _examine_forecast(model, judged, session, settings)
     report_progress("judge the model", 4, 4)
     return Exam(scores + forecast_scores, decoded, forecast, skipped)
 
 
 def _answers(
-    model: TrainedModel, found: Located, rivals: Mapping[tuple[Functional, str], Floats]
+    judged: _Judged, found: Located, rivals: Mapping[tuple[Functional, str], Floats]
 ) -> Answers:
     """Turn locations and medians into the columns' own units."""
-    none_V = np.zeros(len(model.columns.names), bool)
-    counts_V = {"mean": model.columns.counts, "median": none_V}
+    none_V = np.zeros(len(judged.columns.names), bool)
+    counts_V = {"mean": judged.columns.counts, "median": none_V}
     located = {("mean", "model"): found.location, **rivals}
     if found.middle is not None:
         located["median", "model"] = found.middle
     values: dict[Functional, dict[str, Floats]] = {"mean": {}, "median": {}}
     for (functional, name), answer in located.items():
-        own = location_to_values(answer, model.scaler, counts_V[functional])
+        own = location_to_values(answer, judged.scaler, counts_V[functional])
         values[functional][name] = own
-    scale = np.where(model.columns.counts, np.nan, found.scale * model.scaler.sd_V)
+    scale = np.where(judged.columns.counts, np.nan, found.scale * judged.scaler.sd_V)
     return Answers(values, scale.astype(np.float32))
 
 
@@ -112,10 +127,12 @@ def _impossible(model: TrainedModel) -> dict[str, str]:
     return skipped
 
 
-def _ask(model: TrainedModel, session: Session, runs: Runs, task: Mode, asked_V: Bools) -> Located:
+def _ask(model: TrainedModel, session: Session, runs: Runs, task: Mode) -> Located:
+    judged = session.rivals.judged
     if task == "impute":
-        return predict_imputed(model, session.material, runs)
-    return predict_hidden(model, session.material, runs, asked_V, task)
+        return predict_imputed(model, session.material, runs, judged)
+    asked_V = model.columns.neural == (task != "decode")
+    return predict_hidden(model, session.material, runs, asked_V, task, kept=judged)
 
 
 @dataclass(frozen=True)
@@ -130,7 +147,7 @@ class _Asked:
 
     def score(
         self,
-        model: TrainedModel,
+        judged: _Judged,
         session: Session,
         settings: LnmSettings,
         answers: Answers,
@@ -138,20 +155,20 @@ class _Asked:
     ) -> list[Score]:
         """Score each target by each of its metrics."""
         found = []
-        for target, own in _targets(model, asked_V):
-            counts = bool(model.columns.counts[own[0]])
+        for target, own in _targets(judged, asked_V):
+            counts = bool(judged.columns.counts[own[0]])
             for at, metric in enumerate(metrics_of(counts, self.horizon)):
                 best = session.rivals.bars[self.task, target, self.horizon, metric]
                 found.append(
                     self._score_one(
-                        model, settings, answers, (target, own), metric, best, main=at == 0
+                        judged, settings, answers, (target, own), metric, best, main=at == 0
                     )
                 )
         return [score for score in found if score is not None]
 
     def _score_one(
         self,
-        model: TrainedModel,
+        judged: _Judged,
         settings: LnmSettings,
         answers: Answers,
         named: tuple[str, Ints],
@@ -162,10 +179,10 @@ class _Asked:
     ) -> Score | None:
         target, own = named
         values, scale = answers.take(functional_of(metric), own)
-        real_TV, scaler = self.real_TV[:, own], model.scaler.take(own)
+        real_TV, scaler = self.real_TV[:, own], judged.scaler.take(own)
         quality = UNKNOWN
         if main:
-            counts = bool(model.columns.counts[own[0]])
+            counts = bool(judged.columns.counts[own[0]])
             about = (values["model"], values[best], scale, counts, scaler.mean_V, scaler.sd_V)
             quality = assess(real_TV, *about, self.trial_T)
         return score_answers(
@@ -184,43 +201,43 @@ class _Asked:
         )
 
 
-def _targets(model: TrainedModel, asked_V: Bools) -> Iterator[tuple[str, Ints]]:
+def _targets(judged: _Judged, asked_V: Bools) -> Iterator[tuple[str, Ints]]:
     """Yield each scored target and its columns: a stream of units, or one behaviour channel."""
-    targets = np.array(model.columns.targets)
-    for target in dict.fromkeys(model.columns.targets):
+    targets = np.array(judged.columns.targets)
+    for target in dict.fromkeys(judged.columns.targets):
         own = np.flatnonzero((targets == target) & asked_V)
         if len(own):
             yield target, own
 
 
 def _examine_forecast(
-    model: TrainedModel, session: Session, settings: LnmSettings
+    model: TrainedModel, judged: _Judged, session: Session, settings: LnmSettings
 ) -> tuple[list[Score], xr.Dataset]:
     origin_O, context_O = session.origin_O, session.context_O
-    located = predict_future(model, session.material, origin_O, context_O)
+    located = predict_future(model, session.material, origin_O, context_O, judged.index)
     spacing = int(np.median(np.diff(origin_O))) if len(origin_O) > 1 else 1
     block = max(1, session.window // spacing)
     horizons, trial_T = model.skip.horizons, session.recording.trial_T
-    every_V = np.ones(len(model.columns.names), bool)
+    every_V = np.ones(len(judged.index), bool)
     scores, real, asked = [], [], []
     for horizon in horizons:
         parts = (located.location, located.scale, located.base, located.middle)
         ahead = Located(*(part[:, horizon - 1] for part in parts if part is not None))
-        asked.append(_answers(model, ahead, session.rivals.answers["forecast", horizon]))
-        values_TV = shift_back(session.recording.values_TV, session.runs(TEST), horizon)
-        real.append(values_TV[origin_O])
+        asked.append(_answers(judged, ahead, session.rivals.answers["forecast", horizon]))
+        values_TV = session.recording.values_TV[:, judged.index]
+        real.append(shift_back(values_TV, session.runs(TEST), horizon)[origin_O])
         own_O = None if trial_T is None else trial_T[origin_O]
         question = _Asked("forecast", horizon, real[-1], own_O, block)
-        scores += question.score(model, session, settings, asked[-1], every_V)
-    return scores, _forecast_dataset(model, session, asked, np.stack(real, axis=1))
+        scores += question.score(judged, session, settings, asked[-1], every_V)
+    return scores, _forecast_dataset(judged, session, asked, np.stack(real, axis=1))
 
 
 def _decoded_dataset(
-    model: TrainedModel, session: Session, answers: Answers, asked_V: Bools
+    judged: _Judged, session: Session, answers: Answers, asked_V: Bools
 ) -> xr.Dataset:
     test_T = session.part_T == TEST
     arrays = {
-        "real": session.recording.values_TV[test_T],
+        "real": session.recording.values_TV[np.ix_(test_T, judged.index)],
         "model": answers.values["mean"]["model"],
         "ridge": answers.values["mean"]["ridge"],
         "model_sd": answers.scale,
@@ -229,19 +246,18 @@ def _decoded_dataset(
         {name: (("time", "channel"), a[:, asked_V]) for name, a in arrays.items()},
         {
             "time": ("time", session.recording.time_T[test_T], {"units": "s"}),
-            "channel": _names(model.columns.names, asked_V),
+            "channel": _names(judged.columns.names, asked_V),
         },
     )
 
 
 def _forecast_dataset(
-    model: TrainedModel, session: Session, answers: Sequence[Answers], real_OHV: Floats
+    judged: _Judged, session: Session, answers: Sequence[Answers], real_OHV: Floats
 ) -> xr.Dataset:
     """Keep behaviour and a few units: what a reader looks at."""
-    neural_V = model.columns.neural
+    neural_V = judged.columns.neural
     shown_V = ~neural_V
     shown_V[np.flatnonzero(neural_V)[:SHOWN_UNITS]] = True
-    horizons = model.skip.horizons
     arrays = {
         n: np.stack([a.values["mean"][n] for a in answers], axis=1) for n in ("model", "ridge")
     }
@@ -250,8 +266,8 @@ def _forecast_dataset(
         {n: (("time", "horizon", "column"), a[:, :, shown_V]) for n, a in arrays.items()},
         {
             "time": ("time", session.recording.time_T[session.origin_O], {"units": "s"}),
-            "horizon": ("horizon", np.array(horizons), {"units": "samples"}),
-            "column": _names(model.columns.names, shown_V),
+            "horizon": ("horizon", np.array(session.material.skip.horizons), {"units": "samples"}),
+            "column": _names(judged.columns.names, shown_V),
         },
         {"time_is": "of the last sample that was seen"},
     )

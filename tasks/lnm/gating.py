@@ -1,8 +1,8 @@
 """How much of the network to add to the skip: chosen on validation by target and horizon."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from tasks.lnm.masks import Mode
 from tasks.lnm.model import Heads, Inputs, Prediction, losses
 from tasks.lnm.recording import Bools, Columns, Floats, Ints
-from tasks.lnm.skip import shift_back
-from tasks.lnm.windows import TWO_SIDED, Cut, Material, Mixing, TaskWeights
+from tasks.lnm.wide import paired_rows
+from tasks.lnm.windows import MOST_VALUES, TWO_SIDED, Cut, Material, Mixing, TaskWeights
 
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 LEAST_SPREAD = 0.03
@@ -21,19 +21,29 @@ SURE = 2.0
 """Standard errors that a gain on validation must exceed, as the verdict's 95 % interval asks."""
 
 
-@dataclass(frozen=True)
-class GatedCut:
-    """Validation windows of one task, each asked value numbered by what shares its gate.
+class GatedPiece(NamedTuple):
+    """Some validation windows of one task, each asked value numbered by what shares its gate.
 
     group_BLV : target * horizons + horizon (targets as in Columns.targets), -1 if not asked
     block_BL : the block of validation time that each sample lies in; windows overlap, blocks
         do not
     """
 
-    mode: Mode
     cut: Cut
     group_BLV: Ints
     block_BL: Ints
+
+
+@dataclass(frozen=True)
+class GatedCut:
+    """Validation windows of one task, in pieces that are cut when they are called for.
+
+    blocks : how many blocks validation time is divided into
+    """
+
+    mode: Mode
+    blocks: int
+    pieces: Sequence[Callable[[], GatedPiece]]
 
 
 @dataclass
@@ -50,22 +60,27 @@ class Choice:
 
 
 def group_asked(
-    mode: Mode,
     cut: Cut,
     known_B: Ints,
     columns: Columns,
+    judged: Ints,
     horizons: tuple[int, ...],
-    block_BL: Ints,
-) -> GatedCut:
-    """Number the asked values by target and, for forecasts, by the horizon they are nearest to."""
+) -> Ints:
+    """Number the asked values by target and, for forecasts, by the horizon they are nearest to.
+
+    judged : numbers of the columns that the gates of their targets are chosen by
+    """
     order = {target: i for i, target in enumerate(dict.fromkeys(columns.targets))}
     target_V = np.array([order[target] for target in columns.targets])
     asked_BLV = cut.asked_BLV.numpy()
     step_BL = np.arange(asked_BLV.shape[1]) - known_B[:, None] + 1
     nearest_BL = np.searchsorted(horizons, np.maximum(step_BL, 1))
-    bucket_BL = np.minimum(nearest_BL, len(horizons) - 1) if mode == "forecast" else 0 * step_BL
+    bucket_BL = np.minimum(nearest_BL, len(horizons) - 1)
+    bucket_BL[np.array(cut.mode_B) != "forecast"] = 0
     group_BLV = target_V * len(horizons) + bucket_BL[..., None]
-    return GatedCut(mode, cut, np.where(asked_BLV, group_BLV, -1), block_BL)
+    judged_V = np.zeros(len(target_V), bool)
+    judged_V[judged] = True
+    return np.where(asked_BLV & judged_V, group_BLV, -1)
 
 
 @torch.no_grad()
@@ -84,28 +99,24 @@ def choose_shares(
 
     run : gives the network's prediction
     """
-    cut = gated.cut
-    located = Prediction._make(part.cpu() for part in run(cut.inputs))
-    # Only what is asked: a third of the values, and every share looks at all of them.
-    asked_BLV = torch.from_numpy(gated.group_BLV >= 0)
-    located = Prediction._make(part[asked_BLV] for part in located)
-    parts = (cut.inputs.base_BLV, cut.inputs.middle_BLV, cut.z_BLV, cut.weight_BLV)
-    base, middle, z, weight = (part[asked_BLV] for part in parts)
-    heads = heads.take(asked_BLV.nonzero()[:, 2])
-    cells = _Cells.of(gated)
+    found = [_ask_piece(run, piece()) for piece in gated.pieces]
+    joined = _Asked._make(torch.cat(parts) for parts in zip(*found, strict=True))
+    base, middle = joined.base, joined.middle_base
+    heads = heads.take(joined.column)
+    cells = _Cells.of(joined.group.numpy(), joined.block.numpy(), gated.blocks)
     groups = cells.groups
     costs, misses, middle_costs = [], [], []
     for share in shares:
         mixed = Prediction(
-            base + share * (located.location_BLV - base),
-            located.scale_BLV,
-            middle + share * (located.middle_BLV - middle),
+            base + share * (joined.location - base),
+            joined.scale,
+            middle + share * (joined.middle - middle),
         )
-        error, _ = losses(mixed, z, heads)
-        costs.append(cells.mean(error * weight))
+        error, _ = losses(mixed, joined.z, heads)
+        costs.append(cells.mean(error * joined.weight))
         if gated.mode == "forecast":
-            middle_costs.append(cells.mean((z - mixed.middle_BLV).abs()))
-        missed = ((z - mixed.location_BLV) / mixed.scale_BLV) ** 2
+            middle_costs.append(cells.mean((joined.z - mixed.middle_BLV).abs()))
+        missed = ((joined.z - mixed.location_BLV) / mixed.scale_BLV) ** 2
         misses.append(np.nanmean(cells.mean(missed), axis=1))
     cost_AGC = np.array(costs)
     best_G = least_cost(cost_AGC)
@@ -119,6 +130,33 @@ def choose_shares(
         dict(zip(numbers, np.array(shares)[middle_G].tolist(), strict=True)),
         float(np.nanmean(first_AG.min(0))) if numbers and np.isfinite(first_AG).any() else 0.0,
     )
+
+
+class _Asked(NamedTuple):
+    """The asked values of some windows, one after another: see GatedPiece, Prediction, Inputs."""
+
+    location: torch.Tensor
+    scale: torch.Tensor
+    middle: torch.Tensor
+    base: torch.Tensor
+    middle_base: torch.Tensor
+    z: torch.Tensor
+    weight: torch.Tensor
+    group: torch.Tensor
+    column: torch.Tensor
+    block: torch.Tensor
+
+
+def _ask_piece(run: Callable[[Inputs], Prediction], piece: GatedPiece) -> _Asked:
+    """Keep only what is asked: a third of the values, and every share looks at all of them."""
+    cut = piece.cut
+    asked_BLV = torch.from_numpy(piece.group_BLV >= 0)
+    parts = [part.cpu() for part in run(cut.inputs)]
+    parts += [cut.inputs.base_BLV, cut.inputs.middle_BLV, cut.z_BLV, cut.weight_BLV]
+    window, sample, column = asked_BLV.nonzero(as_tuple=True)
+    group, block_BL = (torch.from_numpy(a) for a in (piece.group_BLV, piece.block_BL))
+    kept = [part[asked_BLV] for part in (*parts, group)]
+    return _Asked._make((*kept, column, block_BL[window, sample]))
 
 
 def least_cost(cost_AGC: NDArray[np.float64]) -> Ints:
@@ -204,24 +242,39 @@ def residual_spread(material: Material, runs: list[tuple[int, int]], train: Bool
     one sample, where little is left over, as far ahead. 1 for counts and where ridge does worse
     than the mean.
     """
-    counts_V, z_TV = material.counts_V, material.z_TV
-    two_sided: dict[Mode, Floats] = {task: np.ones(z_TV.shape[1], np.float32) for task in TWO_SIDED}
+    counts_V, z_TV, horizons = material.counts_V, material.z_TV, material.skip.horizons
+    rows, columns = np.flatnonzero(train), z_TV.shape[1]
+    step = max(1, MOST_VALUES // (columns * len(horizons)))
+    blocks = [rows[at : at + step] for at in range(0, len(rows), step)]
+    two_sided: dict[Mode, Floats] = {task: np.ones(columns, np.float32) for task in TWO_SIDED}
     for task, base_TV in material.base.items():
-        two_sided[task] = _spread(z_TV[train] - base_TV[train], counts_V)
-    forecast_THV, _ = material.forecast_base(np.flatnonzero(train))
-    forecast_HV = np.stack(
-        [
-            _spread(shift_back(z_TV, runs, horizon)[train] - forecast_THV[:, h], counts_V)
-            for h, horizon in enumerate(material.skip.horizons)
-        ]
-    )
-    return TaskWeights(two_sided, forecast_HV)
+        left_over = _LeftOver(columns)
+        for own in blocks:
+            left_over.add(z_TV[own] - base_TV[own])
+        two_sided[task] = left_over.spread(counts_V)
+    of_horizon = [_LeftOver(columns) for _ in horizons]
+    for own in blocks:
+        forecast_RHV, _ = material.forecast_base(own)
+        for h, horizon in enumerate(horizons):
+            paired_R = np.isin(own, paired_rows(runs, train, horizon))
+            of_horizon[h].add(z_TV[own[paired_R] + horizon] - forecast_RHV[paired_R, h])
+    return TaskWeights(two_sided, np.stack([left.spread(counts_V) for left in of_horizon]))
 
 
-def _spread(left_over_TV: Floats, counts_V: Bools) -> Floats:
-    power_V = np.nanmean(left_over_TV.astype(np.float64) ** 2, axis=0)
-    spread_V = np.clip(np.sqrt(np.nan_to_num(power_V, nan=1.0)), LEAST_SPREAD, 1.0)
-    return np.where(counts_V, 1.0, spread_V).astype(np.float32)
+class _LeftOver:
+    """Sums of squares of what a prediction leaves over, block after block of rows."""
+
+    def __init__(self, columns: int) -> None:
+        self.power_V, self.known_V = np.zeros(columns), np.zeros(columns, np.int64)
+
+    def add(self, left_TV: Floats) -> None:
+        self.power_V += np.nansum(left_TV.astype(np.float64) ** 2, axis=0)
+        self.known_V += np.isfinite(left_TV).sum(0)
+
+    def spread(self, counts_V: Bools) -> Floats:
+        power_V = np.where(self.known_V > 0, self.power_V / np.maximum(self.known_V, 1), 1.0)
+        spread_V = np.clip(np.sqrt(power_V), LEAST_SPREAD, 1.0)
+        return np.where(counts_V, 1.0, spread_V).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -236,12 +289,9 @@ class _Cells:
     cell: Ints
 
     @classmethod
-    def of(cls, gated: GatedCut) -> "_Cells":
-        asked_BLV = gated.group_BLV >= 0
-        groups, of_group = np.unique(gated.group_BLV[asked_BLV], return_inverse=True)
-        blocks = int(gated.block_BL.max()) + 1
-        block_BLV = np.broadcast_to(gated.block_BL[..., None], asked_BLV.shape)
-        return cls(groups, blocks, of_group * blocks + block_BLV[asked_BLV])
+    def of(cls, group: Ints, block: Ints, blocks: int) -> "_Cells":
+        groups, of_group = np.unique(group, return_inverse=True)
+        return cls(groups, blocks, of_group * blocks + block)
 
     def mean(self, error: torch.Tensor) -> NDArray[np.float64]:
         """Return (group, block) mean errors; NaN where a block has none of a group."""

@@ -12,7 +12,7 @@ from tasks.lnm.masks import Masks, Mode
 from tasks.lnm.model import Inputs
 from tasks.lnm.recording import Bools, Floats, Ints, cut_windows
 from tasks.lnm.trained import TrainedModel
-from tasks.lnm.windows import Cut, Material, cut_batch
+from tasks.lnm.windows import Cut, Material, cut_batch, windows_at_once
 
 BATCH = 64
 _FORECAST: tuple[Mode, ...] = ("forecast",)
@@ -34,7 +34,13 @@ class Located:
 
 
 def predict_hidden(
-    model: TrainedModel, material: Material, runs: Runs, hidden_V: Bools, mode: Mode, fold: int = -1
+    model: TrainedModel,
+    material: Material,
+    runs: Runs,
+    hidden_V: Bools,
+    mode: Mode,
+    fold: int = -1,
+    kept: Ints | None = None,
 ) -> Located:
     """Predict hidden columns from all others, over whole runs.
 
@@ -44,26 +50,29 @@ def predict_hidden(
     ----------
     hidden_V : (column,) columns that the model must not see
     mode : "decode", "encode" or "impute" for the linear prediction of that name, else none
+    kept : numbers of the columns whose predictions are returned; None for all
 
     Returns
     -------
     (time, column) arrays; NaN outside the runs and in columns that are visible
     """
-    window, shape = model.window, material.z_TV.shape
-    sums = np.zeros((3, *shape), np.float32)
-    weight_T1 = np.zeros((shape[0], 1), np.float32)
+    window, samples = model.window, len(material.z_TV)
+    kept = np.arange(len(hidden_V)) if kept is None else kept
+    sums = np.zeros((3, samples, len(kept)), np.float32)
+    weight_T1 = np.zeros((samples, 1), np.float32)
     taper_L = np.minimum(np.arange(window) + 1, window - np.arange(window)).astype(np.float32)
     windows = cut_windows(runs, window, max(1, window // 4))
-    for start_B, length_B in _batches(windows):
+    for own_B in _batches(len(windows), model):
+        start_B, length_B = windows[own_B].T
         cut = cut_hidden(model, material, start_B, length_B, hidden_V, mode, fold)
         located = run_network(model, cut.inputs)
         for b, (start, length) in enumerate(zip(start_B, length_B, strict=True)):
             own, taper_L1 = slice(start, start + length), taper_L[:length, None]
             parts = (located.location[b], located.scale[b], located.base[b])
-            sums[:, own] += taper_L1 * np.stack(parts)[:, :length]
+            sums[:, own] += taper_L1 * np.stack([part[:length, kept] for part in parts])
             weight_T1[own] += taper_L1
     with np.errstate(invalid="ignore"):
-        mean = np.where(hidden_V, sums / np.where(weight_T1 > 0, weight_T1, np.nan), np.nan)
+        mean = np.where(hidden_V[kept], sums / np.where(weight_T1 > 0, weight_T1, np.nan), np.nan)
     return Located(*mean.astype(np.float32))
 
 
@@ -89,24 +98,30 @@ def cut_hidden(
     )
 
 
-def predict_imputed(model: TrainedModel, material: Material, runs: Runs) -> Located:
-    """Predict each unit from all others and behaviour, one group of units hidden at a time."""
+def predict_imputed(
+    model: TrainedModel, material: Material, runs: Runs, kept: Ints | None = None
+) -> Located:
+    """Predict each unit from all others and behaviour, one group of units hidden at a time.
+
+    kept : numbers of the columns whose predictions are returned; None for all
+    """
     fold_V = model.skip.fold_V
-    found = [
-        predict_hidden(model, material, runs, fold_V == fold, "impute", fold)
-        for fold in range(fold_V.max() + 1)
-    ]
-    shape = material.z_TV.shape
-    out = np.full((3, *shape), np.nan, np.float32)
-    for fold, located in enumerate(found):
-        own_V = fold_V == fold
-        parts = np.stack([located.location, located.scale, located.base])
-        out[:, :, own_V] = parts[:, :, own_V]
+    kept = np.arange(len(fold_V)) if kept is None else kept
+    out = np.full((3, len(material.z_TV), len(kept)), np.nan, np.float32)
+    for fold in range(fold_V.max() + 1):
+        located = predict_hidden(model, material, runs, fold_V == fold, "impute", fold, kept)
+        own_V = fold_V[kept] == fold
+        parts = (located.location, located.scale, located.base)
+        out[:, :, own_V] = np.stack([part[:, own_V] for part in parts])
     return Located(*out)
 
 
 def predict_future(
-    model: TrainedModel, material: Material, origin_O: Ints, context_O: Ints
+    model: TrainedModel,
+    material: Material,
+    origin_O: Ints,
+    context_O: Ints,
+    kept: Ints | None = None,
 ) -> Located:
     """Predict all columns after each origin from the samples up to and with it.
 
@@ -114,6 +129,7 @@ def predict_future(
     ----------
     origin_O : (origin,) last sample that may be seen
     context_O : (origin,) samples up to the origin that may be seen; fewer than a window
+    kept : numbers of the columns whose predictions are returned; None for all
 
     Returns
     -------
@@ -121,9 +137,9 @@ def predict_future(
     """
     window, most = model.window, model.skip.horizons[-1]
     columns = material.z_TV.shape[1]
-    out = np.empty((4, len(origin_O), most, columns), np.float32)
-    for at in range(0, len(origin_O), BATCH):
-        own = slice(at, at + BATCH)
+    kept = np.arange(columns) if kept is None else kept
+    out = np.empty((4, len(origin_O), most, len(kept)), np.float32)
+    for own in _batches(len(origin_O), model):
         context_B = np.minimum(context_O[own], window - most)
         visible_BL = np.arange(window) < context_B[:, None]
         masks = Masks(
@@ -140,7 +156,8 @@ def predict_future(
         rows_B1 = np.arange(len(context_B))[:, None]
         ahead_BS = context_B[:, None] + np.arange(most)
         parts = (located.location, located.scale, located.base, located.middle)
-        out[:, own] = np.stack([part[rows_B1, ahead_BS] for part in parts if part is not None])
+        whole = [part[rows_B1, ahead_BS][..., kept] for part in parts if part is not None]
+        out[:, own] = np.stack(whole)
     return Located(*out)
 
 
@@ -157,6 +174,7 @@ def as_values(location: Floats, model: TrainedModel) -> Floats:
     return location_to_values(location, model.scaler, model.columns.counts)
 
 
-def _batches(windows: Ints) -> Iterator[tuple[Ints, Ints]]:
-    for at in range(0, len(windows), BATCH):
-        yield windows[at : at + BATCH, 0], windows[at : at + BATCH, 1]
+def _batches(size: int, model: TrainedModel) -> Iterator[slice]:
+    batch = windows_at_once(BATCH, model.window, len(model.columns.names))
+    for at in range(0, size, batch):
+        yield slice(at, at + batch)

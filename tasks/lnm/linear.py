@@ -102,7 +102,7 @@ def principal_axes(z_TI: Floats, rank: int, rng: np.random.Generator) -> Floats:
 class Ridge:
     """Affine maps fitted to all training folds but one (0 .. K-1) and to all of them (last).
 
-    weights_KFO : (fold + 1, feature, output)
+    weights_KFO : (fold + 1, feature, output); no feature where the answer is the bias alone
     bias_KO : (fold + 1, output)
     penalty_O : (output,) chosen penalty; infinite where the mean did best on validation
     error_O : (output,) squared error on validation with it
@@ -125,6 +125,7 @@ class Ridge:
 
     def predict(self, features_TF: Floats, fold_T: Ints | None = None) -> Floats:
         """Predict rows, each by the fit that has not seen its fold (-1: by the whole fit)."""
+        features_TF = features_TF[:, : self.weights_KFO.shape[1]]
         if fold_T is None:
             return np.asarray(features_TF @ self.weights_KFO[-1] + self.bias_KO[-1])
         out_TO = np.empty((len(features_TF), self.bias_KO.shape[1]), np.float32)

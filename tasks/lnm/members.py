@@ -1,7 +1,7 @@
 """Fitted predictors that need no network: baselines, and what the model's skip is made of."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -23,12 +23,14 @@ class View:
     near_TK : numbers of the nearest rows of the library; None where no library is used
     last_TO : z-scores of the last known values; None where the question is not a forecast
     fold_T : training fold that a row's answer must not have been fitted to; -1 or None for none
+    last_TR : the last known values along the axes of a member that has some; None to compute them
     """
 
     features_TF: Floats
     near_TK: Ints | None
     last_TO: Floats | None
     fold_T: Ints | None = None
+    last_TR: Floats | None = None
 
 
 class Member(Protocol):
@@ -44,13 +46,37 @@ class Member(Protocol):
 
 
 @dataclass(frozen=True)
+class Axes:
+    """Orthonormal axes of outputs that are too many to have a map each.
+
+    anchor_R : share of the last known value along each axis that a forecast starts from
+    """
+
+    axes_RO: Floats
+    anchor_R: Floats
+
+    def lay_out(self, answer_TR: Floats, view: View) -> tuple[Floats, Floats | None]:
+        """Return (row, output) answers, and what the last known values hold beside the axes."""
+        if view.last_TO is None:
+            return answer_TR @ self.axes_RO, None
+        last_TR = view.last_TO @ self.axes_RO.T if view.last_TR is None else view.last_TR
+        answer_TR = answer_TR + last_TR * self.anchor_R
+        return answer_TR @ self.axes_RO, view.last_TO - last_TR @ self.axes_RO
+
+    def take(self, outputs: Ints) -> "Axes":
+        """Return the axes of some outputs only."""
+        return Axes(np.ascontiguousarray(self.axes_RO[:, outputs]), self.anchor_R)
+
+
+@dataclass(frozen=True)
 class Affine:
     """Affine maps of the features.
 
-    anchor_O : share of the last known value that is added
+    anchor_O : share of the last known value that is added; with axes, of what it holds beside them
     shift_O : median of what the map leaves over in training, each fold by the fit without it
     log : the maps give log(rate / mean rate) and not z-scores
     point : the answer is a value, not the mean of a distribution (mean, last value)
+    axes : the maps are to these; None where each output has its own
     """
 
     maps: Ridge
@@ -60,11 +86,26 @@ class Affine:
     counts_O: Bools
     log: bool = False
     point: bool = False
+    axes: Axes | None = None
+
+    def take(self, outputs: Ints) -> "Affine":
+        """Return the maps to some outputs only."""
+        return replace(
+            self,
+            maps=self.maps.take(outputs) if self.axes is None else self.maps,
+            anchor_O=self.anchor_O[outputs],
+            shift_O=self.shift_O[outputs],
+            scaler=self.scaler.take(outputs),
+            counts_O=self.counts_O[outputs],
+            axes=None if self.axes is None else self.axes.take(outputs),
+        )
 
     def predict(self, view: View) -> Floats:
         """Return what the maps give."""
-        z = self.maps.predict(view.features_TF, view.fold_T)
-        return z if view.last_TO is None else z + view.last_TO * self.anchor_O
+        z, last_TO = self.maps.predict(view.features_TF, view.fold_T), view.last_TO
+        if self.axes is not None:
+            z, last_TO = self.axes.lay_out(z, view)
+        return z if last_TO is None else z + last_TO * self.anchor_O
 
     def locate(self, view: View) -> Floats:
         """Return (row, output) means as the heads give them."""
@@ -173,13 +214,12 @@ def summarise_nearest(
     """
     out_TO = np.empty((len(near_TK), len(outputs)), np.float32)
     for rows, found_BKO in gather_nearest(value_XO, less_XO, near_TK, outputs):
-        known_BKO = np.isfinite(found_BKO)
-        known_BO = known_BKO.sum(1)
         if functional == "mean":
+            known_BKO = np.isfinite(found_BKO)
             total_BO = np.where(known_BKO, found_BKO, np.float32(0)).sum(1)
-            out_TO[rows] = total_BO / np.maximum(known_BO, 1)
+            out_TO[rows] = total_BO / np.maximum(known_BKO.sum(1), 1)
         else:
-            out_TO[rows] = _median_known(found_BKO, known_BO)
+            out_TO[rows] = median_known(found_BKO)
     return out_TO
 
 
@@ -196,8 +236,10 @@ def gather_nearest(
         yield rows, found_BKO if less_XO is None else found_BKO - less_XO[index]
 
 
-def _median_known(found_BKO: Floats, known_BO: Ints) -> Floats:
+def median_known(found_BKO: Floats) -> Floats:
+    """Return (row, output) medians over the second axis, NaN left out; 0 where all is NaN."""
     # numpy's nanmedian takes ten times as long; a sort puts NaN last.
+    known_BO = np.isfinite(found_BKO).sum(1)
     ordered_BKO = np.sort(found_BKO, axis=1)
     low_B1O = np.maximum(known_BO - 1, 0)[:, None] // 2
     low_BO, high_BO = (

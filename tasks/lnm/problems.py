@@ -1,6 +1,6 @@
 """Every question of a session as one table: features, targets, and the parts of time."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -28,6 +28,7 @@ from tasks.lnm.skip import (
     shift_back,
     two_sided_tasks,
 )
+from tasks.lnm.wide import Wide, ask_wide, judged_columns
 
 TRAINING_FOLDS = 5
 NEIGHBOUR_AXES = 16
@@ -104,6 +105,7 @@ class Problem:
     target_TO : z-scores, NaN where unknown and in the test part
     last_TO : z-scores of the last known values, None where the question is not a forecast
     scaler, counts_O : of the outputs
+    wide : all that is asked for, where the outputs are only those of it that are judged
     """
 
     name: str
@@ -116,6 +118,7 @@ class Problem:
     last_TO: Floats | None
     scaler: Scaler
     counts_O: Bools
+    wide: Wide | None = None
 
     @property
     def train(self) -> Bools:
@@ -165,28 +168,48 @@ def make_problems(
     runs = find_runs(segment_T, part_T)
     fold_T = cut_folds(part_T == 0)
     rng = np.random.default_rng(seed)
-    known_TV = np.where((part_T == 0)[:, None] | (part_T == 1)[:, None], z_TV, np.nan)
+    known_T = (part_T == 0) | (part_T == 1)
     unit_fold_V = deal_units(columns.neural, rng)
+    judged_V = judged_columns(columns)
 
     def look(inputs: Ints, *, causal: bool) -> tuple[Seen, Floats | None]:
-        axes = _axes(z_TV[:, inputs], part_T == 0, rng)
+        axes = _axes(z_TV, inputs, part_T == 0, rng)
         z_TI = reduce_inputs(z_TV[:, inputs], axes)
         kernels = causal_kernels(context_of(window)) if causal else smoothing_kernels(window)
         features_TF = smooth_features(z_TI, runs, kernels)
         own = (window, z_TV.shape[1], causal, seed)
         return Seen(z_TI, features_TF, runs, fold_T, part_T, *own), axes
 
+    def known(own: Ints) -> Floats:
+        return np.where(known_T[:, None], z_TV[:, own], np.nan)
+
+    def about(own: Ints) -> tuple[Scaler, Bools]:
+        return scaler.take(own), columns.counts[own]
+
+    def widen(
+        features_TF: Floats, last_TV: Floats | None, outputs: Ints, horizons: Sequence[int]
+    ) -> Sequence[Wide | None]:
+        if judged_V[outputs].all():
+            return [None] * max(1, len(horizons))
+        asked = (z_TV, last_TV, runs, part_T, outputs, columns, scaler)
+        return ask_wide(features_TF, *asked, horizons)
+
     for name, inputs, outputs in two_sided_tasks(columns.neural, unit_fold_V):
         seen, axes = look(inputs, causal=False)
-        own = (scaler.take(outputs), columns.counts[outputs])
-        yield Problem(name, -1, seen, inputs, outputs, axes, known_TV[:, outputs], None, *own)
-    every = np.arange(z_TV.shape[1])
+        (wide,) = widen(seen.features_TF, None, outputs, ())
+        own = outputs[judged_V[outputs]]
+        yield Problem(name, -1, seen, inputs, own, axes, known(own), None, *about(own), wide)
+    every, own = np.arange(z_TV.shape[1]), np.flatnonzero(judged_V)
     seen, axes = look(every, causal=True)
     last_TV = hold_last(z_TV, runs)
-    own = (scaler, columns.counts)
-    for horizon in horizons_of(window):
-        ahead_TV = shift_back(known_TV, runs, horizon)
-        yield Problem("forecast", horizon, seen, every, every, axes, ahead_TV, last_TV, *own)
+    known_TO, last_TO, own_about = known(own), last_TV[:, own], about(own)
+    horizons = horizons_of(window)
+    for horizon, wide in zip(
+        horizons, widen(seen.features_TF, last_TV, every, horizons), strict=True
+    ):
+        ahead_TO = shift_back(known_TO, runs, horizon)
+        asked = (seen, every, own, axes, ahead_TO, last_TO)
+        yield Problem("forecast", horizon, *asked, *own_about, wide)
 
 
 def cut_folds(train: Bools) -> Ints:
@@ -196,5 +219,7 @@ def cut_folds(train: Bools) -> Ints:
     return fold_T
 
 
-def _axes(z_TI: Floats, train: Bools, rng: np.random.Generator) -> Floats | None:
-    return principal_axes(z_TI[train], MOST_INPUTS, rng) if z_TI.shape[1] > MOST_INPUTS else None
+def _axes(z_TV: Floats, inputs: Ints, train: Bools, rng: np.random.Generator) -> Floats | None:
+    if len(inputs) <= MOST_INPUTS:
+        return None
+    return principal_axes(z_TV[np.ix_(train, inputs)], MOST_INPUTS, rng)

@@ -21,6 +21,8 @@ Ints = NDArray[np.int64]
 LONGEST_AUTO_WINDOW = 64
 SHORTEST_WINDOW = 8
 WINDOWS_IN_A_SESSION = 16
+COLUMNS = 4096
+"""Columns that are worked on at once where all at once would be a second recording in memory."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,8 @@ class Recording:
 
     def take(self, index: Ints) -> "Recording":
         """Return the recording with only the columns at `index`."""
+        if np.array_equal(index, np.arange(len(self.columns.names))):
+            return self
         return replace(self, values_TV=self.values_TV[:, index], columns=self.columns.take(index))
 
 
@@ -240,14 +244,18 @@ def usable_columns(recording: Recording, train: Bools) -> Ints:
     NothingToDoError
         No column does.
     """
-    values_TV = recording.values_TV[train]
-    finite_TV = np.isfinite(values_TV)
-    low_V = np.where(finite_TV, values_TV, np.inf).min(0)
-    high_V = np.where(finite_TV, values_TV, -np.inf).max(0)
-    index = np.flatnonzero((finite_TV.mean(0) >= 0.1) & (high_V > low_V))
+    columns = recording.values_TV.shape[1]
+    usable_V = np.zeros(columns, bool)
+    for at in range(0, columns, COLUMNS):
+        values_TV = recording.values_TV[train, at : at + COLUMNS]
+        finite_TV = np.isfinite(values_TV)
+        low_V = np.where(finite_TV, values_TV, np.inf).min(0)
+        high_V = np.where(finite_TV, values_TV, -np.inf).max(0)
+        usable_V[at : at + COLUMNS] = (finite_TV.mean(0) >= 0.1) & (high_V > low_V)
+    index = np.flatnonzero(usable_V)
     if not len(index):
         raise NothingToDoError(
-            f"none of {len(low_V)} columns varies in the training part.", where="aligned"
+            f"none of {columns} columns varies in the training part.", where="aligned"
         )
     return index
 
@@ -267,14 +275,19 @@ class Scaler:
 
     def standardise(self, values_TV: Floats) -> Floats:
         """Return values in standard deviations from the training mean."""
-        return ((values_TV - self.mean_V) / self.sd_V).astype(np.float32)
+        z_TV = values_TV - self.mean_V
+        z_TV /= self.sd_V
+        return z_TV.astype(np.float32, copy=False)
 
 
 def fit_scaler(values_TV: Floats, train: Bools) -> Scaler:
     """Fit a scaler on training samples only."""
-    values = values_TV[train].astype(np.float64)
-    summaries = (np.nanmean, np.nanstd, np.nanmin, np.nanmax)
-    return Scaler(*(summarise(values, axis=0).astype(np.float32) for summarise in summaries))
+    found_SV = np.empty((4, values_TV.shape[1]), np.float32)
+    for at in range(0, values_TV.shape[1], COLUMNS):
+        own = values_TV[train, at : at + COLUMNS].astype(np.float64)
+        found_SV[:2, at : at + COLUMNS] = np.nanmean(own, 0), np.nanstd(own, 0)
+        found_SV[2:, at : at + COLUMNS] = np.nanmin(own, 0), np.nanmax(own, 0)
+    return Scaler(*found_SV)
 
 
 def cut_windows(runs: Sequence[tuple[int, int]], window: int, stride: int) -> NDArray[np.int64]:

@@ -7,8 +7,10 @@ that it gains: so with its gates shut the model is the bar or better, unless tha
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import groupby
 from types import MappingProxyType
+from typing import Protocol
 
 import numpy as np
 
@@ -25,12 +27,15 @@ from tasks.lnm.baselines import (
 from tasks.lnm.baselines_glm import fit_poisson
 from tasks.lnm.baselines_gru import fit_recurrent
 from tasks.lnm.baselines_knn import fit_neighbours
-from tasks.lnm.blending import Weights, choose_blend
-from tasks.lnm.locations import Functional, location_to_values
+from tasks.lnm.baselines_wide import fit_wide, view_judged
+from tasks.lnm.blending import Weights
+from tasks.lnm.judging import Answers, Bar, Judge, Located
+from tasks.lnm.locations import Functional
+from tasks.lnm.members import Member
 from tasks.lnm.problems import Problem, make_problems
-from tasks.lnm.recording import Columns, Floats, Ints, Recording, Scaler, find_runs
-from tasks.lnm.scoring import Metric, functional_of, metrics_of, score_alone
-from tasks.lnm.skip import Blend, Skip, SkipMap, deal_units, horizons_of, shift_back
+from tasks.lnm.recording import Columns, Floats, Ints, Recording, Scaler
+from tasks.lnm.skip import Blend, Skip, SkipMap, deal_units, horizons_of
+from tasks.lnm.wide import judged_columns
 
 BASELINES: Mapping[str, Baseline] = MappingProxyType(
     {
@@ -44,51 +49,31 @@ BASELINES: Mapping[str, Baseline] = MappingProxyType(
     }
 )
 """In this order: of equals on validation the first is the bar."""
-MOST_CROSSED = 8000
-"""Training rows that the skip is chosen by."""
-MOST_JUDGED = 512
-"""Columns of a target that its bar and its skip are chosen by; whole brains have 100,000."""
 ALWAYS = ("ridge", "persistence", "mean")
-
-Bar = tuple[str, str, int, Metric]
-"""Task, target, horizon (-1 if none), metric."""
-
-
-Located = dict[tuple[Functional, str], Floats]
-"""By functional and baseline: (row, column) locations or medians, NaN where not asked."""
 
 
 @dataclass(frozen=True)
 class Rivals:
     """What every baseline answers on the test part, and which one is the bar.
 
+    judged : numbers of the columns that are judged: all, or some of targets of many units
     answers : by task and horizon; rows are all test samples, or the origins of forecasts
     bars : the baseline that did best on validation
     """
 
+    judged: Ints
     answers: Mapping[tuple[str, int], Located]
     bars: Mapping[Bar, str]
 
 
 @dataclass
 class _Fits:
-    """One question: its problems, what was fitted to each, and the answers to some rows.
-
-    crossed : answers to training rows, each by the fit without its fold
-    """
+    """One question: its problems, what the skip of each may be made of, and all answers."""
 
     problems: list[Problem] = field(default_factory=list)
-    fitted: list[dict[str, Fitted]] = field(default_factory=list)
-    held_out: Located = field(default_factory=dict)
+    members: list[Mapping[str, Member]] = field(default_factory=list)
+    answers: Answers = field(default_factory=Answers)
     test: Located = field(default_factory=dict)
-    crossed: Located = field(default_factory=dict)
-
-    def blends(self, chosen: Mapping[Functional, Mapping[int, Weights]]) -> list[Blend]:
-        """Return each problem's blend of what was chosen for each of its columns."""
-        return [
-            _blend(problem, fitted, chosen)
-            for problem, fitted in zip(self.problems, self.fitted, strict=True)
-        ]
 
 
 def fit_rivals(
@@ -116,7 +101,8 @@ def fit_rivals(
         z_TV, recording.segment_T, part_T, columns, scaler, window, settings.seed
     )
     methods = [m for m in BASELINES if m in ALWAYS or m in settings.baselines]
-    judge = _Judge(recording, part_T, scaler, window)
+    judged = np.flatnonzero(judged_columns(columns))
+    judge = Judge(recording.take(judged), part_T, scaler.take(judged), window)
     answers: dict[tuple[str, int], Located] = {}
     bars: dict[Bar, str] = {}
     maps: dict[str, list[tuple[Problem, Blend]]] = {}
@@ -127,11 +113,12 @@ def fit_rivals(
         held_out = np.flatnonzero(part_T == 1)
         asked = origin_O if horizon > 0 else np.flatnonzero(part_T == 2)
         rows = (held_out, asked, judge.crossed_rows)
-        fits = _fit_all(group, methods, rows, len(columns.names))
+        fits = _fit_all(group, methods, rows, judged)
         answers[task, horizon] = fits.test
-        best, chosen = judge.compare(task, horizon, fits)
+        best, chosen = judge.compare(task, horizon, fits.answers)
         bars |= best
-        for problem, blend in zip(fits.problems, fits.blends(chosen), strict=True):
+        for problem, members in zip(fits.problems, fits.members, strict=True):
+            blend = _blend(problem, members, chosen, columns)
             maps.setdefault(problem.name, []).append((problem, blend))
         fold_T = fits.problems[0].seen.fold_T
     report_progress("fit the baselines", kinds, kinds)
@@ -139,7 +126,7 @@ def fit_rivals(
     unit_fold_V = deal_units(columns.neural, np.random.default_rng(settings.seed))
     return (
         Skip(window, horizons_of(window), unit_fold_V, joined),
-        Rivals(answers, bars),
+        Rivals(judged, answers, bars),
         fold_T,
     )
 
@@ -149,139 +136,97 @@ def _question(problem: Problem) -> tuple[str, int]:
 
 
 def _fit_all(
-    problems: Iterable[Problem], methods: list[str], rows: tuple[Ints, Ints, Ints], columns: int
+    problems: Iterable[Problem], methods: list[str], rows: tuple[Ints, Ints, Ints], judged: Ints
 ) -> _Fits:
     """Fit each method to each problem of one question; answer validation, test, training rows."""
     fits = _Fits()
+    held_out, asked, training = rows
     for problem in problems:
-        members = {}
+        put = partial(_put, problem=problem, judged=judged)
+        members: dict[str, Member] = {}
         for method in methods:
             fitted = BASELINES[method](problem)
             if fitted is None:
                 continue
-            for found, own in ((fits.held_out, rows[0]), (fits.test, rows[1])):
-                _put(found, ("mean", method), problem, columns, fitted.locate(own))
-                if problem.horizon > 0:
-                    _put(found, ("median", method), problem, columns, fitted.middle(own))
-            if isinstance(fitted, Fitted):
-                members[method] = fitted
-        view = problem.crossed_view(rows[2], searched="knn" in members)
-        for method, fitted in members.items():
-            located = fitted.member.locate(view)
-            _put(fits.crossed, ("mean", method), problem, columns, located)
-            if problem.horizon > 0:
-                middle = fitted.member.middle(view)
-                _put(fits.crossed, ("median", method), problem, columns, middle)
+            answer = _answer(fitted, held_out, problem)
+            put(fits.answers.held_out, method, answer)
+            put(fits.test, method, _answer(fitted, asked, problem))
+            if isinstance(fitted, Fitted) and problem.wide is None:
+                members[method] = fitted.member
+                put(fits.answers.offered, method, answer)
+        if problem.wide is None:
+            view = problem.crossed_view(training, searched="knn" in members)
+            for method, member in members.items():
+                put(fits.answers.crossed, method, _answer(member, view, problem))
+        else:
+            wide = (problem.seen, problem.wide)
+            views = [
+                view_judged(*wide, r, crossed=c) for r, c in ((held_out, False), (training, True))
+            ]
+            for method, whole in fit_wide(*wide, problem.horizon).items():
+                own, members[method] = whole.take(problem.wide.judged), whole
+                for found, view in zip(
+                    (fits.answers.offered, fits.answers.crossed), views, strict=True
+                ):
+                    put(found, method, _answer(own, view, problem))
         fits.problems.append(problem)
-        fits.fitted.append(members)
+        fits.members.append(members)
     return fits
 
 
+class _Answering[At](Protocol):
+    """A fitted baseline asked about rows, or a member about what it sees of them."""
+
+    def locate(self, at: At, /) -> Floats: ...
+
+    def middle(self, at: At, /) -> Floats: ...
+
+
+def _answer[At](asked: _Answering[At], at: At, problem: Problem) -> dict[Functional, Floats]:
+    """Return (row, output) means, and medians of forecasts: absolute errors score these alone."""
+    found: dict[Functional, Floats] = {"mean": asked.locate(at)}
+    if problem.horizon > 0:
+        found["median"] = asked.middle(at)
+    return found
+
+
 def _put(
-    found: Located, key: tuple[Functional, str], problem: Problem, columns: int, answer: Floats
+    found: Located,
+    method: str,
+    answer: Mapping[Functional, Floats],
+    *,
+    problem: Problem,
+    judged: Ints,
 ) -> None:
     """Lay one problem's answers into the question's."""
-    empty = np.full((len(answer), columns), np.nan, np.float32)
-    found.setdefault(key, empty)[:, problem.outputs] = answer
+    at = np.searchsorted(judged, problem.outputs)
+    for functional, own in answer.items():
+        empty = np.full((len(own), len(judged)), np.nan, np.float32)
+        found.setdefault((functional, method), empty)[:, at] = own
 
 
-@dataclass(frozen=True)
-class _Judge:
-    """Compares answers on the validation part, by the metrics of the verdicts."""
-
-    recording: Recording
-    part_T: Ints
-    scaler: Scaler
-    window: int
-
-    @property
-    def crossed_rows(self) -> Ints:
-        """Training rows, thinned evenly, that the skip is chosen by beside validation."""
-        rows = np.flatnonzero(self.part_T == 0)
-        return rows[:: self._stride(rows)]
-
-    def _stride(self, rows: Ints) -> int:
-        return max(1, -(-len(rows) // MOST_CROSSED))
-
-    def compare(
-        self, task: str, horizon: int, fits: _Fits
-    ) -> tuple[dict[Bar, str], dict[Functional, dict[int, Weights]]]:
-        """Return the best method for each target and metric, and each column's skip."""
-        columns, values_TV = self.recording.columns, self.recording.values_TV
-        if horizon > 0:
-            runs = find_runs(self.recording.segment_T, self.part_T)
-            values_TV = shift_back(values_TV, runs, horizon)
-        held_out, crossed = np.flatnonzero(self.part_T == 1), self.crossed_rows
-        block = max(1, self.window // self._stride(np.flatnonzero(self.part_T == 0)))
-        best: dict[Bar, str] = {}
-        chosen: dict[Functional, dict[int, Weights]] = {"mean": {}, "median": {}}
-        for target, own in asked_targets(columns, fits.held_out):
-            whole, own = own, _thin_columns(own)
-            counts, scaler = bool(columns.counts[own[0]]), self.scaler.take(own)
-            for metric in metrics_of(counts, horizon):
-                functional = functional_of(metric)
-                answers = _take(fits.held_out, functional, own)
-                named = {
-                    method: answers_to_values(answer, functional, scaler, counts)
-                    for method, answer in answers.items()
-                }
-                scores = score_alone(metric, values_TV[held_out][:, own], named, scaler.sd_V)
-                # Nothing to tell by: ridge, which chose each output's penalty, mean included.
-                name = max(scores, key=lambda m: scores[m]) if scores else "ridge"
-                best[task, target, horizon, metric] = name
-                rows = np.r_[crossed, held_out]
-                members = {
-                    method: np.concatenate([answer, answers[method]])
-                    for method, answer in _take(fits.crossed, functional, own).items()
-                }
-                real_TV = values_TV[rows][:, own]
-                weights = choose_blend(metric, real_TV, members, scaler, counts, scores, block)
-                for column in whole:
-                    chosen[functional].setdefault(int(column), weights)
-        return best, chosen
-
-
-def _thin_columns(own: Ints) -> Ints:
-    """Return some columns of a target, evenly spread, which speak for all where they are many."""
-    return own[:: max(1, -(-len(own) // MOST_JUDGED))]
-
-
-def _take(located: Located, functional: Functional, own: Ints) -> dict[str, Floats]:
-    """Return each baseline's answers to some columns."""
-    return {name: answer[:, own] for (kind, name), answer in located.items() if kind == functional}
-
-
-def asked_targets(columns: Columns, located: Located) -> list[tuple[str, Ints]]:
-    """Return each target that is answered, and its columns."""
-    targets = np.array(columns.targets)
-    asked_V = np.isfinite(next(iter(located.values()))).any(0)
-    names = dict.fromkeys(targets[asked_V].tolist())
-    return [(str(name), np.flatnonzero((targets == name) & asked_V)) for name in names]
-
-
-def answers_to_values(
-    answer: Floats, functional: Functional, scaler: Scaler, counts: bool
-) -> Floats:
-    """Turn locations, or medians, into the columns' own units."""
-    counts_V = np.full(len(scaler.mean_V), counts and functional == "mean")
-    return location_to_values(answer, scaler, counts_V)
+def _asked(problem: Problem) -> Ints:
+    """Return all columns that a question is about, judged or not."""
+    return problem.outputs if problem.wide is None else problem.wide.outputs
 
 
 def _blend(
     problem: Problem,
-    fitted: Mapping[str, Fitted],
-    chosen: Mapping[Functional, Mapping[int, Weights]],
+    members: Mapping[str, Member],
+    chosen: Mapping[Functional, Mapping[str, Weights]],
+    columns: Columns,
 ) -> Blend:
-    """Put the weights of a problem's columns together; members that none asks for are left out."""
+    """Give each column its target's weights; members that none asks for are left out."""
+    targets = np.array(columns.targets)[_asked(problem)]
     weights: dict[Functional, dict[str, Floats]] = {"mean": {}, "median": {}}
     for functional, own in chosen.items():
-        for at, output in enumerate(problem.outputs):
-            for name, weight in own.get(int(output), {}).items():
-                empty = np.zeros(len(problem.outputs), np.float32)
-                weights[functional].setdefault(name, empty)[at] = weight
+        for target, blend in own.items():
+            for name, weight in blend.items():
+                empty = np.zeros(len(targets), np.float32)
+                weights[functional].setdefault(name, empty)[targets == target] = weight
     used = {*weights["mean"], *weights["median"]}
-    members = {name: fit.member for name, fit in fitted.items() if name in used}
-    return Blend(members, weights["mean"], weights["median"])
+    kept = {name: member for name, member in members.items() if name in used}
+    return Blend(kept, weights["mean"], weights["median"])
 
 
 def _join(found: list[tuple[Problem, Blend]]) -> SkipMap:
@@ -289,4 +234,4 @@ def _join(found: list[tuple[Problem, Blend]]) -> SkipMap:
     problem, blends = found[0][0], tuple(blend for _, blend in found)
     searched = any(blend.searches() for blend in blends)
     library = problem.seen.library if searched else None
-    return SkipMap(problem.inputs, problem.outputs, problem.axes_IR, library, blends)
+    return SkipMap(problem.inputs, _asked(problem), problem.axes_IR, library, blends)

@@ -11,6 +11,7 @@ from tasks.lnm.gating import residual_spread
 from tasks.lnm.linear import Runs
 from tasks.lnm.model import Heads
 from tasks.lnm.recording import (
+    COLUMNS,
     Floats,
     Ints,
     Recording,
@@ -105,9 +106,14 @@ def prepare_session(
 
 def _mean_deviance(recording: Recording, train: np.ndarray, scaler: Scaler) -> Floats:
     """Return the Poisson deviance of predicting the mean, a sample; 1 for continuous columns."""
-    values_TV = recording.values_TV[train].astype(np.float64)
-    mean_V = np.maximum(scaler.mean_V, 1e-9)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        log_TV = np.where(values_TV > 0, np.log(values_TV / mean_V), 0)
-    deviance_V = np.nanmean(2 * (values_TV * log_TV - values_TV + mean_V), axis=0)
-    return np.where(recording.columns.counts, np.maximum(deviance_V, 1e-6), 1.0).astype(np.float32)
+    deviance_V = np.ones(len(scaler.mean_V), np.float32)
+    counted = np.flatnonzero(recording.columns.counts)
+    for at in range(0, len(counted), COLUMNS):
+        own = counted[at : at + COLUMNS]
+        values_TV = recording.values_TV[np.ix_(train, own)].astype(np.float64)
+        mean_V = np.maximum(scaler.mean_V[own], 1e-9)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            log_TV = np.where(values_TV > 0, np.log(values_TV / mean_V), 0)
+        found_V = np.nanmean(2 * (values_TV * log_TV - values_TV + mean_V), axis=0)
+        deviance_V[own] = np.maximum(found_V, 1e-6)
+    return deviance_V

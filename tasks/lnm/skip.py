@@ -181,7 +181,12 @@ def shift_back(z_TV: Floats, runs: Runs, horizon: int) -> Floats:
 
 
 def hold_last(z_TV: Floats, runs: Runs) -> Floats:
-    """Return the last valid value of each column up to each sample of its run; 0 before any."""
+    """Return the last valid value of each column up to each sample of its run; 0 before any.
+
+    Outside of runs it has no meaning.
+    """
+    if np.isfinite(z_TV).all():
+        return z_TV
     out_TV = np.zeros(z_TV.shape, np.float32)
     for start, stop in runs:
         z = z_TV[start:stop]

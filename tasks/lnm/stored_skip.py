@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from tasks.lnm.linear import Ridge
-from tasks.lnm.members import Affine, Library, Member, Neighbours
-from tasks.lnm.recording import Columns, Scaler
+from tasks.lnm.members import Affine, Axes, Library, Member, Neighbours
+from tasks.lnm.recording import Columns, Floats, Scaler
 from tasks.lnm.skip import Blend, SkipMap
 
 Arrays = dict[str, np.ndarray]
@@ -31,9 +31,17 @@ def describe_map(own: SkipMap) -> dict[str, Any]:
     }
 
 
+def _wide_axes(own: SkipMap) -> Floats | None:
+    """Return the axes that all blends of a map share; None if each output has its own map."""
+    members = [member for blend in own.blends for member in blend.members.values()]
+    found = (m.axes.axes_RO for m in members if isinstance(m, Affine) and m.axes is not None)
+    return next(found, None)
+
+
 def _describe(member: Member) -> dict[str, Any]:
     if isinstance(member, Affine):
-        return {"kind": "affine", "log": member.log, "point": member.point}
+        wide = member.axes is not None
+        return {"kind": "affine", "log": member.log, "point": member.point, "wide": wide}
     return {"kind": "neighbours"}
 
 
@@ -44,6 +52,8 @@ def map_arrays(own: SkipMap) -> Arrays:
         arrays["axes"] = own.axes_IR
     if own.library is not None:
         arrays |= {f"library.{name}": getattr(own.library, name) for name in LIBRARY}
+    if (wide := _wide_axes(own)) is not None:
+        arrays["axes_of_outputs"] = wide
     for at, blend in enumerate(own.blends):
         for functional, weights in (("mean", blend.mean), ("median", blend.median)):
             arrays |= {f"{at}.{functional}.{name}": w for name, w in weights.items()}
@@ -55,7 +65,9 @@ def map_arrays(own: SkipMap) -> Arrays:
 def _member_arrays(key: str, member: Member) -> Arrays:
     if isinstance(member, Affine):
         maps = member.maps
+        wide = {} if member.axes is None else {f"{key}.along": member.axes.anchor_R}
         return {
+            **wide,
             # Queries use the fit to all training rows alone, which is the last.
             f"{key}.weights": maps.weights_KFO[-1:],
             f"{key}.bias": maps.bias_KO[-1:],
@@ -83,10 +95,11 @@ def read_map(
     if entry["searches"]:
         library = Library(*(arrays[f"{key}.library.{name}"] for name in LIBRARY))
     about = (scaler.take(outputs), columns.counts[outputs])
+    wide = f"{key}.axes_of_outputs"
     blends = []
     for at, told in enumerate(entry["blends"]):
         members = {
-            name: _read_member(f"{key}.{at}.member.{name}", kind, arrays, about)
+            name: _read_member(f"{key}.{at}.member.{name}", wide, kind, arrays, about)
             for name, kind in told["members"].items()
         }
         mean, median = (
@@ -99,11 +112,12 @@ def read_map(
 
 
 def _read_member(
-    key: str, told: Mapping[str, Any], arrays: Arrays, about: tuple[Scaler, np.ndarray]
+    key: str, wide: str, told: Mapping[str, Any], arrays: Arrays, about: tuple[Scaler, np.ndarray]
 ) -> Member:
     if told["kind"] == "neighbours":
         target, last = arrays[f"{key}.target"], arrays[f"{key}.last"]
         return Neighbours(target, last, arrays[f"{key}.count"], arrays[f"{key}.anchor"], *about)
     maps = Ridge(*(arrays[f"{key}.{name}"] for name in ("weights", "bias", "penalty", "error")))
     anchor, shift = arrays[f"{key}.anchor"], arrays[f"{key}.shift"]
-    return Affine(maps, anchor, shift, *about, told["log"], told["point"])
+    axes = Axes(arrays[wide], arrays[f"{key}.along"]) if told["wide"] else None
+    return Affine(maps, anchor, shift, *about, told["log"], told["point"], axes)

@@ -19,7 +19,7 @@ from tasks.lnm.windows import TWO_SIDED, Material, Mixing, TaskWeights, prepare_
 
 WEIGHTS_NAME = "model.safetensors"
 CONFIG_NAME = "model.json"
-FORMAT = 3
+FORMAT = 4
 
 
 @dataclass(frozen=True)

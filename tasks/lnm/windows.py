@@ -19,6 +19,8 @@ from tasks.lnm.skip import Skip, hold_last, interpolate_horizons
 ROWS = 512
 MOST_KEPT = 250_000_000
 """Values of forecasts that are kept (1 GB); beyond, each batch computes its own."""
+MOST_VALUES = 16_000_000
+"""Values of the windows that are cut at once, of which there are ten copies or more."""
 SMALLEST_SPREAD = 1e-2
 """In standard deviations of the training part."""
 
@@ -81,7 +83,7 @@ class Material:
     @cached_property
     def filled(self) -> Floats:
         """(time, column) z-scores, 0 where not valid."""
-        return np.nan_to_num(self.z_TV)
+        return self.z_TV if self.valid.all() else np.nan_to_num(self.z_TV)
 
     @cached_property
     def valid(self) -> Bools:
@@ -134,6 +136,11 @@ def prepare_material(
     features_TF = skip.causal_features(z_TV, runs)
     last_TV = hold_last(z_TV, runs)
     return Material(z_TV, base, features_TF, last_TV, fold_T, skip, columns.counts, rate_hz)
+
+
+def windows_at_once(most: int, window: int, columns: int) -> int:
+    """Return how many windows to cut at once: `most`, or as many as memory is for."""
+    return max(1, min(most, MOST_VALUES // (window * columns)))
 
 
 class Cut(NamedTuple):
