@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -9,16 +10,26 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from schemas.settings.preprocess import CalciumCleaning, PreprocessSettings
-from tasks.preprocess.baseline import Rows, percentile_of, running_baseline
+from tasks.preprocess.baseline import (
+    Floats,
+    Rows,
+    find_levels,
+    percentile_of,
+    place_knots,
+    remove_baseline,
+    subtract_baseline,
+)
 from tasks.preprocess.clock import Clock
 from tasks.preprocess.stream import (
     as_float,
+    batches,
     is_finite,
     note_operation,
     over_time,
     replace_primary,
     set_aside,
     summarise,
+    with_values,
 )
 
 Measure = Literal["dff", "fluorescence", "deconvolved", "neuropil"]
@@ -51,23 +62,15 @@ def clean_calcium(name: str, stream: xr.Dataset, settings: PreprocessSettings) -
     """
     chosen, clock = settings.calcium, Clock(stream, settings.max_gap_periods)
     measure = measure_of(name, stream)
-    around = stream.get(NEUROPIL)
     cleaned = stream.drop_vars(NEUROPIL, errors="ignore").assign_attrs(raw="activity")
-    reasons: dict[int, str] = {}
-    normalised = measure == "dff"
+    found = None
     if measure == "fluorescence" and stream["activity"].size:
-        fluorescence = _subtract(cleaned["activity"], around, chosen)
-        lowest = summarise(lambda rows: _lowest_baseline(rows, clock, chosen), fluorescence)
-        normalised = bool(np.median(lowest) > 0)
-        if normalised:
-            cleaned = _normalise(cleaned, fluorescence, around is not None, clock, chosen)
-            reasons = {
-                int(n): "its baseline is not above zero" for n in np.flatnonzero(lowest <= 0)
-            }
+        cleaned, found = _normalise(cleaned, stream.get(NEUROPIL), clock, chosen)
     elif measure == "dff" and chosen.detrend:
         cleaned = _detrend(cleaned, clock, chosen)
     cleaned = cleaned.assign_attrs(measure=measure)
-    cleaned = _assess(cleaned, clock, chosen, reasons, normalised)
+    normalised = measure == "dff" or found is not None
+    cleaned = _assess(cleaned, found or _figures(cleaned, clock), clock, chosen, normalised)
     if measure == "neuropil":
         return set_aside(cleaned, "unit", dict.fromkeys(range(cleaned.sizes["unit"]), "neuropil"))
     inferable = chosen.deconvolve and measure != "deconvolved"
@@ -122,37 +125,50 @@ def _subtract(
 
 
 def _normalise(
-    stream: xr.Dataset,
-    fluorescence: xr.DataArray,
-    subtracted: bool,
-    clock: Clock,
-    chosen: CalciumCleaning,
-) -> xr.Dataset:
-    """Turn fluorescence F into (F - F0) / F0."""
+    stream: xr.Dataset, around: xr.DataArray | None, clock: Clock, chosen: CalciumCleaning
+) -> tuple[xr.Dataset, "Figures | None"]:
+    """Turn fluorescence F into (F - F0) / F0; return that and the figures of its units.
 
-    def to_dff(rows: Rows) -> Rows:
-        baseline = running_baseline(rows, clock, chosen)
-        change = rows - baseline
-        return np.divide(change, baseline, out=np.full_like(change, np.nan), where=baseline > 0)
+    Without figures, the stream as it was: its baseline is mostly not above zero.
+    """
+    fluorescence, knots = _subtract(stream["activity"], around, chosen), place_knots(clock, chosen)
 
-    dff = over_time(to_dff, fluorescence).assign_attrs(units="1")
-    cleaned = replace_primary(stream, dff)
+    def measure(rows: Rows) -> Rows:
+        # Baseline and figures in one reading; only the few levels are kept, not dF/F itself.
+        level_KN = find_levels(rows, knots, chosen.baseline_percentile)
+        subtract_baseline(rows.T, 0, level_KN, knots, rows.T, divide=True)
+        return np.concatenate([unit_figures(rows, clock), level_KN])
+
+    made = summarise(measure, fluorescence, FIGURES + len(knots.middle))
+    level_KN = made[FIGURES:]
+    lowest_N = np.where(np.isfinite(level_KN), level_KN, np.inf).min(0)
+    if not np.median(lowest_N) > 0:
+        return stream, None
+    dff = remove_baseline(fluorescence.data, level_KN, knots, divide=True)
+    cleaned = replace_primary(stream, with_values(fluorescence, dff))
     cleaned["activity"].attrs["units"] = "1"
-    if subtracted:
+    if around is not None:
         cleaned = note_operation(
             cleaned, "subtract_neuropil", coefficient=chosen.neuropil_coefficient
         )
-    return note_operation(
+    cleaned = note_operation(
         cleaned,
         "baseline_percentile_dff",
         percentile=chosen.baseline_percentile,
         window_s=chosen.baseline_window_s,
     )
+    return cleaned, Figures(made[0], made[1], made[2], np.flatnonzero(lowest_N <= 0))
 
 
 def _detrend(stream: xr.Dataset, clock: Clock, chosen: CalciumCleaning) -> xr.Dataset:
     """Subtract the running percentile from what is dF/F already."""
-    level = over_time(lambda rows: rows - running_baseline(rows, clock, chosen), stream["activity"])
+    activity, knots = stream["activity"], place_knots(clock, chosen)
+    level_KN = summarise(
+        lambda rows: find_levels(rows, knots, chosen.baseline_percentile),
+        activity,
+        len(knots.middle),
+    )
+    level = with_values(activity, remove_baseline(activity.data, level_KN, knots, divide=False))
     return note_operation(
         replace_primary(stream, level), "detrend", window_s=chosen.baseline_window_s
     )
@@ -162,7 +178,7 @@ def _deconvolve(stream: xr.Dataset, clock: Clock, chosen: CalciumCleaning) -> xr
     # Imported where it is needed: numba takes a second, and this is off by default.
     from tasks.preprocess.deconvolve import infer_spikes
 
-    def infer(rows: Rows) -> Rows:
+    def infer(rows: Floats) -> Floats:
         return infer_spikes(rows, clock.segment, clock.rate_hz, chosen.decay_s)
 
     inferred = over_time(infer, as_float(stream["activity"]))
@@ -172,42 +188,76 @@ def _deconvolve(stream: xr.Dataset, clock: Clock, chosen: CalciumCleaning) -> xr
     )
 
 
-def _lowest_baseline(rows: Rows, clock: Clock, chosen: CalciumCleaning) -> Rows:
-    """Return the lowest baseline of each row; inf where it has no finite value."""
-    baseline = running_baseline(rows, clock, chosen)
-    lowest: Rows = np.where(np.isfinite(baseline), baseline, np.inf).min(1)
-    return lowest
+FIGURES = 3
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What decides whether the units of a stream are kept.
+
+    finite : (unit,) part of the samples that are numbers
+    spread : (unit,) largest less smallest value; 0 if there is none
+    noise : (unit,) see `noise_level`
+    below : units whose baseline is not above zero somewhere
+    """
+
+    finite: Floats
+    spread: Floats
+    noise: Floats
+    below: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+
+
+def _figures(stream: xr.Dataset, clock: Clock) -> Figures:
+    made = summarise(lambda rows: unit_figures(rows, clock), stream["activity"], FIGURES)
+    return Figures(made[0], made[1], made[2])
+
+
+def unit_figures(rows: Rows, clock: Clock) -> Rows:
+    """Return (figure, row): the finite part, the range (0 if none is finite), and the noise."""
+    made = [_batch_figures(rows[batch], clock) for batch in batches(rows)]
+    return np.concatenate(made, axis=1) if made else np.empty((FIGURES, 0))
+
+
+def _batch_figures(rows: Rows, clock: Clock) -> Rows:
+    lowest, highest = rows.min(1, initial=np.inf), rows.max(1, initial=-np.inf)
+    share = np.ones(len(rows))
+    # Both are finite unless a value is not: the slow way is for units with a gap.
+    for n in np.flatnonzero(~np.isfinite(lowest) | ~np.isfinite(highest)):
+        finite = np.isfinite(rows[n])
+        share[n] = finite.mean() if finite.size else 0.0
+        lowest[n] = rows[n].min(initial=np.inf, where=finite)
+        highest[n] = rows[n].max(initial=-np.inf, where=finite)
+    spread = np.subtract(highest, lowest, out=np.zeros(len(rows)), where=highest >= lowest)
+    return np.stack([share, spread, noise_level(rows, clock)])
 
 
 def _assess(
     stream: xr.Dataset,
+    figures: Figures,
     clock: Clock,
     chosen: CalciumCleaning,
-    reasons: dict[int, str],
     normalised: bool,
 ) -> xr.Dataset:
     """Add `valid`, `noise`, `noise_level`, `keep` and `reason`."""
-    activity = as_float(stream["activity"])
-    finite, spread, noise = summarise(lambda rows: _figures(rows, clock), activity, 3)
-    found = dict(reasons)
-    for n in np.flatnonzero(finite < chosen.min_valid):
-        found.setdefault(int(n), f"{finite[n]:.0%} of its samples are finite")
-    for n in np.flatnonzero(spread == 0):
-        found.setdefault(int(n), "constant")
+    reasons = {int(n): "its baseline is not above zero" for n in figures.below}
+    for n in np.flatnonzero(figures.finite < chosen.min_valid):
+        reasons.setdefault(int(n), f"{figures.finite[n]:.0%} of its samples are finite")
+    for n in np.flatnonzero(figures.spread == 0):
+        reasons.setdefault(int(n), "constant")
     assessed = stream.assign(
-        valid=_valid(stream["activity"], finite),
-        noise=("unit", noise, {"units": stream["activity"].attrs.get("units", "1")}),
+        valid=_valid(stream["activity"], figures.finite),
+        noise=("unit", figures.noise, {"units": stream["activity"].attrs.get("units", "1")}),
     )
     if normalised:
         # noise = 1.4826 / sqrt(2) times the median absolute step, so this is nu in % / sqrt(Hz).
-        level = 100 * noise * np.sqrt(2) / 1.4826 / np.sqrt(clock.rate_hz)
+        level = 100 * figures.noise * np.sqrt(2) / 1.4826 / np.sqrt(clock.rate_hz)
         assessed["noise_level"] = ("unit", level, {"units": "%/sqrt(Hz)"})
     return note_operation(
-        set_aside(assessed, "unit", found), "assess_units", min_valid=chosen.min_valid
+        set_aside(assessed, "unit", reasons), "assess_units", min_valid=chosen.min_valid
     )
 
 
-def _valid(activity: xr.DataArray, finite: NDArray[np.float64]) -> xr.DataArray:
+def _valid(activity: xr.DataArray, finite: Floats) -> xr.DataArray:
     """Tell where values are finite; once for all units where all of them are, always.
 
     One column instead of thousands; and align sees that there is nothing to mask.
@@ -217,21 +267,16 @@ def _valid(activity: xr.DataArray, finite: NDArray[np.float64]) -> xr.DataArray:
     return is_finite(activity)
 
 
-def _figures(rows: Rows, clock: Clock) -> Rows:
-    """Return (figure, row): the finite part, the range (0 if none is finite), and the noise."""
-    finite = np.isfinite(rows)
-    highest = np.where(finite, rows, -np.inf).max(1)
-    lowest = np.where(finite, rows, np.inf).min(1)
-    spread = np.where(finite.any(1), highest - lowest, 0.0)
-    return np.stack([finite.mean(1), spread, noise_level(rows, clock)])
-
-
-def noise_level(rows: NDArray[np.floating], clock: Clock) -> Rows:
+def noise_level(rows: Rows, clock: Clock) -> Floats:
     """Return the robust standard deviation of each unit's noise.
 
     From the median absolute step between neighbouring samples of a segment, which slow transients
     hardly change (Rupprecht et al. 2021, doi:10.1038/s41593-021-00895-5).
     """
-    step = np.abs(np.diff(rows, axis=1))[:, clock.segment[1:] == clock.segment[:-1]]
-    noise: Rows = percentile_of(step, 50.0) * 1.4826 / np.sqrt(2.0)
+    with np.errstate(invalid="ignore"):  # between two infinite values: no number
+        step = np.diff(rows, axis=1)
+    np.abs(step, out=step)
+    if len(clock.runs) > 1:
+        step = np.delete(step, clock.runs[1:, 0] - 1, axis=1)
+    noise: Floats = percentile_of(step, 50.0) * 1.4826 / np.sqrt(2.0)
     return noise

@@ -32,9 +32,9 @@ def find_stuck(values_NT: Rows, segment_T: Segments, frames: int) -> Mask:
     stuck_NT = np.zeros(values_NT.shape, bool)
     for row_T, stuck_T in zip(values_NT, stuck_NT, strict=True):
         # Runs of equal values: a NaN equals nothing, itself included.
-        moved_T = np.r_[True, (row_T[1:] != row_T[:-1]) | (segment_T[1:] != segment_T[:-1])]
-        for run in split_runs(np.cumsum(moved_T)):
-            stuck_T[run] = run.stop - run.start > frames
+        moved_T = (row_T[1:] != row_T[:-1]) | (segment_T[1:] != segment_T[:-1])
+        length = np.diff(np.flatnonzero(np.r_[True, moved_T, True]))
+        stuck_T[:] = np.repeat(length > frames, length)
     return stuck_NT
 
 

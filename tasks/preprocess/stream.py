@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+import dask.array as da
 import numpy as np
 import xarray as xr
 from numpy.typing import DTypeLike, NDArray
@@ -38,39 +39,52 @@ def over_time(
         rows = np.moveaxis(block, 0, -1)
         flat = rows.reshape(-1, rows.shape[-1])
         made = np.empty(flat.shape, kind)
-        for batch in _batches(flat):
+        for batch in batches(flat):
             made[batch] = kernel(flat[batch])
         return np.moveaxis(made.reshape(rows.shape), -1, 0)
 
     data = whole_time(array.data).map_blocks(
         on_block, dtype=kind, meta=np.empty((0,) * array.ndim, kind)
     )
+    return with_values(array, data)
+
+
+def with_values(array: xr.DataArray, data: da.Array) -> xr.DataArray:
+    """Return other values in place of an array's, with its attributes and without its encoding."""
     return xr.DataArray(data, array.coords, array.dims, array.name, dict(array.attrs))
 
 
-def summarise(kernel: RowKernel, array: xr.DataArray, figures: int = 0) -> NDArray[np.float64]:
-    """Compute one number, or some, for each column of a (time, column) array, now.
+def summarise(kernel: RowKernel, array: xr.DataArray, figures: int) -> NDArray[np.float64]:
+    """Compute some numbers for each column of a (time, column) array, now.
 
     Parameters
     ----------
-    kernel : (row, time) float -> (row,), where rows are columns of the array; or, if `figures` is
-        given, -> (figure, row)
+    kernel : (row, time) floats -> (figure, row), where rows are columns of the array
+
+    Returns
+    -------
+    (figure, column)
     """
-    data = whole_time(array.data)
+    data = da.asarray(array.data)
 
-    def on_block(block: NDArray[Any]) -> NDArray[np.float64]:
-        made = np.empty((max(figures, 1), block.shape[1]))
-        for batch in _batches(block.T):
-            made[:, batch] = kernel(np.ascontiguousarray(block.T[batch], np.float64))
-        return made
+    def on_blocks(blocks: list[NDArray[Any]]) -> NDArray[np.float64]:
+        kind = np.result_type(data.dtype, np.float32)
+        rows = np.empty((blocks[0].shape[1], sum(map(len, blocks))), kind)
+        start = 0
+        # As they were stored: one array of them all would be one more copy.
+        for block in blocks:
+            rows[:, start : start + len(block)] = block.T
+            start += len(block)
+        return kernel(rows)
 
-    rows = ((max(figures, 1),) * len(data.chunks[0]), data.chunks[1])
-    made = data.map_blocks(on_block, dtype=np.float64, chunks=rows, meta=np.empty((0, 0)))
-    computed = np.asarray(made.compute(), np.float64)
-    return computed if figures else computed[0]
+    made = da.blockwise(
+        on_blocks, "fn", data, "tn", new_axes={"f": figures}, concatenate=False,
+        dtype=np.float64, meta=np.empty((0, 0)),
+    )  # fmt: skip
+    return np.asarray(made.compute(), np.float64)
 
 
-def _batches(rows: NDArray[Any]) -> Iterator[slice]:
+def batches(rows: NDArray[Any]) -> Iterator[slice]:
     """Yield slices of rows: a kernel makes several arrays of what it gets, of 8 bytes each."""
     step = max(BATCH_BYTES // (8 * max(rows.shape[1], 1)), 1)
     for start in range(0, len(rows), step):
