@@ -21,17 +21,14 @@ def plan(
 ) -> None:
     """Say what the session's graph will cost on this machine; nothing is started."""
     from schemas.settings.pipeline import load_settings
-    from tasks.causal.nodes import gather_nodes
+    from tasks.causal.nodes import count_nodes
     from tasks.causal.plan import describe_plan, plan_cross_map
     from tasks.common.workspace import Workspace
 
     chosen = load_settings(settings).causal
     aligned = Workspace(WorkspaceSettings(lake=lake, catalogue=catalogue)).open(session, "aligned")
-    nodes = gather_nodes(aligned, chosen)
-    used = int((~nodes["excluded"]).sum())
-    console.out.print(
-        describe_plan(plan_cross_map(used, nodes.sizes["time"], chosen)), markup=False
-    )
+    plan = plan_cross_map(*count_nodes(aligned, chosen), chosen)
+    console.out.print(describe_plan(plan), markup=False)
 
 
 @causal.command()

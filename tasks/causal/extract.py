@@ -19,7 +19,7 @@ from tasks.causal.graph import (
 )
 from tasks.causal.interactions import interaction_strengths
 from tasks.causal.labels import label_edges
-from tasks.causal.nodes import gather_nodes
+from tasks.causal.nodes import count_nodes, gather_nodes
 from tasks.causal.plan import require_memory
 from tasks.causal.screening import screen_pairs
 from tasks.causal.significance import cross_map_significance
@@ -58,9 +58,9 @@ def extract_graph(
     Sugihara et al. 2012, doi:10.1126/science.1227079
     """
     settings = settings.model_copy(update={"backend": choose_backend(settings.backend)})
+    require_memory(*count_nodes(aligned, settings), settings)
     nodes = gather_nodes(aligned, settings)
     usable = nodes.isel(node=np.flatnonzero(~nodes["excluded"].to_numpy()))
-    require_memory(usable.sizes["node"], usable.sizes["time"], settings)
     dimensions = embedding_dimensions(usable, settings)
     dimension_N = dimensions["embedding_dimension"].to_numpy()
     screened = usable.sizes["node"] > settings.screening.above

@@ -9,11 +9,20 @@ from numpy.typing import NDArray
 
 from schemas.errors import TectumError
 from schemas.settings.causal import CausalSettings
-from tasks.causal.engine import open_engine
+from tasks.causal.engine import choose_backend, open_engine
+from tasks.causal.kernels.vectors import LANES
+from tasks.causal.pairs import thread_count
 from tasks.causal.problem import CrossMapProblem
 from tasks.causal.rule import CrossMapRule, neighbour_count
+from tasks.causal.survivors import RANDOM_CAUSES
 
 _TRIAL_NODES, _TRIAL_SAMPLES, _TRIAL_DIMENSION = 64, 1000, 5
+_PROGRAM = 2**29
+"""Bytes of Python and its libraries."""
+_COPIES = 8
+"""Of the series at once: as nodes, padded, in tiles, and between those."""
+_SURVIVOR = 400
+"""Bytes of one survivor: its measures and names, held twice while blocks are joined."""
 _ROOM = 1.5
 """Time for what the two counted steps leave out: weights, random libraries, Python."""
 
@@ -23,6 +32,7 @@ class CrossMapPlan:
     """The cost of cross mapping `nodes` nodes of `samples` samples.
 
     pairs : ordered pairs of different nodes
+    survivors : pairs that are measured in full, at most, where all are screened; else None
     distances : pairs of rows measured, times dimensions
     lookups : weighted neighbours added up
     memory_bytes : most that is held at once, results included
@@ -32,6 +42,7 @@ class CrossMapPlan:
     nodes: int
     samples: int
     pairs: int
+    survivors: int | None
     distances: float
     lookups: float
     memory_bytes: int
@@ -60,30 +71,74 @@ def plan_cross_map(
     speed : of this machine; measured by a trial of about a second if not given
     """
     speed = speed or measure_speed(settings)
-    dimension = settings.dimension or settings.max_dimension
-    searched = settings.max_dimension if settings.dimension_by == "target" else 1
-    per_sweep = float(nodes) * samples**2
-    panels = max(1, -(-nodes * settings.surrogates * samples * 4 // 2**27))
-    sweeps = (settings.dimension is None) * settings.max_dimension
-    sweeps += (1 + panels * bool(settings.surrogates)) * dimension * searched
-    draws = 1 + len(settings.library_fractions) * settings.library_samples
-    mapped = float(nodes) ** 2 * (draws + settings.surrogates)
-    distances, lookups = per_sweep * sweeps, mapped * samples * neighbour_count(dimension)
+    pairs = nodes * (nodes - 1)
+    screened = nodes > settings.screening.above
+    distances, lookups = (_screened_work if screened else _work)(float(nodes), samples, settings)
     return CrossMapPlan(
         nodes=nodes,
         samples=samples,
-        pairs=nodes * (nodes - 1),
+        pairs=pairs,
+        survivors=min(pairs, nodes * settings.screening.causes) if screened else None,
         distances=distances,
         lookups=lookups,
-        memory_bytes=_memory(nodes, samples, draws, dimension, settings),
+        memory_bytes=memory_needed(nodes, samples, settings),
         seconds=_ROOM * (distances / speed.distances + lookups / speed.lookups),
     )
 
 
+def _work(nodes: float, samples: int, settings: CausalSettings) -> tuple[float, float]:
+    """Return distances and lookups of all pairs in full."""
+    sweep = nodes * samples**2 * _dimensions(settings)
+    panels = max(1, nodes * settings.surrogates * samples * 4 // 2**27)
+    distances = _own_work(nodes, samples, settings)
+    distances += (1 + panels * bool(settings.surrogates)) * sweep
+    mapped = nodes**2 * (_draws(settings) + settings.surrogates)
+    return distances, mapped * samples * neighbour_count(_dimension(settings))
+
+
+def _screened_work(nodes: float, samples: int, settings: CausalSettings) -> tuple[float, float]:
+    """Return distances and lookups of a screening and its survivors, as many as there may be."""
+    screening = settings.screening
+    sweep = nodes * samples**2 * _dimensions(settings)
+    distances = _own_work(nodes, samples, settings)
+    distances += (1 / screening.stride + 1 + bool(settings.surrogates)) * sweep
+    screened = (nodes + screening.surrogates) * (1 + screening.samples) / screening.stride
+    # An effect's causes share a tile of targets, which costs the same however few they are.
+    curves = LANES * -(-screening.causes // LANES) * _draws(settings)
+    tested = (screening.causes + RANDOM_CAUSES) * settings.surrogates
+    mapped = nodes * (screened + curves + tested)
+    return distances, mapped * samples * neighbour_count(_dimension(settings))
+
+
+def _own_work(nodes: float, samples: int, settings: CausalSettings) -> float:
+    """Return the distances that finding each node's dimension takes."""
+    return nodes * samples**2 * (settings.dimension is None) * settings.max_dimension
+
+
+def _dimension(settings: CausalSettings) -> int:
+    return settings.dimension or settings.max_dimension
+
+
+def _dimensions(settings: CausalSettings) -> int:
+    """Return the dimensions that one search builds up, all searches of a library together."""
+    searched = settings.max_dimension if settings.dimension_by == "target" else 1
+    return _dimension(settings) * searched
+
+
+def _draws(settings: CausalSettings) -> int:
+    return 1 + len(settings.library_fractions) * settings.library_samples
+
+
 def describe_plan(plan: CrossMapPlan) -> str:
     """Return a plan as a few lines for a reader."""
+    screened = (
+        ""
+        if plan.survivors is None
+        else f"\nscreening: at most {plan.survivors:,} pairs survive and are measured in full"
+    )
     return (
-        f"{plan.nodes:,} nodes of {plan.samples:,} samples: {plan.pairs:,} ordered pairs\n"
+        f"{plan.nodes:,} nodes of {plan.samples:,} samples: {plan.pairs:,} ordered pairs"
+        f"{screened}\n"
         f"memory: {_size(plan.memory_bytes)} of {_size(machine_memory())} on this machine\n"
         f"time: about {_duration(plan.seconds)}, at most (highest dimension for all nodes)"
     )
@@ -95,18 +150,16 @@ def require_memory(nodes: int, samples: int, settings: CausalSettings) -> None:
     Raises
     ------
     TectumError
-        With what was asked for, what there is, and what to change.
+        With the plan, and what to change.
     """
-    draws = 1 + len(settings.library_fractions) * settings.library_samples
-    dimension = settings.dimension or settings.max_dimension
-    needed = _memory(nodes, samples, draws, dimension, settings)
-    if needed > machine_memory():
-        raise TectumError(
-            f"Cross mapping {nodes:,} nodes of {samples:,} samples ({nodes * (nodes - 1):,} pairs) "
-            f"needs {_size(needed)} of memory; this machine has {_size(machine_memory())}.",
-            remedy="Use fewer nodes, a lower causal.block, fewer library_fractions or surrogates, "
-            "or a larger machine. 'tectum causal plan SESSION' shows what it would take.",
-        )
+    if memory_needed(nodes, samples, settings) <= machine_memory():
+        return
+    plan = plan_cross_map(nodes, samples, settings)
+    raise TectumError(
+        f"Cross mapping would not fit into this machine's memory.\n{describe_plan(plan)}",
+        remedy="Use fewer nodes, a coarser clock, a lower causal.block, fewer threads or a larger "
+        "machine; a lower causal.screening.above if nodes are fewer than that.",
+    )
 
 
 def machine_memory() -> int:
@@ -143,18 +196,28 @@ def _seconds(
         libraries, targets, np.zeros(libraries.shape[1], np.int64),
         np.full(len(libraries), _TRIAL_DIMENSION), CrossMapRule(),
     )  # fmt: skip
-    engine = open_engine(problem, "cpu", settings.threads)
+    engine = open_engine(problem, choose_backend(settings.backend), settings.threads)
     engine.skills(range(2))  # compiles
     start = time.perf_counter()
     engine.skills(range(len(libraries)))
     return time.perf_counter() - start
 
 
-def _memory(nodes: int, samples: int, draws: int, dimension: int, settings: CausalSettings) -> int:
-    series = 4 * nodes * samples * 3  # as given, padded, in tiles
-    results = 4 * nodes**2 * (len(settings.library_fractions) + 8)
-    block = 4 * settings.block * nodes * draws * 2
-    tables = 8 * samples * (256 + min(draws, 64) * neighbour_count(dimension))
-    threads = settings.threads or 8
-    panel = 2 * 2**27 if settings.surrogates else 0
-    return series + results + block + threads * tables + panel
+def memory_needed(nodes: int, samples: int, settings: CausalSettings) -> int:
+    """Return the bytes that are held at once at most, results included."""
+    screening, drawn, float32 = settings.screening, _draws(settings), 4
+    series = float32 * nodes * samples * _COPIES
+    tables = 8 * samples * (256 + min(drawn, 64) * neighbour_count(_dimension(settings)))
+    threads = thread_count(settings)
+    if nodes <= screening.above:
+        results = float32 * nodes**2 * (len(settings.library_fractions) + 8)
+        block = float32 * settings.block * nodes * drawn * 2
+        panel = 2 * 2**27 if settings.surrogates else 0
+        return _PROGRAM + series + results + block + threads * tables + panel
+    kept = nodes * min(screening.causes, nodes) * _SURVIVOR
+    panel = float32 * screening.surrogates * samples * _COPIES
+    # Skills of all draws, means, scores and ranks, mostly float64.
+    block = settings.block * (nodes + screening.surrogates) * (8 * (1 + screening.samples) + 80)
+    tested = (screening.causes + RANDOM_CAUSES) * settings.surrogates
+    surrogates = float32 * tested * samples * _COPIES
+    return _PROGRAM + series + panel + kept + block + threads * (tables + surrogates)

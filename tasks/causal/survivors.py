@@ -26,7 +26,8 @@ from tasks.common.progress import track
 
 _EFFECTS_AT_ONCE = 256
 """Effects in one unit of work."""
-_RANDOM = 8
+
+RANDOM_CAUSES = 8
 """Random causes of each effect whose surrogates tell what any pair's score may be by chance."""
 
 
@@ -146,7 +147,9 @@ class SurvivorsOfEffect:
         # every p-value too high. So random causes make it.
         stream = np.random.SeedSequence(self.settings.seed, spawn_key=(3, effect))
         others = len(self.problem.targets_MT) - 1
-        random_U = np.random.default_rng(stream).choice(others, min(_RANDOM, others), replace=False)
+        random_U = np.random.default_rng(stream).choice(
+            others, min(RANDOM_CAUSES, others), replace=False
+        )
         node_M = np.concatenate([cause_C, random_U + (random_U >= effect)])
         dimension_N = self.problem.dimension_N
         surrogates = [

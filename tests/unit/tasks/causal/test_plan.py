@@ -4,6 +4,7 @@ import pytest
 
 from schemas.errors import TectumError
 from schemas.settings.causal import CausalSettings
+from schemas.settings.screening import ScreeningSettings
 from tasks.causal.plan import (
     EngineSpeed,
     describe_plan,
@@ -12,6 +13,7 @@ from tasks.causal.plan import (
     require_memory,
 )
 
+WHOLE = CausalSettings(screening=ScreeningSettings(above=10**9))
 SPEED = EngineSpeed(distances=1e9, lookups=1e10)
 
 
@@ -28,8 +30,19 @@ def test_costs_grow_with_nodes_and_samples():
 
 def test_a_whole_brain_is_planned_not_started():
     plan = plan_cross_map(101_729, 8_528, CausalSettings(), SPEED)
-    assert plan.memory_bytes > 40e9
+    # The recording is 3.5 GB; all pairs' skills alone would be 41 GB, and are not held.
+    assert 8 * 3.5e9 < plan.memory_bytes < 40e9
+    assert plan.survivors == 101_729 * 32
     assert plan.seconds > 3600
+
+
+def test_screening_costs_a_small_part_of_all_pairs():
+    few = CausalSettings(screening=ScreeningSettings(above=1000))
+    screened, whole = (plan_cross_map(10_000, 2000, s, SPEED) for s in (few, WHOLE))
+    assert whole.survivors is None
+    assert screened.lookups < 0.1 * whole.lookups
+    assert screened.memory_bytes < 0.5 * whole.memory_bytes
+    assert "at most 320,000 pairs survive" in describe_plan(screened)
 
 
 def test_the_machine_can_be_measured():
@@ -40,9 +53,10 @@ def test_the_machine_can_be_measured():
 
 def test_what_does_not_fit_is_refused_with_its_size():
     require_memory(100, 1000, CausalSettings())
-    with pytest.raises(TectumError, match=r"10,000,000 nodes .* needs [\d,.]+ GiB") as caught:
+    with pytest.raises(TectumError, match=r"10,000,000 nodes of 8,528 samples: ") as caught:
         require_memory(10_000_000, 8_528, CausalSettings())
-    assert "causal plan" in str(caught.value)
+    for told in ("ordered pairs", "survive", "memory: ", "time: about"):
+        assert told in str(caught.value)
 
 
 def test_a_plan_is_told_in_words():
