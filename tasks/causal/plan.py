@@ -51,10 +51,11 @@ class CrossMapPlan:
 
 @dataclass(frozen=True)
 class EngineSpeed:
-    """What this machine does in a second, all threads together."""
+    """What this machine does in a second, all threads together; layouts: samples of targets."""
 
     distances: float
     lookups: float
+    layouts: float
 
 
 def plan_cross_map(
@@ -82,7 +83,12 @@ def plan_cross_map(
         distances=distances,
         lookups=lookups,
         memory_bytes=memory_needed(nodes, samples, settings),
-        seconds=_ROOM * (distances / speed.distances + lookups / speed.lookups),
+        seconds=_ROOM
+        * (
+            distances / speed.distances
+            + lookups / speed.lookups
+            + screened * _surrogate_samples(nodes, samples, settings) / speed.layouts
+        ),
     )
 
 
@@ -108,6 +114,14 @@ def _screened_work(nodes: float, samples: int, settings: CausalSettings) -> tupl
     tested = (screening.causes + RANDOM_CAUSES) * settings.surrogates
     mapped = nodes * (screened + curves + tested)
     return distances, mapped * samples * neighbour_count(_dimension(settings))
+
+
+def _surrogate_samples(nodes: float, samples: int, settings: CausalSettings) -> float:
+    """Return the samples of surrogates that survivors are tested with, laid out for one effect.
+
+    Each is looked up only once, so laying it out costs more than that.
+    """
+    return nodes * (settings.screening.causes + RANDOM_CAUSES) * settings.surrogates * samples
 
 
 def _own_work(nodes: float, samples: int, settings: CausalSettings) -> float:
@@ -182,25 +196,31 @@ def measure_speed(settings: CausalSettings) -> EngineSpeed:
     """Time searches and lookups on made data, after the kernels are compiled."""
     rng = np.random.default_rng(0)
     series_NT = rng.standard_normal((_TRIAL_NODES, _TRIAL_SAMPLES)).astype(np.float32)
-    few = _seconds(series_NT, series_NT[:1], settings)
-    many = _seconds(series_NT, np.tile(series_NT, (32, 1)), settings)
+    many_NT = np.tile(series_NT, (32, 1))
+    few, _ = _seconds(series_NT, series_NT[:1], settings)
+    many, laid_out = _seconds(series_NT, many_NT, settings)
     distances = _TRIAL_NODES * _TRIAL_SAMPLES**2 * _TRIAL_DIMENSION
-    lookups = 32 * _TRIAL_NODES**2 * _TRIAL_SAMPLES * neighbour_count(_TRIAL_DIMENSION)
-    return EngineSpeed(distances / few, lookups / max(many - few, 0.05 * many))
+    lookups = many_NT.size * _TRIAL_NODES * neighbour_count(_TRIAL_DIMENSION)
+    return EngineSpeed(
+        distances / few, lookups / max(many - few, 0.05 * many), many_NT.size / laid_out
+    )
 
 
 def _seconds(
     libraries: NDArray[np.float32], targets: NDArray[np.float32], settings: CausalSettings
-) -> float:
+) -> tuple[float, float]:
+    """Return how long mapping takes, and laying the problem out before it."""
     problem = CrossMapProblem(
         libraries, targets, np.zeros(libraries.shape[1], np.int64),
         np.full(len(libraries), _TRIAL_DIMENSION), CrossMapRule(),
     )  # fmt: skip
+    start = time.perf_counter()
     engine = open_engine(problem, choose_backend(settings.backend), settings.threads)
+    laid_out = time.perf_counter() - start
     engine.skills(range(2))  # compiles
     start = time.perf_counter()
     engine.skills(range(len(libraries)))
-    return time.perf_counter() - start
+    return time.perf_counter() - start, laid_out
 
 
 def memory_needed(nodes: int, samples: int, settings: CausalSettings) -> int:

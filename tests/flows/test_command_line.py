@@ -59,6 +59,11 @@ def test_a_bucket_takes_a_recording_from_a_bucket_to_the_report(
     assert all(reused for state, reused in stages(call(*words)).values() if state == "Complete")
     listed = json.loads(call("sessions", "--lake", lake, "--json").stdout)
     assert [row["name"] for row in listed] == [SESSION]
+    whole = tmp_path / "settings.yaml"
+    whole.write_text("causal: {use: all}")
+    planned = call("causal", "plan", SESSION, "--lake", lake, "--settings", str(whole)).output
+    assert "1 nodes of" in planned
+    assert "0 ordered pairs" in planned
     # Another machine has another catalogue, until it is told or mended.
     monkeypatch.setenv("HOME", str(tmp_path / "second"))
     assert "lists none of the 5 artifacts" in call("sessions", "--lake", lake).output

@@ -14,7 +14,7 @@ from tasks.causal.plan import (
 )
 
 WHOLE = CausalSettings(screening=ScreeningSettings(above=10**9))
-SPEED = EngineSpeed(distances=1e9, lookups=1e10)
+SPEED = EngineSpeed(distances=1e9, lookups=1e10, layouts=1e7)
 
 
 def test_costs_grow_with_nodes_and_samples():
@@ -49,6 +49,7 @@ def test_the_machine_can_be_measured():
     speed = measure_speed(CausalSettings())
     assert speed.distances > 1e7
     assert speed.lookups > 1e7
+    assert speed.layouts > 1e5
 
 
 def test_what_does_not_fit_is_refused_with_its_size():
