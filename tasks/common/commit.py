@@ -21,9 +21,11 @@ from schemas.settings.base import ParamSet
 from tasks.common.bucket import BucketFolder
 from tasks.common.catalogue import Catalogue
 from tasks.common.digest import (
+    FileId,
     Manifest,
     build_manifest,
     digest_manifest,
+    file_id,
     file_sizes,
     manifest_bytes,
 )
@@ -74,7 +76,7 @@ def temporary_draft(lake: Lake, ref: ArtifactRef) -> Generator[Draft]:
 
 def write_record(draft: Draft, origin: Origin) -> ArtifactRecord:
     """Hash what the stage wrote and put the record beside it."""
-    manifest = build_manifest(draft.path)
+    manifest = build_manifest(draft.path, known=_linked_hashes(draft, origin.artifact.parents))
     known = {
         "digest": digest_manifest(manifest),
         "bytes": manifest_bytes(manifest),
@@ -93,6 +95,30 @@ def write_record(draft: Draft, origin: Origin) -> ArtifactRecord:
     text = record.model_dump_json(indent=2)
     (draft.path / RECORD_NAME).write_text(text + "\n", encoding="utf-8")
     return record
+
+
+def _linked_hashes(draft: Draft, parents: tuple[ArtifactRef, ...]) -> dict[FileId, str]:
+    """Return the hashes of the parents' files that the draft links to, as their records have them.
+
+    Hashed anew, a file that was damaged since would count as whole in the new artifact.
+    """
+    linked = {
+        file_id(path) for path in draft.path.rglob("*") if path.is_file() and _is_shared(path)
+    }
+    if not linked:
+        return {}
+    folders = [draft.lake.folder(parent) for parent in parents]
+    return {
+        one: digest
+        for folder in folders
+        if folder.is_dir()
+        for name, (_, digest) in read_record(folder).manifest.items()
+        if (one := file_id(folder / name)) in linked
+    }
+
+
+def _is_shared(path: Path) -> bool:
+    return path.stat().st_nlink > 1
 
 
 def publish(draft: Draft, record: ArtifactRecord) -> None:

@@ -2,11 +2,15 @@
 
 import hashlib
 import os
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 Manifest = dict[str, tuple[int, str]]
 """Relative path -> (bytes, SHA-256)."""
+
+FileId = tuple[int, int]
+"""Device and number of a file, whatever its name."""
 
 HASHING_THREADS = min(os.cpu_count() or 1, 8)
 
@@ -17,17 +21,31 @@ def hash_file(path: Path) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
-def build_manifest(folder: Path, *, leave_out: str = "") -> Manifest:
+def build_manifest(
+    folder: Path, *, leave_out: str = "", known: Mapping[FileId, str] | None = None
+) -> Manifest:
     """Return size and hash of every file below `folder`, sorted by path.
 
     leave_out : relative path of one file that does not count
+    known : hashes of files that are known already, and not read
     """
     sizes = file_sizes(folder)
     sizes.pop(leave_out, None)
+
+    def hash_one(name: str) -> str:
+        found = known.get(file_id(folder / name)) if known else None
+        return found or hash_file(folder / name)
+
     # Hashing and reading release the interpreter, so threads help.
     with ThreadPoolExecutor(HASHING_THREADS) as pool:
-        hashes = pool.map(hash_file, (folder / name for name in sizes))
+        hashes = pool.map(hash_one, sizes)
         return {name: (size, one) for (name, size), one in zip(sizes.items(), hashes, strict=True)}
+
+
+def file_id(path: Path) -> FileId:
+    """Return what hard links to one file have in common."""
+    found = path.stat()
+    return found.st_dev, found.st_ino
 
 
 def file_sizes(folder: Path) -> dict[str, int]:

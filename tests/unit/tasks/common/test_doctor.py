@@ -1,6 +1,7 @@
 """The doctor finds each kind of damage, mends it, and never touches a good artifact."""
 
 import json
+import os
 import shutil
 
 import pytest
@@ -105,6 +106,16 @@ def test_a_row_without_data_is_forgotten_and_made_again_under_the_same_id(bench)
     assert not bench.make(1, "streams").reused
     assert bench.workspace.catalogue.ancestry(child.ref.id) == [(parent.ref, child.ref)]
     assert codes(bench.workspace, rehash=True) == []
+
+
+def test_a_link_to_a_damaged_file_is_as_damaged(bench) -> None:
+    parent = bench.make(1, "streams").artifact
+    source = bench.workspace.lake.folder(parent.ref) / "number.json"
+    request = bench.request(2, parents=(parent.ref,))
+    source.write_text(source.read_text().replace("1", "3"))
+    bench.workspace.produce(request, lambda draft: os.link(source, draft.path / source.name))
+    # Hashed as it was found, the child would vouch for the flipped byte.
+    assert codes(bench.workspace, rehash=True) == ["damaged", "damaged"]
 
 
 @pytest.mark.parametrize("how", ["flip", "shorten", "remove", "add"])
