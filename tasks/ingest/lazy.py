@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from xarray.backends import BackendArray, CachingFileManager
 from xarray.backends.locks import HDF5_LOCK
 from xarray.core import indexing
+from zarr.storage import LocalStore
 
 from tasks.ingest.ranged_file import RangedFile, failing_as_network, open_ranged
 
@@ -122,7 +123,16 @@ class ZarrArray(LazyArray):
         self.chunk_rows = (array.shards or array.chunks or (1,))[0]
 
     def _read(self, key: Key) -> Array:
-        return np.asarray(self.array.oindex[key] if key else self.array[()])
+        try:
+            return np.asarray(self.array.oindex[key] if key else self.array[()])
+        except (OSError, MemoryError):
+            raise
+        except Exception as error:
+            # Each codec says in its own way that a chunk is damaged. Far away it may be the line.
+            if not isinstance(self.array.store, LocalStore):
+                raise
+            reason = f"/{self.array.path} is damaged ({type(error).__name__}: {error})"
+            raise OSError(reason) from error
 
 
 class MemoryArray(LazyArray):

@@ -105,7 +105,9 @@ def is_text(data: Any) -> bool:
     """Tell whether a column holds text."""
     if isinstance(data, h5py.Dataset):
         return h5py.check_string_dtype(data.dtype) is not None
-    return _dtype(data).kind in "US" or (len(data) > 0 and isinstance(data[0], str | bytes))
+    kind = _dtype(data).kind
+    # Only objects are looked at: a damaged chunk of numbers must not break what asks for text.
+    return kind in "UST" or (kind == "O" and len(data) > 0 and isinstance(data[0], str | bytes))
 
 
 def _dtype(data: Any) -> np.dtype[Any]:

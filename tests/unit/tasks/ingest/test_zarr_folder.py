@@ -8,16 +8,22 @@ from functools import partial
 
 import numcodecs
 import numpy as np
+import pynwb
 import pytest
 import xarray as xr
 import zarr
 
+from schemas.entities import RunState
 from schemas.errors import RecordingError
+from schemas.settings.ingest import IngestSettings
 from schemas.settings.safety import SafetySettings
+from schemas.settings.workspace import WorkspaceSettings
+from tasks.common.workspace import Workspace
 from tasks.common.zarr_trees import quiet_zarr
 from tasks.ingest import zarr_hashing
 from tasks.ingest.guard import survey_guarded
 from tasks.ingest.opening import read_recording
+from tasks.ingest.task import ingest_recording
 from tasks.ingest.zarr_folder import local_store
 
 
@@ -118,6 +124,25 @@ def test_text_that_claims_billions_of_words_is_refused_in_bounded_memory(
     assert caught.value.problem == "out_of_memory"
     chunk.write_bytes(numcodecs.Zstd().encode(np.uint32(2**10).tobytes() + bytes(64)))
     assert survey_guarded(path, SafetySettings()), "unreadable, but harmless"
+
+
+@pytest.mark.parametrize("name", ["data", "timestamps"])
+def test_a_damaged_chunk_costs_its_stream_and_no_other(rich_file, save_zarr, tmp_path, name):
+    session = rich_file()
+    values = np.arange(50.0)
+    session.add_acquisition(
+        pynwb.TimeSeries(name="damaged", data=values, unit="V", timestamps=values)
+    )
+    path = save_zarr(session)
+    node = json.loads((path / "acquisition/damaged" / name / "zarr.json").read_text())
+    assert node["codecs"][-1]["name"] == "zstd"
+    (path / "acquisition/damaged" / name / "c" / "0").write_bytes(b"no zstd at all")
+    workspace = WorkspaceSettings(lake=str(tmp_path / "lake"))
+    done = ingest_recording(workspace, str(path), IngestSettings(inspector=False))
+    assert done.state is RunState.COMPLETE
+    tree = Workspace(workspace).lake.open_tree(done.ref)
+    assert "lfp" in tree.children
+    assert "damaged" not in tree.children
 
 
 def test_chunks_that_do_not_fit_into_memory_are_refused(rich_file, save_zarr):
