@@ -36,6 +36,9 @@ class Batch(NamedTuple):
     def share(self, machine: Machine) -> "Batch":
         """Return this process's windows, on its device; the weights stay those of the batch."""
         put = machine.put
+        if machine.size == 1:
+            inputs = Inputs._make(put(tensor) for tensor in self.inputs)
+            return Batch(inputs, *(put(tensor) for tensor in self[1:]))
         own = slice(machine.rank, None, machine.size)
         kept = self.forecast_F % machine.size == machine.rank
         return Batch(

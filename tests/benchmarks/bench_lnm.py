@@ -29,7 +29,7 @@ from tasks.lnm.recording import (
 )
 from tasks.lnm.rivals import Rivals
 from tasks.lnm.schedule import make_optimiser
-from tasks.lnm.session import Session, prepare_session
+from tasks.lnm.session import Session, divide_recording, prepare_session
 from tasks.lnm.skip import Skip, deal_units, horizons_of
 from tasks.lnm.training import _take_step, average_weights, build_network
 from tasks.lnm.windows import Material, TaskWeights
@@ -37,10 +37,10 @@ from tasks.lnm.windows import Material, TaskWeights
 WINDOW, SAMPLES = 64, 2000
 
 
-def make_recording(units: int) -> Recording:
+def make_recording(units: int, samples: int = SAMPLES) -> Recording:
     """Return calcium units on 20 slow latents, and two channels."""
     rng = np.random.default_rng(0)
-    steps = rng.standard_normal((SAMPLES, 20)).astype(np.float32)
+    steps = rng.standard_normal((samples, 20)).astype(np.float32)
     latent = np.stack([np.convolve(s, np.ones(15) / 4, "same") for s in steps.T], axis=1)
     mixed = latent @ rng.standard_normal((20, units)).astype(np.float32)
     mixed += 0.5 * rng.standard_normal(mixed.shape, dtype=np.float32)
@@ -48,7 +48,7 @@ def make_recording(units: int) -> Recording:
     kinds = ("calcium",) * units + ("motion",) * 2
     names = tuple(map(str, range(units + 2)))
     columns = Columns(names, ("ca",) * units + ("a", "b"), kinds)
-    return Recording(values, np.arange(SAMPLES) / 10.0, np.zeros(SAMPLES, np.int64), 10.0, columns)
+    return Recording(values, np.arange(samples) / 10.0, np.zeros(samples, np.int64), 10.0, columns)
 
 
 def make_session(units: int, preset: str):
@@ -77,7 +77,7 @@ def make_bare_session(units: int):
     none = np.zeros((0, 0), np.float32)
     material = Material(z_TV, {}, none, none, rows, skip, columns.counts, 10.0)
     spread = TaskWeights.filled(1.0, len(skip.horizons), len(columns.names))
-    about = (material, spread, WINDOW, rows, rows, Rivals({}, {}), scaler)
+    about = (material, spread, WINDOW, rows, rows, Rivals(np.arange(units + 2), {}, {}), scaler)
     ones = np.ones(len(columns.names), np.float32)
     return Session(recording, split, part_of_each_sample(split), *about, ones), settings
 
@@ -189,4 +189,17 @@ def test_cost_of_a_step_over_units(benchmark, units):
         "share_waiting_for_data": steps.waited / float(np.sum(seconds)),
         "peak_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
     }
+    print(f"\n{units} units: {benchmark.extra_info}")  # noqa: T201
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("units", [300, 1_000, 3_000, 10_000, 30_000])
+def test_cost_of_preparation_over_units(benchmark, units):
+    """Of one process, so that the peak is its own: run one size at a time (-k)."""
+    recording = make_recording(units, 4000)
+    settings = LnmSettings(split=SplitSettings(guard_s=1.0), window=WINDOW)
+    benchmark.pedantic(lambda: divide_recording(recording, settings), rounds=1)
+    peak_gib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    benchmark.extra_info |= {"recording_gib": recording.values_TV.nbytes / 2**30, "gib": peak_gib}
     print(f"\n{units} units: {benchmark.extra_info}")  # noqa: T201
