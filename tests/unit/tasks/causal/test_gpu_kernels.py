@@ -30,7 +30,7 @@ from tasks.causal.problem import CrossMapProblem, LibraryDraws
 from tasks.causal.rule import CrossMapRule
 from tests.unit.tasks.causal.problems import noisy_walks, problems
 
-FEW = settings(max_examples=12, deadline=None)
+FEW = settings(max_examples=8, deadline=None)
 
 
 @given(problems())
@@ -41,7 +41,7 @@ def test_skills_agree_with_the_reference(problem):
 
 
 @given(problems(), st.integers(1, 12))
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=4, deadline=None)
 def test_random_libraries_agree_with_the_reference(problem, size):
     draws = LibraryDraws((size, size + 3), seed=3)
     expected = ReferenceEngine(problem, np.float32).skills(range(2), draws)
@@ -49,7 +49,7 @@ def test_random_libraries_agree_with_the_reference(problem, size):
 
 
 @given(problems())
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=4, deadline=None)
 def test_predictions_agree_with_the_reference(problem):
     expected = ReferenceEngine(problem, np.float32).predictions(1)
     np.testing.assert_allclose(GpuEngine(problem).predictions(1), expected, atol=1e-5)
@@ -113,12 +113,23 @@ def test_blocks_and_tiles_change_no_bit(monkeypatch):
     np.testing.assert_array_equal(whole, np.concatenate(pieces, axis=1))
 
 
-def test_targets_in_half_precision_cost_less_than_a_thousandth():
+def test_sets_that_do_not_fit_together_are_brought_one_by_one(monkeypatch):
+    problem = mapped(noisy_walks(70, 80), 1, by_target=np.arange(70) % 2 + 1, libraries=2)
+    together = GpuEngine(problem)
+    whole = together.skills(range(2))
+    assert set(together._resident) == {0, 1}
+    monkeypatch.setattr(gpu, "plan_device", lambda *_: DeviceBlocks(libraries=2, tiles=1))
+    apart = GpuEngine(problem)
+    np.testing.assert_array_equal(apart.skills(range(2)), whole)
+    assert not apart._resident
+
+
+def test_targets_in_half_precision_cost_little():
     problem = mapped(noisy_walks(40, 200), 3)
     single, half = (
         GpuEngine(problem, storage).skills(range(3)) for storage in ("float32", "float16")
     )
-    assert 0 < np.nanmax(np.abs(single - half)) < 1e-3
+    assert 0 < np.nanmax(np.abs(single - half)) < 2e-4
 
 
 def test_a_whole_brain_is_cut_into_blocks_that_fit():
