@@ -44,7 +44,7 @@ def _build(
     draft.fact("smoothing_s", settings.smoothing_s)
     draft.metric("excluded_nodes", int(tree["nodes"]["excluded"].sum()))
     draft.metric("edges", tree["edges"].sizes.get("edge", 0))
-    if known is not None:
+    if "truth" in tree.children:
         scores = tree["truth"].attrs
         better = scores["auroc_ccm"] > scores["auroc_correlation"]
         draft.metric(

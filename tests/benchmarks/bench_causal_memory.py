@@ -1,6 +1,6 @@
 """Peak memory and time of a screened graph against what was planned for it.
 
-    python tests/benchmarks/bench_causal_memory.py NODES SAMPLES
+    python tests/benchmarks/bench_causal_memory.py NODES SAMPLES [CAUSES SURROGATES]
 
 takes as many logistic maps, each driven by one other on average, through the whole of the causal
 stage in this process, and prints what it took beside the plan.
@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas.settings.causal import CausalSettings
+from schemas.settings.screening import ScreeningSettings
 from tasks.causal.blocks import BlockStore
 from tasks.causal.extract import extract_graph
 from tasks.causal.plan import describe_plan, plan_cross_map
@@ -38,14 +39,18 @@ def driven_maps(nodes: int, samples: int) -> tuple[NDArray[np.float32], NDArray[
 
 
 if __name__ == "__main__":
-    nodes, samples = (int(value) for value in sys.argv[1:])
-    plan = plan_cross_map(nodes, samples, SETTINGS)
+    nodes, samples, *few = (int(value) for value in sys.argv[1:])
+    most, surrogates = few or (32, 99)
+    settings = SETTINGS.model_copy(
+        update={"screening": ScreeningSettings(causes=most), "surrogates": surrogates}
+    )
+    plan = plan_cross_map(nodes, samples, settings)
     print(describe_plan(plan), flush=True)  # noqa: T201
     values, causes = driven_maps(nodes, samples)
     aligned = aligned_tree(values)
     start = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
-        tree = extract_graph(aligned, SETTINGS, store=BlockStore(Path(folder)))
+        tree = extract_graph(aligned, settings, store=BlockStore(Path(folder)))
     seconds = time.perf_counter() - start
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     edges = tree["edges"].to_dataset()

@@ -13,6 +13,7 @@ from schemas.contracts.contract import TreeContract
 from schemas.entities import ArtifactRef, RunState
 from schemas.settings.align import AlignSettings
 from schemas.settings.causal import CausalSettings
+from schemas.settings.screening import ScreeningSettings
 from schemas.settings.workspace import WorkspaceSettings
 from tasks.causal.task import extract_causal_graph
 from tasks.common.workspace import Request, Workspace
@@ -55,6 +56,10 @@ def test_a_graph_is_made_once_and_scored_against_the_truth(
     CAUSAL.check(tree)
     assert tree["truth"].attrs["auroc_ccm"] > 0.7
     assert extract_causal_graph(workspace, aligned, SETTINGS, truth).reused
+    few = SETTINGS.model_copy(update={"screening": ScreeningSettings(above=2, surrogates=100)})
+    screened = extract_causal_graph(workspace, aligned, few, truth)
+    assert screened.state is RunState.COMPLETE
+    assert "truth" not in Workspace(workspace).lake.open_tree(screened.ref).children
     threaded = SETTINGS.model_copy(update={"threads": 1, "block": 2})
     assert extract_causal_graph(workspace, aligned, threaded, truth).reused
 
