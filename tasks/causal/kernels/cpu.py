@@ -5,35 +5,28 @@ process (Dask workers), and the result does not depend on how many there are.
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tasks.causal.kernels.layout import PaddedProblem, list_length
-from tasks.causal.kernels.lookup import SUMS, add_sums, weigh
+from tasks.causal.kernels.lookup import observed_sums, recover, weigh
 from tasks.causal.kernels.neighbours import Library, nearest_members, nearest_rows
-from tasks.causal.kernels.reference import FLAT
 from tasks.causal.kernels.targets import TargetSet, penalty_of, single_target
 from tasks.causal.kernels.vectors import LANES
 from tasks.causal.problem import AT_ONCE, NO_DRAWS, CrossMapProblem, LibraryDraws
 from tasks.causal.rule import neighbour_count
 
+_TOGETHER = 8
+"""Full libraries whose tables are looked up in a tile of targets while that is in the cache."""
 
-@dataclass(frozen=True)
-class Neighbours:
-    """A table of weighted neighbours (row, k) of the rows `row_R`."""
+type Tables = tuple[NDArray[np.int32], NDArray[np.float32]]
+"""Neighbours of the predicted rows and their squared distances, (library, row, neighbour) both.
 
-    row_RK: NDArray[np.int32]
-    weight_RK: NDArray[np.float32]
-    row_R: NDArray[np.int64]
-
-    @property
-    def predicted(self) -> int:
-        """Number of rows that have a neighbour."""
-        return int((self.row_RK[:, 0] >= 0).sum())
+The last neighbour is room to work in, and a row without any begins with -1.
+"""
 
 
 class CpuEngine(PaddedProblem):
@@ -42,6 +35,7 @@ class CpuEngine(PaddedProblem):
     def __init__(self, problem: CrossMapProblem, threads: int = 0) -> None:
         super().__init__(problem)
         self.threads = threads or len(os.sched_getaffinity(0))
+        self._penalty_P = penalty_of(self._reachable_P)
 
     def skills(
         self, libraries: Sequence[int], draws: LibraryDraws = NO_DRAWS
@@ -50,9 +44,20 @@ class CpuEngine(PaddedProblem):
 
         Skill is Pearson's correlation over all rows that have a neighbour; NaN where undefined.
         """
-        with ThreadPoolExecutor(self.threads) as pool:
-            blocks = pool.map(lambda library: self._skill(library, draws), libraries)
-            return np.stack(list(blocks), axis=1)
+        shape = (1 + len(draws.sizes), len(libraries), len(self.problem.targets_MT))
+        skill_DBM = np.full(shape, np.nan, np.float32)
+
+        def map_full(places: list[int]) -> None:
+            self._map_full([libraries[place] for place in places], skill_DBM[0], places)
+
+        def map_draws(place: int) -> None:
+            self._map_draws(libraries[place], draws, skill_DBM[:, place])
+
+        if not draws.sizes and all(each.whole for each in self.sets):
+            self._share(map_full, self._alike(libraries))
+        else:
+            self._share(map_draws, range(len(libraries)))
+        return skill_DBM
 
     def self_skills(
         self, libraries: Sequence[int], dimensions: Sequence[int]
@@ -61,9 +66,18 @@ class CpuEngine(PaddedProblem):
 
         `dimensions` ascend, and none is above the problem's highest.
         """
-        with ThreadPoolExecutor(self.threads) as pool:
-            rows = pool.map(lambda library: self._self_skill(library, dimensions), libraries)
-            return np.stack(list(rows))
+        skill_BS = np.empty((len(libraries), len(dimensions)), np.float32)
+        counts = [neighbour_count(dimension) for dimension in dimensions]
+
+        def map_itself(place: int) -> None:
+            library = libraries[place]
+            itself = single_target(self._series_NP[library], self.problem.rule.tp, self.axis)
+            where = self._where(library, penalty_of(itself.seen_P))
+            for s, tables in enumerate(self._nearest([where], dimensions, counts)):
+                skill_BS[place, s] = self._recover(tables, itself)[0, 0]
+
+        self._share(map_itself, range(len(libraries)))
+        return skill_BS
 
     def predictions(self, library: int) -> NDArray[np.float32]:
         """Return what one library predicts of each target (time, target), at the vector's row.
@@ -75,60 +89,61 @@ class CpuEngine(PaddedProblem):
         )
         for each in self.sets:
             dimension = self._dimension(library, each)
-            counts = [neighbour_count(dimension)]
-            table = self._weighed(*self._nearest(library, each.seen_P, [dimension], counts)[0])
-            found_R = table.row_RK[:, 0] >= 0
-            row_FK, weight_FK = table.row_RK[found_R], table.weight_RK[found_R]
+            where = self._where(library, penalty_of(each.seen_P))
+            ((row_1RK, near_1RK),) = self._nearest(
+                [where], [dimension], [neighbour_count(dimension)]
+            )
+            weigh(row_1RK[0], near_1RK[0])
+            found_R = row_1RK[0, :, 0] >= 0
+            row_FK, weight_FK = row_1RK[0, found_R, :-1], near_1RK[0, found_R, :-1]
             at_F = np.arange(0, len(predicted_TM), self.problem.stride)[found_R]
             for m, target in enumerate(each.targets_M):
                 values_P = each.tiles_IPJ[m // LANES, :, m % LANES]
                 predicted_TM[at_F, target] = (values_P[row_FK] * weight_FK).sum(1)
         return predicted_TM
 
-    def _skill(self, library: int, draws: LibraryDraws) -> NDArray[np.float32]:
-        """Return the skill (1 + draw, target) of one library."""
-        shape = (1 + len(draws.sizes), len(self.problem.targets_MT))
-        skill_DM = np.full(shape, np.nan, np.float32)
-        simple = not draws.sizes and all(each.whole for each in self.sets)
-        smallest = 0 if simple else min(draws.sizes, default=len(self.axis.row_T))
-        for dimension, rows_RM, distances_RM in self._lists(library, smallest):
+    def _share[T](self, work: Callable[[T], None], pieces: Sequence[T]) -> None:
+        """Do pieces of work on all threads."""
+        with ThreadPoolExecutor(self.threads) as pool:
+            for _ in pool.map(work, pieces):
+                pass
+
+    def _alike(self, libraries: Sequence[int]) -> list[list[int]]:
+        """Return the places of up to eight libraries at a time that are of one dimension."""
+        dimension_B = self.problem.dimension_N[np.asarray(libraries, np.int64)]
+        if self.problem.dimension_M is not None:
+            dimension_B = np.zeros_like(dimension_B)
+        order_B = np.argsort(dimension_B, kind="stable")
+        borders = np.flatnonzero(np.diff(dimension_B[order_B])) + 1
+        return [
+            places[start : start + _TOGETHER].tolist()
+            for places in np.split(order_B, borders)
+            for start in range(0, len(places), _TOGETHER)
+        ]
+
+    def _map_full(
+        self, libraries: list[int], skill_BM: NDArray[np.float32], places: list[int]
+    ) -> None:
+        """Write the skills of full libraries, whose neighbours serve all targets."""
+        dimensions = self._dimensions(libraries[0])
+        where = [self._where(library, self._penalty_P) for library in libraries]
+        counts = [neighbour_count(dimension) for dimension in dimensions]
+        found = self._nearest(where, dimensions, counts)
+        for dimension, tables in zip(dimensions, found, strict=True):
             for each in self.sets:
-                if self._dimension(library, each) != dimension:
-                    continue
-                if simple:
-                    tables = iter([self._weighed(rows_RM, distances_RM)])
-                else:
-                    tables = self._walk(library, each, draws, rows_RM, distances_RM)
-                for draw, table in enumerate(tables):
-                    skill_M = correlate(table, each.tiles_IPJ)
-                    skill_DM[draw, each.targets_M] = skill_M[: len(each.targets_M)]
-        return skill_DM
+                if self._dimension(libraries[0], each) == dimension:
+                    skill_BM[np.ix_(places, each.targets_M)] = self._recover(tables, each)
 
-    def _self_skill(self, library: int, dimensions: Sequence[int]) -> NDArray[np.float32]:
-        itself = single_target(self._series_NP[library], self.problem.rule.tp, self.axis)
-        counts = [neighbour_count(dimension) for dimension in dimensions]
-        found = self._nearest(library, itself.seen_P, dimensions, counts)
-        tables = (self._weighed(*lists) for lists in found)
-        return np.array([correlate(table, itself.tiles_IPJ)[0] for table in tables], np.float32)
-
-    def _lists(
-        self, library: int, smallest: int
-    ) -> Iterator[tuple[int, NDArray[np.int32], NDArray[np.float32]]]:
-        """Yield each dimension needed with the sorted neighbours of all rows.
-
-        smallest : members of the smallest library that will walk the lists; 0 if the lists are
-            the result: as short as can be, all dimensions in one search
-        """
-        dimensions = sorted({self._dimension(library, each) for each in self.sets})
-        counts = [neighbour_count(dimension) for dimension in dimensions]
-        if not smallest:
-            found = self._nearest(library, self._reachable_P, dimensions, counts)
-            for dimension, lists in zip(dimensions, found, strict=True):
-                yield dimension, *lists
-            return
-        for dimension, count in zip(dimensions, counts, strict=True):
-            kept = list_length(count, smallest / len(self.axis.row_T))
-            yield dimension, *self._nearest(library, self._reachable_P, [dimension], [kept])[0]
+    def _map_draws(self, library: int, draws: LibraryDraws, skill_DM: NDArray[np.float32]) -> None:
+        """Write the skills of one library: the full one, then each draw."""
+        smallest = min(draws.sizes, default=len(self.axis.row_T))
+        for dimension in self._dimensions(library):
+            kept = list_length(neighbour_count(dimension), smallest / len(self.axis.row_T))
+            where = self._where(library, self._penalty_P)
+            ((row_1RK, near_1RK),) = self._nearest([where], [dimension], [kept])
+            for each in self.sets:
+                if self._dimension(library, each) == dimension:
+                    self._walk(library, each, draws, row_1RK[0], near_1RK[0], skill_DM)
 
     def _walk(
         self,
@@ -137,69 +152,54 @@ class CpuEngine(PaddedProblem):
         draws: LibraryDraws,
         rows_RM: NDArray[np.int32],
         distances_RM: NDArray[np.float32],
-    ) -> Iterator[Neighbours]:
-        """Yield the neighbours in the full library, then in each draw."""
+        skill_DM: NDArray[np.float32],
+    ) -> None:
+        """Write the skills of one set of targets, from lists of all rows' nearest."""
         dimension = self._dimension(library, each)
         candidates_L = np.flatnonzero(self._exists(library, each)).astype(np.int32)
         total = 1 + len(draws.sizes)
         for start in range(0, total, AT_ONCE):
             batch = range(start, min(start + AT_ONCE, total))
             bits_P = draws.bits(library, batch, candidates_L, self.axis.length)
-            shape = (len(batch), len(rows_RM), neighbour_count(dimension))
-            row_DRK, distance_DRK = np.empty(shape, np.int32), np.empty(shape, np.float32)
+            shape = (len(batch), len(rows_RM), neighbour_count(dimension) + 1)
+            row_DRK, near_DRK = np.empty(shape, np.int32), np.empty(shape, np.float32)
             nearest_members(
-                self._where(library, self._reachable_P), dimension, rows_RM, distances_RM, bits_P,
-                each.seen_P, self._row_R, row_DRK, distance_DRK,
+                self._where(library, self._penalty_P), dimension, rows_RM, distances_RM, bits_P,
+                each.seen_P, self._row_R, row_DRK, near_DRK,
             )  # fmt: skip
-            yield from map(self._weighed, row_DRK, distance_DRK)
+            skill_DM[np.ix_(batch, each.targets_M)] = self._recover((row_DRK, near_DRK), each)
 
-    def _where(self, library: int, seen_P: NDArray[np.bool_]) -> Library:
+    def _dimensions(self, library: int) -> list[int]:
+        return sorted({self._dimension(library, each) for each in self.sets})
+
+    def _where(self, library: int, penalty_P: NDArray[np.float32]) -> Library:
         axis = self.axis
         return Library(
-            self._series_NP[library], penalty_of(seen_P), axis.left_P, axis.right_P,
-            axis.position_P, axis.row_T, self.problem.rule.tau,
+            self._series_NP[library], penalty_P, axis.left_P, axis.right_P, axis.position_P,
+            axis.row_T, self.problem.rule.tau,
         )  # fmt: skip
 
     def _nearest(
-        self,
-        library: int,
-        seen_P: NDArray[np.bool_],
-        dimensions: Sequence[int],
-        counts: Sequence[int],
-    ) -> list[tuple[NDArray[np.int32], NDArray[np.float32]]]:
-        """Return for each dimension the sorted rows and squared distances, both (row, k)."""
-        shape = (len(dimensions), len(self._row_R), max(counts) + 1)
-        row_SRK, distance_SRK = np.empty(shape, np.int32), np.empty(shape, np.float32)
-        nearest_rows(
-            self._where(library, seen_P), np.array(dimensions), np.array(counts), self._row_R,
-            row_SRK, distance_SRK,
-        )  # fmt: skip
-        return [
-            (np.ascontiguousarray(rows[:, :count]), np.ascontiguousarray(distances[:, :count]))
-            for rows, distances, count in zip(row_SRK, distance_SRK, counts, strict=True)
-        ]
+        self, libraries: Sequence[Library], dimensions: Sequence[int], counts: Sequence[int]
+    ) -> Iterator[Tables]:
+        """Yield the tables of each dimension, all found in one search of each library."""
+        shapes = [(len(libraries), len(self._row_R), count + 1) for count in counts]
+        start_S = np.cumsum([0, *map(np.prod, shapes)])
+        row_F, near_F = np.empty(start_S[-1], np.int32), np.empty(start_S[-1], np.float32)
+        table_S = np.array([rows * columns for _, rows, columns in shapes])
+        for b, library in enumerate(libraries):
+            nearest_rows(
+                library, np.array(dimensions), np.array(counts), self._row_R,
+                start_S[:-1] + b * table_S, row_F, near_F,
+            )  # fmt: skip
+        for start, end, shape in zip(start_S, start_S[1:], shapes, strict=False):
+            yield row_F[start:end].reshape(shape), near_F[start:end].reshape(shape)
 
-    def _weighed(self, row_RK: NDArray[np.int32], distance_RK: NDArray[np.float32]) -> Neighbours:
-        weight_RK = np.empty(row_RK.shape, np.float32)
-        weigh(distance_RK, row_RK, weight_RK)
-        return Neighbours(row_RK, weight_RK, self._row_R)
-
-
-def correlate(table: Neighbours, tiles_IPJ: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Return Pearson's correlation of prediction and observation, for every column of the tiles."""
-    sums_ISJ = np.zeros((len(tiles_IPJ), SUMS, LANES))
-    for tile_PJ, sums_SJ in zip(tiles_IPJ, sums_ISJ, strict=True):
-        add_sums(table.row_RK, table.weight_RK, table.row_R, tile_PJ, sums_SJ)
-    return pearson_of_sums(np.moveaxis(sums_ISJ, 1, 0).reshape(SUMS, -1), table.predicted)
-
-
-def pearson_of_sums(sums_SM: NDArray[np.float64], n: int) -> NDArray[np.float64]:
-    """Return Pearson's correlation (target,) from the sums over n rows of p, p², py, y, y²."""
-    if n < 2:
-        return np.full(sums_SM.shape[1], np.nan)
-    p, pp, py, y, yy = sums_SM / n
-    variance_p, variance_y = pp - p * p, yy - y * y
-    flat = FLAT * (pp + yy)
-    defined = (variance_p > flat) & (variance_y > flat)
-    scale = np.sqrt(np.where(defined, variance_p * variance_y, 1.0))
-    return np.where(defined, (py - p * y) / scale, np.nan)
+    def _recover(self, tables: Tables, each: TargetSet) -> NDArray[np.float64]:
+        """Return the skill (library, target) that the tables have; they can be used once."""
+        tiles = len(each.tiles_IPJ)
+        observed_ISJ = np.empty((tiles, 2, LANES))
+        observed_sums(self._row_R, each.tiles_IPJ, observed_ISJ)
+        skill_DIJ = np.empty((len(tables[0]), tiles, LANES))
+        recover(*tables, self._row_R, each.tiles_IPJ, observed_ISJ, skill_DIJ)
+        return skill_DIJ.reshape(len(skill_DIJ), -1)[:, : len(each.targets_M)]

@@ -2,10 +2,11 @@
 
 A branch that follows the data is guessed wrong half the time, and each wrong guess costs as much
 as comparing 300 distances. So the bound that hardly more than k rows lie within is found by
-halving, the rows within it are listed by masks, and each finds its own place by counting the keys
-below it. Only lists of more than 32 are sorted by insertion.
+halving, the rows within it are listed by masks, and each finds its own place by counting the
+distances below it. Only where distances are equal, or far more rows lie within the bound, are
+rows sorted by insertion.
 
-A neighbour is one 64-bit key: distance, then |dt|, then the side. Keys sort as the reference
+There a neighbour is one 64-bit key: distance, then |dt|, then the side. Keys sort as the reference
 orders neighbours, ties included, and say which row is meant.
 """
 
@@ -14,7 +15,11 @@ import numpy as np
 from tasks.causal.kernels.vectors import (
     LANES,
     bits_of_float,
-    count_below,
+    count_at_most_16,
+    count_at_most_32,
+    count_at_most_64,
+    count_below_32,
+    count_below_64,
     count_bits,
     fill,
     float_of_bits,
@@ -24,15 +29,18 @@ from tasks.causal.kernels.vectors import (
     mask_at_most,
 )
 
+CANDIDATES = 512
+"""Rows within the bound that are sorted by counting; of more, the nearest are kept by insertion."""
+
 _LOW = np.uint64(0xFFFFFFFF)
-_NO_KEY = np.uint64(0x7FFFFFFFFFFFFFFF)
-_INFINITY_BITS = np.uint64(0x7F800000)
+_INFINITY = np.float32(np.inf)
+_INFINITY_BITS = 0x7F800000
 
-_TWICE = np.uint64(1 << 23)
-"""What doubles a float32 when added to its bits."""
+# Added to the bits of a float32, this doubles it. A bound 6 % too far lets few rows in.
+_TWICE, _HALVINGS = 1 << 23, 4
 
-# Each halving costs as much as comparing 60 distances; a bound 6 % too far lets few rows in.
-_HALVINGS_OF_TWICE, _HALVINGS_OF_ALL = 4, 12
+# From nearer than this no bound is sought by doubling: 60 doublings would cost more than they save.
+_NEAR_BITS = 0x38000000
 
 
 @inner
@@ -45,7 +53,7 @@ def key_of(squared, here, there):  # type: ignore[no-untyped-def]
 @inner
 def write(keys_K, filled, position, row_of_position_T, row_K, distance_K):  # type: ignore[no-untyped-def]
     """Translate keys into padded rows and squared distances; -1 where there are no more."""
-    for k in range(len(row_K)):
+    for k in range(len(keys_K)):
         if k >= filled:
             row_K[k] = -1
             continue
@@ -86,40 +94,14 @@ def collect(first, end, stride, bound, here, squared_T, position_T, keys_K, fill
 
 
 @inner
-def bound_of(least_J, rank, low):  # type: ignore[no-untyped-def]
-    """Find a bound that `rank` (from 1) of the lane minima, and hardly more, lie within.
-
-    low : bits of a bound that fewer lie within, 0 where none is known. Distances grow with the
-        dimension, so that of the last dimension serves
-
-    Returns
-    -------
-    Such bits for the next dimension, and the bound.
-    """
-    least = load(least_J, 0)
-    halvings = _HALVINGS_OF_TWICE if low else _HALVINGS_OF_ALL
-    step = _TWICE if low else _INFINITY_BITS
-    high = min(low + step, _INFINITY_BITS)
-    while high < _INFINITY_BITS and _within(least, high) < rank:
-        low = high
-        high = min(high + step, _INFINITY_BITS)
-    for _ in range(halvings):
-        middle = (low + high) >> np.uint64(1)
-        if _within(least, middle) >= rank:
-            high = middle
-        else:
-            low = middle
-    return low, float_of_bits(high)
-
-
-@inner
-def _within(least, bits):  # type: ignore[no-untyped-def]
-    return count_bits(mask_at_most(least, fill(float_of_bits(bits))))
+def lanes_for(count):  # type: ignore[no-untyped-def]
+    """Return of how many minima (16, 32 or 64) the bound of so many neighbours is taken."""
+    return 16 if count <= 8 else 32 if count <= 16 else LANES
 
 
 @inner
 def rank_for(count):  # type: ignore[no-untyped-def]
-    """Return which lane minimum to take as the bound for so many neighbours.
+    """Return which minimum to take as the bound for so many neighbours.
 
     Rank `count` is safe. Above half of the lanes, the rank that some 1.3 `count` rows are expected
     within is lower, and the caller must check.
@@ -130,46 +112,98 @@ def rank_for(count):  # type: ignore[no-untyped-def]
 
 
 @inner
-def mark(first, end, stride, bound, squared_T, chunk_W, mask_W, marked):  # type: ignore[no-untyped-def]
-    """Append the chunks of 64 rows that hold any within `bound`, and which.
+def bound_of(least_J, lanes, rank, guess):  # type: ignore[no-untyped-def]
+    """Return the bits of a bound that `rank` (from 1) of the minima, and hardly more, lie within.
 
-    Returns
-    -------
-    How many chunks are listed then, and how many rows this call found.
+    least_J : minima of 64 lanes, brought down to `lanes` of them here
+    guess : bits of about that bound
     """
+    width = LANES
+    while width > lanes:
+        width //= 2
+        for j in range(width):
+            # Not min(), whose care for NaN keeps this from being one of vectors.
+            if least_J[width + j] < least_J[j]:
+                least_J[j] = least_J[width + j]
+    low = high = max(guess, _NEAR_BITS)
+    if _within(least_J, lanes, high) >= rank:
+        low = max(high - _TWICE, 0)
+        while low > 0 and _within(least_J, lanes, low) >= rank:
+            high = low
+            low = max(high - _TWICE, 0)
+    else:
+        high = min(low + _TWICE, _INFINITY_BITS)
+        while high < _INFINITY_BITS and _within(least_J, lanes, high) < rank:
+            low = high
+            high = min(low + _TWICE, _INFINITY_BITS)
+    for _ in range(_HALVINGS):
+        middle = (low + high) >> 1
+        enough = _within(least_J, lanes, middle) >= rank
+        high = middle if enough else high
+        low = low if enough else middle
+    return high
+
+
+@inner
+def _within(least_J, lanes, bits):  # type: ignore[no-untyped-def]
+    bound = float_of_bits(np.uint64(bits))
+    if lanes == 16:
+        return count_at_most_16(least_J, 0, bound)
+    if lanes == 32:
+        return count_at_most_32(least_J, 0, bound)
+    return count_at_most_64(least_J, 0, bound)
+
+
+@inner
+def mark(first, end, bound, squared_T, chunk_W, mask_W):  # type: ignore[no-untyped-def]
+    """List the chunks of 64 rows that hold any within `bound`, and which; return how many rows."""
     limit = fill(bound)
-    found = 0
-    for chunk in range(first, end, stride):
+    marked, found = np.int64(0), 0
+    for chunk in range(first, end, LANES):
         mask = mask_at_most(load(squared_T, chunk), limit)
         # Always written, kept only if it holds a row.
         chunk_W[marked] = chunk
         mask_W[marked] = mask
         marked += np.int64(mask != 0)
         found += count_bits(mask)
-    return marked, found
+    return found
 
 
 @inner
 def sort_marked(  # type: ignore[no-untyped-def]
-    marked, chunk_W, mask_W, here, squared_T, position_T, keys_C, row_C, count, row_K, distance_K
+    found, chunk_W, mask_W, squared_T, near_C, row_C, count, row_K, distance_K
 ):
-    """Write the `count` nearest of the marked rows, of which there are `count` to 32, in order.
+    """Write the `count` nearest of the `found` marked rows, at least as many, in order.
 
-    keys_C, row_C : (32,) room to work in
+    near_C, row_C : room to work in
     row_K, distance_K : results, as of `nearest_rows`, with room for one more
+
+    Returns
+    -------
+    Whether all distances differ; if not, the results are wrong.
     """
-    filled = 0
-    for w in range(marked):
-        mask = mask_W[w]
-        while mask != 0:
-            row = chunk_W[w] + lowest_bit(mask)
-            mask &= mask - np.uint64(1)
-            keys_C[filled] = key_of(squared_T[row], here, position_T[row])
-            row_C[filled] = row
-            filled += 1
-    keys_C[filled:] = _NO_KEY
-    for j in range(filled):
-        key = keys_C[j]
-        place = min(count_below(keys_C, key), count)
+    w, mask = np.int64(0), mask_W[0]
+    for j in range(found):
+        row = chunk_W[w] + lowest_bit(mask)
+        row_C[j] = row
+        near_C[j] = squared_T[row]
+        mask &= mask - np.uint64(1)
+        spent = np.int64(mask == 0)
+        w += spent
+        mask |= mask_W[w] & np.uint64(-spent)
+    few = found <= 32
+    near_C[found : 32 if few else -(-found // LANES) * LANES] = _INFINITY
+    ranks = 0
+    for j in range(found):
+        near = near_C[j]
+        rank = 0
+        if few:
+            rank = count_below_32(near_C, 0, near)
+        else:
+            for start in range(0, found, LANES):
+                rank += count_below_64(near_C, start, near)
+        ranks += rank
+        place = min(rank, count)
         row_K[place] = row_C[j]
-        distance_K[place] = float_of_bits(key >> np.uint64(32))
+        distance_K[place] = near
+    return 2 * ranks == found * (found - 1)

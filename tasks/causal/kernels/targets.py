@@ -5,12 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.causal.kernels.vectors import LANES
+from tasks.causal.kernels.vectors import CACHE_LINE, LANES
 from tasks.causal.padding import PaddedAxis
 from tasks.causal.problem import CrossMapProblem
-
-_CACHE_LINE = 64
-"""Bytes."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +95,6 @@ def _on_cache_lines(shape: tuple[int, ...]) -> NDArray[np.float32]:
     takes up to 1.4 times as long.
     """
     size = int(np.prod(shape)) * np.dtype(np.float32).itemsize
-    room = np.zeros(size + _CACHE_LINE, np.uint8)
-    start = -room.ctypes.data % _CACHE_LINE
+    room = np.zeros(size + CACHE_LINE, np.uint8)
+    start = -room.ctypes.data % CACHE_LINE
     return room[start : start + size].view(np.float32).reshape(shape)

@@ -18,8 +18,8 @@ from numba.extending import intrinsic, models, register_model
 LANES = 64
 """Floats in one vector, and bits in the mask of a comparison."""
 
-KEYS = 32
-"""Keys that `count_below` compares at once."""
+CACHE_LINE = 64
+"""Bytes of a cache line: where arrays of such vectors should begin."""
 
 _VECTOR = ir.VectorType(ir.FloatType(), LANES)
 
@@ -60,6 +60,17 @@ def _address(context, builder, array_type, array, index):  # type: ignore[no-unt
     return builder.bitcast(builder.gep(data, [index]), _VECTOR.as_pointer())
 
 
+def _splat(builder, value, vector):  # type: ignore[no-untyped-def]
+    undefined = ir.Constant(vector, ir.Undefined)
+    first = builder.insert_element(undefined, value, ir.Constant(ir.IntType(32), 0))
+    everywhere = ir.Constant(ir.VectorType(ir.IntType(32), vector.count), [0] * vector.count)
+    return builder.shuffle_vector(first, undefined, everywhere)
+
+
+def _bits(builder, mask):  # type: ignore[no-untyped-def]
+    return builder.bitcast(mask, ir.IntType(mask.type.count))
+
+
 @intrinsic
 def load(typing_context, array, index):  # type: ignore[no-untyped-def]
     """Return array[index : index + 64] of a C-contiguous float32 array; unchecked."""
@@ -90,10 +101,7 @@ def fill(typing_context, value):  # type: ignore[no-untyped-def]
     """Return a vector that holds the float32 `value` 64 times."""
 
     def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
-        undefined = ir.Constant(_VECTOR, ir.Undefined)
-        first = builder.insert_element(undefined, args[0], ir.Constant(ir.IntType(32), 0))
-        everywhere = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
-        return builder.shuffle_vector(first, undefined, everywhere)
+        return _splat(builder, args[0], _VECTOR)
 
     return lanes(types.float32), generate
 
@@ -131,8 +139,7 @@ def mask_at_most(typing_context, left, right):  # type: ignore[no-untyped-def]
     """Return a bit a lane, set where left <= right; never set for NaN."""
 
     def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
-        mask = builder.fcmp_ordered("<=", args[0], args[1])
-        return builder.bitcast(mask, ir.IntType(LANES))
+        return _bits(builder, builder.fcmp_ordered("<=", args[0], args[1]))
 
     return types.uint64(lanes, lanes), generate
 
@@ -157,22 +164,31 @@ def count_bits(typing_context, mask):  # type: ignore[no-untyped-def]
     return types.int64(types.uint64), generate
 
 
-@intrinsic
-def count_below(typing_context, keys, value):  # type: ignore[no-untyped-def]
-    """Return how many of the first 32 uint64 keys, below 2^63, are less than `value`; unchecked."""
+def _counter(comparison: str, width: int):  # type: ignore[no-untyped-def]
+    """Return a function that counts how many of `width` floats compare so with a value."""
 
-    def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
-        vector = ir.VectorType(ir.IntType(64), KEYS)
-        data = context.make_array(signature.args[0])(context, builder, args[0]).data
-        held = builder.load(builder.bitcast(data, vector.as_pointer()), align=8)
-        undefined = ir.Constant(vector, ir.Undefined)
-        first = builder.insert_element(undefined, args[1], ir.Constant(ir.IntType(32), 0))
-        everywhere = ir.Constant(ir.VectorType(ir.IntType(32), KEYS), [0] * KEYS)
-        wanted = builder.shuffle_vector(first, undefined, everywhere)
-        mask = builder.bitcast(builder.icmp_signed("<", held, wanted), ir.IntType(KEYS))
-        return builder.zext(builder.ctpop(mask), ir.IntType(64))
+    @intrinsic
+    def count(typing_context, array, start, value):  # type: ignore[no-untyped-def]
+        def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
+            vector = ir.VectorType(ir.FloatType(), width)
+            first = context.cast(builder, args[1], signature.args[1], types.intp)
+            data = context.make_array(signature.args[0])(context, builder, args[0]).data
+            address = builder.bitcast(builder.gep(data, [first]), vector.as_pointer())
+            mask = builder.fcmp_ordered(
+                comparison, builder.load(address, align=4), _splat(builder, args[2], vector)
+            )
+            return builder.zext(builder.ctpop(_bits(builder, mask)), ir.IntType(64))
 
-    return types.int64(keys, types.uint64), generate
+        return types.int64(array, start, types.float32), generate
+
+    return count
+
+
+count_below_32, count_below_64 = _counter("<", 32), _counter("<", 64)
+"""How many of array[start : start + 32] (64) are less than a value; unchecked."""
+
+count_at_most_16, count_at_most_32, count_at_most_64 = (_counter("<=", n) for n in (16, 32, 64))
+"""How many of array[start : start + 16] (32, 64) are at most a value; unchecked."""
 
 
 @intrinsic
@@ -204,6 +220,18 @@ def float_of_bits(typing_context, bits):  # type: ignore[no-untyped-def]
         return builder.bitcast(builder.trunc(args[0], ir.IntType(32)), ir.FloatType())
 
     return types.float32(types.uint64), generate
+
+
+@intrinsic
+def two_to(typing_context, rounded):  # type: ignore[no-untyped-def]
+    """Return 2^n for the whole number n from -126 to 127 in the lowest bits of a float32."""
+
+    def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        word = ir.IntType(32)
+        n = builder.shl(builder.bitcast(args[0], word), ir.Constant(word, 23))
+        return builder.bitcast(builder.add(n, ir.Constant(word, 0x3F800000)), ir.FloatType())
+
+    return types.float32(types.float32), generate
 
 
 ZERO = np.float32(0)
