@@ -124,7 +124,7 @@ def compare(  # type: ignore[no-untyped-def]
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "case", CASES, ids=lambda c: f"{c.peer} N={c.nodes} T={c.length} E<={max(c.dimensions)}"
+    "case", CASES, ids=lambda c: f"{c.peer}-{c.nodes}x{c.length}-{len(c.dimensions)}"
 )
 def test_cross_mapping_against_peers(benchmark, case):
     problem = problem_of(noisy_maps(case.nodes, case.length), case.dimensions)
