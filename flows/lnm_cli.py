@@ -1,12 +1,13 @@
 """`tectum lnm`: train on several sessions, ask a model, adapt it, take it apart, hand it on."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from flows import console
 from flows.options import CatalogueOption, LakeOption, SessionArgument, SettingsOption
+from schemas.settings.lnm_question import LnmQuestion, Task
 from schemas.settings.pipeline import load_settings
 from schemas.settings.workspace import WorkspaceSettings
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 lnm = typer.Typer(
     no_args_is_help=True, help="Ask a trained neural model, adapt it, publish it, pull one."
 )
-Task = Literal["impute", "decode", "encode", "forecast", "generate", "score", "embed", "probe"]
 OutOption = Annotated[Path | None, typer.Option(help="Write the answer to this Zarr folder.")]
 
 
@@ -40,8 +40,8 @@ def query(
     visible: Annotated[
         list[str] | None, typer.Option(help="Column or stream to see; all else by default.")
     ] = None,
-    t0: Annotated[float, typer.Option(help="First second of the answer.")] = float("-inf"),
-    t1: Annotated[float, typer.Option(help="Last second of the answer.")] = float("inf"),
+    t0: Annotated[float | None, typer.Option(help="First second of the answer.")] = None,
+    t1: Annotated[float | None, typer.Option(help="Last second of the answer.")] = None,
     seen_until: Annotated[
         float | None, typer.Option(help="See nothing after this second: a forecast.")
     ] = None,
@@ -56,21 +56,12 @@ def query(
     catalogue: CatalogueOption = "",
 ) -> None:
     """Ask a model about a session: predict, score, embed, probe."""
-    from tasks.lnm.questions import ask
-    from tasks.lnm.recording import read_for
-    from tasks.lnm.trained import load_model
+    from tasks.lnm.task import query_lnm
 
-    workspace = _workspace(lake, catalogue)
-    key = workspace.catalogue.find_session(session)
-    latest = workspace.catalogue.latest
-    trained = load_model(model or workspace.lake.local_folder(latest(key, "lnm").ref))
-    aligned = workspace.lake.open_tree(latest(key, "aligned").ref)
-    answer = ask(
-        trained,
-        read_for(trained.columns, aligned),
-        task,
-        target,
-        visible=visible,
+    question = LnmQuestion(
+        task=task,
+        targets=tuple(target or ()),
+        visible=None if visible is None else tuple(visible),
         t0=t0,
         t1=t1,
         seen_until=seen_until,
@@ -78,7 +69,8 @@ def query(
         n_samples=samples,
         seed=seed,
     )
-    _show(answer, out)
+    settings = WorkspaceSettings(lake=lake, catalogue=catalogue)
+    console.out.print(query_lnm(settings, session, question, model, out), markup=False)
 
 
 @lnm.command()
@@ -130,8 +122,8 @@ def adapt(
     workspace, own = _workspace(lake, catalogue), load_settings(settings).lnm
     learnt, new = [_aligned(workspace, name) for name in base], _aligned(workspace, session)
     with limit_threads(own.threads), console.show_progress(quiet=False):
-        core = pretrain(learnt, own)
-        curve = few_shot_curve(new, minutes or (1.0, 2.0, 4.0), core, own)
+        spent = minutes or [1.0, 2.0, 4.0]
+        curve = few_shot_curve(new, spent, pretrain(learnt, spent, own), own)
     if plot is not None:
         draw_curve(curve, f"{session}, learnt from {', '.join(base)}").write_html(plot)
     _show_scores(curve, "predictor", out)

@@ -1,9 +1,12 @@
 """Flows over one session: the whole chain, or one analysis of it."""
 
 from contextlib import suppress
+from pathlib import Path
 
 from prefect import flow
+from prefect.artifacts import create_markdown_artifact
 from prefect.client.schemas.objects import State
+from prefect.states import Completed
 
 from flows.chain import Chain, Task, process_recording, report_session
 from flows.prefect_tasks import call_as_task
@@ -13,16 +16,18 @@ from schemas.errors import NotFoundError
 from schemas.settings.base import StageSettings
 from schemas.settings.causal import CausalSettings
 from schemas.settings.lnm import LnmSettings
+from schemas.settings.lnm_question import LnmQuestion
 from schemas.settings.pipeline import PipelineSettings
 from schemas.settings.twin import TwinSettings
 from tasks.causal.task import extract_causal_graph
 from tasks.common.environment import workspace_from_environment
 from tasks.common.progress import progress_to
 from tasks.common.workspace import Workspace
-from tasks.lnm.task import train_lnm
+from tasks.lnm.task import query_lnm, train_lnm
 from tasks.twin.task import animate_twin
 
 DEFAULTS = PipelineSettings()
+SCORES = LnmQuestion(task="score")
 ON_AXIS = {"aligned streams": "aligned"}
 
 
@@ -60,6 +65,25 @@ def train_model(session: str, settings: LnmSettings = DEFAULTS.lnm) -> State:
         settings: Settings of the model, its training and its evaluation.
     """
     return _analyse(session, "lnm", train_lnm, ON_AXIS, settings)
+
+
+@flow(
+    name="query-lnm",
+    flow_run_name="LNM of {session} asked to {question.task}",
+    persist_result=False,
+)
+def query_model(session: str, question: LnmQuestion = SCORES, out: str = "") -> State:
+    """Ask the newest model of a session; the answer is shown, and written where it is wanted.
+
+    Args:
+        session: Name of a session in the catalogue, as 'tectum sessions' lists it.
+        question: What is asked, and of which time.
+        out: New Zarr folder on the machine of the worker for the answer; empty for none.
+    """
+    folder = Path(out) if out else None
+    answer = query_lnm(workspace_from_environment(), session, question, out=folder)
+    create_markdown_artifact(f"```\n{answer}\n```", key="lnm-answer", description=question.task)
+    return Completed(message=f"{question.task}: {dict(answer.sizes)}")
 
 
 @flow(name="animate-twin", flow_run_name="twin of {session}", persist_result=False)

@@ -5,23 +5,47 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
+import torch
 import xarray as xr
-from torch import Tensor
+from torch import Tensor, nn
 
-from schemas.errors import RecordingTooShortError
 from schemas.settings.lnm import LnmSettings
 from tasks.common.progress import report_progress
-from tasks.common.splits import TimeSplit
 from tasks.lnm.evaluation import examine
 from tasks.lnm.model import CORE, LargeNeuralModel
 from tasks.lnm.recording import Recording
+from tasks.lnm.rehearsal import (
+    Evidence,
+    gather_evidence,
+    known_minutes,
+    pool_evidence,
+    rehearse,
+    weigh_evidence,
+)
+from tasks.lnm.schedule import count_steps
 from tasks.lnm.scoring import Key, Score, key_coords
 from tasks.lnm.session import Session, divide_recording
 from tasks.lnm.trained import TrainedModel
-from tasks.lnm.training import train_model, train_models
+from tasks.lnm.training import build_network, mix_network, train_model, train_networks
 
-VALIDATION_SHARE = 0.3
-"""Of the minutes that a new session gives; penalties, gates and the end of training rest on it."""
+CORE_STEPS = 3
+"""Times the steps of one session that a core is trained for, over all rehearsals."""
+ROW_DROPOUT = 0.5
+MOST_STEPS = 300
+CAREFUL = 0.15
+"""Share of the learning rate, and steps at most, that a new session's own rows are trained with."""
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """What other sessions taught.
+
+    core : weights that do not depend on a session's columns
+    evidence : by minutes known of a session, what shares of the network's output cost there
+    """
+
+    core: Mapping[str, Tensor]
+    evidence: Mapping[float | None, Evidence]
 
 
 @dataclass(frozen=True)
@@ -33,16 +57,41 @@ class Adapted:
     scores: list[Score]
 
 
-def pretrain(recordings: Sequence[Recording], settings: LnmSettings) -> dict[str, Tensor]:
-    """Train one core on several sessions, each with embeddings of its own.
+def pretrain(
+    recordings: Sequence[Recording], minutes: Sequence[float], settings: LnmSettings
+) -> Learnt:
+    """Train one core on several sessions, each also as if only some minutes of it were known.
 
-    Returns
-    -------
-    The core's weights, for `adapt`.
+    Whole sessions have rows of their own, of which half are left out of each step; rehearsals have
+    none, so that the core learns to do with what it can guess of a column.
     """
-    sessions = [divide_recording(recording, settings) for recording in recordings]
-    models, _ = train_models(sessions, settings)
-    return core_of(models[0].network)
+    whole = [divide_recording(recording, settings) for recording in recordings]
+    few = {m: [s for r in recordings for s in rehearse(r, m, settings)] for m in minutes}
+    guessing = [session for found in few.values() for session in found]
+    sessions = [*whole, *guessing]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed)
+        networks = [build_network(session, settings, ROW_DROPOUT) for session in whole]
+        networks += [_without_rows(session, settings) for session in guessing]
+        for network in networks[1:]:
+            network.share_core(networks[0])
+        columns = max(len(session.recording.columns.names) for session in whole)
+        steps = CORE_STEPS * count_steps(settings, columns)
+        train_networks(networks, sessions, settings, steps)
+    trained = iter(networks[len(whole) :])
+    evidence: dict[float | None, Evidence] = {
+        m: pool_evidence(gather_evidence(next(trained), s, settings) for s in found)
+        for m, found in few.items()
+    }
+    return Learnt(core_of(networks[0]), evidence)
+
+
+def _without_rows(session: Session, settings: LnmSettings) -> LargeNeuralModel:
+    """Return a network that guesses the embeddings of all columns."""
+    network = build_network(session, settings)
+    for rows in (network.read, network.write, network.bias):
+        nn.init.zeros_(rows).requires_grad_(False)
+    return network
 
 
 def core_of(network: LargeNeuralModel) -> dict[str, Tensor]:
@@ -54,7 +103,7 @@ def core_of(network: LargeNeuralModel) -> dict[str, Tensor]:
 def adapt(
     recording: Recording,
     minutes: float | None,
-    core: Mapping[str, Tensor] | None,
+    learnt: Learnt | None,
     settings: LnmSettings,
 ) -> Adapted:
     """Fit a model to the first minutes of a new session and examine it on the test part.
@@ -62,7 +111,7 @@ def adapt(
     Parameters
     ----------
     minutes : recorded time that is fitted and chosen on; None is all before the test part
-    core : weights to start from; None starts from scratch
+    learnt : what other sessions taught; None starts from scratch
 
     Raises
     ------
@@ -70,13 +119,13 @@ def adapt(
         So few minutes leave no window in training or validation.
     """
     session = _prepare(recording, settings, minutes)
-    return _fit(session, core, settings)
+    return _fit(session, minutes, learnt, settings)
 
 
 def few_shot_curve(
     recording: Recording,
     minutes: Sequence[float],
-    core: Mapping[str, Tensor],
+    learnt: Learnt,
     settings: LnmSettings,
 ) -> xr.Dataset:
     """Score the adapted model, one from scratch and ridge on ever more of a new session.
@@ -93,41 +142,47 @@ def few_shot_curve(
     for done, some in enumerate(minutes):
         report_progress("adapt the model", done, len(minutes), f"{some:g} min")
         session = _prepare(recording, settings, some)
-        runs = [_fit(session, start, settings).scores for start in (core, None)]
+        runs = [_fit(session, some, start, settings).scores for start in (learnt, None)]
         pairs = zip(*runs, strict=True)
         found.append({a.key: (a, s) for a, s in pairs})
     report_progress("adapt the model", len(minutes), len(minutes))
     return _curve_dataset(minutes, found)
 
 
-def _fit(session: Session, core: Mapping[str, Tensor] | None, settings: LnmSettings) -> Adapted:
-    model, _ = train_model(session, settings, core=core)
+def _fit(
+    session: Session, minutes: float | None, learnt: Learnt | None, settings: LnmSettings
+) -> Adapted:
+    if learnt is None:
+        model, _ = train_model(session, settings)
+    else:
+        model = _take_on(session, learnt, learnt.evidence.get(minutes, {}), settings)
     return Adapted(model, session, examine(model, session, settings).scores)
 
 
+def _take_on(
+    session: Session, learnt: Learnt, evidence: Evidence, settings: LnmSettings
+) -> TrainedModel:
+    """Begin with the guess, train the session's own rows carefully, weigh all that is known.
+
+    The core stays as it is: a few minutes would undo what hours have taught it.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed)
+        network = _without_rows(session, settings)
+        network.load_state_dict(dict(learnt.core), strict=False)
+        for name, weights in network.named_parameters():
+            weights.requires_grad_(not name.startswith(CORE))
+        careful = {"learning_rate": CAREFUL * settings.learning_rate}
+        steps = min(MOST_STEPS, count_steps(settings, len(session.recording.columns.names)))
+        train_networks([network], [session], settings.model_copy(update=careful), steps)
+    own = gather_evidence(network, session, settings)
+    choices = weigh_evidence(pool_evidence([evidence, own]), session)
+    return mix_network(network, session, choices, settings)
+
+
 def _prepare(recording: Recording, settings: LnmSettings, minutes: float | None) -> Session:
-    limit = None if minutes is None else partial(_limit, minutes=minutes)
+    limit = None if minutes is None else partial(known_minutes, minutes=minutes)
     return divide_recording(recording, settings, limit)
-
-
-def _limit(split: TimeSplit, recording: Recording, window: int, minutes: float) -> TimeSplit:
-    """Keep the test part; divide the first minutes of the rest into training and validation."""
-    known = np.flatnonzero((recording.segment_T >= 0) & split.fitting)
-    own = known[: round(minutes * 60 * recording.rate_hz)]
-    turn = round(len(own) * (1 - VALIDATION_SHARE))
-    time_T = recording.time_T
-    parts = [np.zeros(len(time_T), bool) for _ in range(2)]
-    parts[0][own[:turn]] = True
-    guard_s = window / recording.rate_hz
-    # Elsewhere a guard may fall into a gap between segments, as it does here.
-    parts[1][own[turn:]] = time_T[own[turn:]] >= time_T[own[turn - 1]] + guard_s
-    if turn < 2 * window or parts[1].sum() < window:
-        raise RecordingTooShortError(
-            f"{minutes:g} min are {len(own)} samples: too few windows of {window}.",
-            where="adapt",
-            remedy="Give more minutes, or a shorter lnm.window.",
-        )
-    return TimeSplit(parts[0], parts[1], split.test)
 
 
 def _curve_dataset(

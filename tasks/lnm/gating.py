@@ -1,6 +1,6 @@
 """How much of the network to add to the skip: chosen on validation by target and horizon."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from tasks.lnm.heads import Heads, losses
 from tasks.lnm.masks import Mode
-from tasks.lnm.model import Heads, Inputs, Prediction, losses
+from tasks.lnm.model import Inputs, Prediction
 from tasks.lnm.recording import Bools, Columns, Floats, Ints
 from tasks.lnm.wide import paired_rows
 from tasks.lnm.windows import MOST_VALUES, TWO_SIDED, Cut, Material, Mixing, TaskWeights
@@ -83,19 +84,29 @@ def group_asked(
     return np.where(asked_BLV & judged_V, group_BLV, -1)
 
 
+class Measured(NamedTuple):
+    """What each share of the network's output costs, by group and block of validation time.
+
+    groups : numbers as in GatedCut
+    error_AGC, middle_AGC : (share, group, block) cost of the location, absolute error of the median
+        (no groups unless it is a forecast); NaN where a block has none of a group
+    missed_AGC : squared errors in units of the variance that the network gives
+    """
+
+    groups: Ints
+    error_AGC: NDArray[np.float64]
+    middle_AGC: NDArray[np.float64]
+    missed_AGC: NDArray[np.float64]
+
+
 @torch.no_grad()
-def choose_shares(
+def measure_shares(
     run: Callable[[Inputs], Prediction],
     gated: GatedCut,
     heads: Heads,
     shares: tuple[float, ...] = SHARES,
-) -> Choice:
-    """Find for each group the share of the network's output that costs least.
-
-    Its loss, by which training is stopped, is that of the first half of the validation part with
-    the shares that are best there: so the second half has no part in when training stops, and
-    its word on the gates (see `least_cost`) is of samples that nothing else was chosen on but
-    the skip.
+) -> Measured:
+    """Measure what shares of the network's output cost.
 
     run : gives the network's prediction
     """
@@ -104,7 +115,6 @@ def choose_shares(
     base, middle = joined.base, joined.middle_base
     heads = heads.take(joined.column)
     cells = _Cells.of(joined.group.numpy(), joined.block.numpy(), gated.blocks)
-    groups = cells.groups
     costs, misses, middle_costs = [], [], []
     for share in shares:
         mixed = Prediction(
@@ -116,19 +126,39 @@ def choose_shares(
         costs.append(cells.mean(error * joined.weight))
         if gated.mode == "forecast":
             middle_costs.append(cells.mean((joined.z - mixed.middle_BLV).abs()))
-        missed = ((joined.z - mixed.location_BLV) / mixed.scale_BLV) ** 2
-        misses.append(np.nanmean(cells.mean(missed), axis=1))
-    cost_AGC = np.array(costs)
+        misses.append(cells.mean(((joined.z - mixed.location_BLV) / mixed.scale_BLV) ** 2))
+    none = np.empty((len(shares), 0, cells.blocks))
+    middle_AGC = np.array(middle_costs) if middle_costs else none
+    return Measured(cells.groups, np.array(costs), middle_AGC, np.array(misses))
+
+
+def choose_shares(measured: Measured) -> Choice:
+    """Find for each group the share of the network's output that surely costs least.
+
+    Its loss, by which training is stopped, is that of the first half of the validation part with
+    the shares that are best there: so the second half has no part in when training stops, and
+    its word on the gates (see `least_cost`) is of samples that nothing else was chosen on but
+    the skip.
+    """
+    cost_AGC = measured.error_AGC
     best_G = least_cost(cost_AGC)
-    every = np.arange(len(groups))
-    numbers = [int(g) for g in groups]
+    middle_G = least_cost(measured.middle_AGC) if measured.middle_AGC.size else best_G
+    choice = take_shares(measured, best_G, middle_G)
     first_AG = _mean_known(cost_AGC[..., : first_half(cost_AGC)])
-    middle_G = least_cost(np.array(middle_costs)) if middle_costs else best_G
+    if len(best_G) and np.isfinite(first_AG).any():
+        choice.loss = float(np.nanmean(first_AG.min(0)))
+    return choice
+
+
+def take_shares(measured: Measured, best_G: Ints, middle_G: Ints) -> Choice:
+    """Return the choice of given shares, by their numbers, and the spread that each needs."""
+    shares = np.array(SHARES[-len(measured.error_AGC) :])
+    numbers = [int(g) for g in measured.groups]
+    missed_G = _mean_known(measured.missed_AGC)[best_G, np.arange(len(best_G))]
     return Choice(
-        dict(zip(numbers, np.array(shares)[best_G].tolist(), strict=True)),
-        dict(zip(numbers, np.sqrt(np.array(misses)[best_G, every]).tolist(), strict=True)),
-        dict(zip(numbers, np.array(shares)[middle_G].tolist(), strict=True)),
-        float(np.nanmean(first_AG.min(0))) if numbers and np.isfinite(first_AG).any() else 0.0,
+        dict(zip(numbers, shares[best_G].tolist(), strict=True)),
+        dict(zip(numbers, np.sqrt(missed_G).tolist(), strict=True)),
+        dict(zip(numbers, shares[middle_G].tolist(), strict=True)),
     )
 
 
@@ -209,7 +239,7 @@ def _mean_known(values_AGC: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def apply_choices(
-    spread: TaskWeights, choices: dict[Mode, Choice], columns: Columns, horizons: tuple[int, ...]
+    spread: TaskWeights, choices: Mapping[Mode, Choice], columns: Columns, horizons: tuple[int, ...]
 ) -> Mixing:
     """Return the mixing that validation chose; what was never asked there stays linear.
 

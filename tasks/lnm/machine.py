@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, distributed, nn
 
 from schemas.settings.lnm import LnmSettings
-from tasks.lnm.model import Heads, Inputs, Prediction
+from tasks.lnm.heads import Heads
+from tasks.lnm.model import Inputs, Prediction
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from schemas.settings.lnm import Preset
+from tasks.lnm.traits import TRAITS
 
 PRESETS: dict[Preset, tuple[int, int, int]] = {
     "nano": (64, 2, 4),
@@ -23,8 +24,14 @@ PRESETS: dict[Preset, tuple[int, int, int]] = {
 }
 """Features, layers, heads."""
 
-CORE = ("blocks.", "norm.")
+CORE = ("blocks.", "norm.", "guess.", "inside.")
 """Names of the weights that do not depend on a session's columns start with these."""
+
+READ, WRITTEN, FLAGS = 2, 3, 2
+"""Rows of a column: read-in of values and of the skip's prediction; read-out of location, scale and
+median; read-in of the shares that are visible and that the skip predicts."""
+GUESS_WIDTH = 16
+GUESS_GAIN = 4.0
 
 FARTHEST_Z = 8.0
 LEAST_SCALE, MOST_SCALE = 1e-2, 10.0
@@ -39,6 +46,8 @@ class ModelConfig:
         the fraction that is visible; each behaviour channel has its own
     neural : (column,) true for units
     counts : (column,) true where the head is Poisson
+    row_dropout : share of the columns whose own rows are left out of a training step, so that the
+        guess must do
     """
 
     preset: Preset
@@ -49,6 +58,7 @@ class ModelConfig:
     neural: tuple[bool, ...]
     counts: tuple[bool, ...]
     dropout: float = 0.0
+    row_dropout: float = 0.0
 
 
 class Inputs(NamedTuple):
@@ -96,54 +106,78 @@ class LargeNeuralModel(nn.Module):
 
     Read-in: each token is the sum over columns of value times embedding (any number of units, one
     product), plus the visible fraction of each group, plus the skip's prediction of what is hidden.
-    Read-out: one embedding a column and sample. The read-out starts at zero, so that before
-    training the model is the skip's prediction; `gate_BLV` = 0 makes it so again.
+    Read-out: one embedding a column and sample. Embeddings are a guess by the column's traits,
+    which any session shares, plus rows of the column's own. The read-out starts at zero, so that
+    before training the model is the skip's prediction; `gate_BLV` = 0 makes it so again.
     """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
         width, layers, heads = PRESETS[config.preset]
-        columns, groups = len(config.groups), max(config.groups) + 1
-        membership_VG = torch.zeros(columns, groups)
-        membership_VG[torch.arange(columns), torch.tensor(config.groups)] = 1.0
-        self.share_VG: Tensor
-        self.least_V: Tensor
-        self.most_V: Tensor
-        self.neural_V: Tensor
-        self.register_buffer("share_VG", membership_VG / membership_VG.sum(0), persistent=False)
-        counts_V = torch.tensor(config.counts)
-        most_V = torch.where(counts_V, MOST_LOG_RATE, math.inf)
-        least_V = torch.where(counts_V, -2 * MOST_LOG_RATE, -math.inf)
-        self.register_buffer("least_V", least_V, persistent=False)
-        self.register_buffer("most_V", most_V, persistent=False)
-        self.register_buffer("neural_V", torch.tensor(config.neural), persistent=False)
+        columns, patch = len(config.groups), config.patch
+        self._describe_columns()
+        spread_V = (self.member_VG / self.member_VG.sum(0).sqrt()).sum(1) / math.sqrt(patch)
         # Embeddings scaled so that each group adds a token of unit variance, however many units.
-        spread_V = (membership_VG / membership_VG.sum(0).sqrt()).sum(1) / math.sqrt(config.patch)
-        self.read_values = nn.Parameter(_embedding(spread_V, config.patch, width))
-        self.read_base = nn.Parameter(_embedding(spread_V, config.patch, width))
-        self.read_flags = nn.Linear(3 * groups * config.patch, width)
+        self.read = nn.Parameter(torch.randn(READ, patch, columns, width) * spread_V[:, None])
+        self.write = nn.Parameter(torch.zeros(WRITTEN, patch, columns, width))
+        self.bias = nn.Parameter(torch.zeros(WRITTEN * patch * columns))
+        self.guess = Guess(patch, width)
+        self.inside = nn.Linear(patch, width)
         self.blocks = nn.ModuleList(Block(width, heads, config.dropout) for _ in range(layers))
         self.norm = Norm(width)
-        self.location = nn.Linear(width, config.patch * columns)
-        self.log_scale = nn.Linear(width, config.patch * columns)
-        self.middle = nn.Linear(width, config.patch * columns)
-        for head in (self.location, self.log_scale, self.middle):
-            nn.init.zeros_(head.weight)
-            nn.init.zeros_(head.bias)
         half = width // heads // 2
-        slowest, fastest = config.window / config.rate_hz * 2, config.patch / config.rate_hz * 2
+        slowest, fastest = config.window / config.rate_hz * 2, patch / config.rate_hz * 2
         periods_s = torch.logspace(math.log10(fastest), math.log10(slowest), half)
         self.register_buffer("angular_K", 2 * math.pi / periods_s, persistent=False)
         self.angular_K: Tensor
 
+    def _describe_columns(self) -> None:
+        """Keep what is known of the columns on the device of the weights."""
+        config = self.config
+        member_VG = functional.one_hot(torch.tensor(config.groups)).float()
+        counts_V = torch.tensor(config.counts)
+        known = {
+            "member_VG": member_VG,
+            "share_VG": member_VG / member_VG.sum(0),
+            "least_V": torch.where(counts_V, -2 * MOST_LOG_RATE, -math.inf),
+            "most_V": torch.where(counts_V, MOST_LOG_RATE, math.inf),
+        }
+        for name, tensor in known.items():
+            self.register_buffer(name, tensor, persistent=False)
+        self.member_VG: Tensor
+        self.share_VG: Tensor
+        self.least_V: Tensor
+        self.most_V: Tensor
+        self.traits_VF: Tensor
+        self.register_buffer("traits_VF", torch.zeros(len(config.groups), TRAITS))
+
+    def share_core(self, other: "LargeNeuralModel") -> None:
+        """Take over every module of another session's network that is not of its columns alone."""
+        self.blocks, self.norm = other.blocks, other.norm
+        self.guess, self.inside = other.guess, other.inside
+
     def forward(self, inputs: Inputs) -> Prediction:
         """Return the distribution of every value, visible or not."""
-        return self._predict(self.norm(self.layers(inputs)[-1]), inputs)
+        rows = self.rows()
+        hidden_BPD = self.norm(self._through(self._read(inputs, rows), inputs)[-1])
+        return self._predict(hidden_BPD, inputs, rows)
+
+    def rows(self) -> "Rows":
+        """Return the embeddings of all columns."""
+        guessed = self.guess(self.traits_VF, self.share_VG)
+        read: Tensor = self.read
+        write: Tensor = self.write
+        if self.training and self.config.row_dropout:
+            kept_V1 = (torch.rand_like(read[0, 0, :, :1]) >= self.config.row_dropout).to(read.dtype)
+            read, write = read * kept_V1, write * kept_V1
+        return Rows(read + guessed.read, write + guessed.write, guessed.flags)
 
     def layers(self, inputs: Inputs) -> list[Tensor]:
         """Return the (window, patch, feature) tokens as they are read and after each block."""
-        tokens_BPD = self._read(inputs)
+        return self._through(self._read(inputs, self.rows()), inputs)
+
+    def _through(self, tokens_BPD: Tensor, inputs: Inputs) -> list[Tensor]:
         patch = self.config.patch
         time_BP = inputs.time_BL.unflatten(1, (-1, patch)).mean(2)
         angle_BPK = (time_BP - time_BP[:, :1])[..., None] * self.angular_K
@@ -156,25 +190,15 @@ class LargeNeuralModel(nn.Module):
             found.append(block(found[-1], rotation, mask))
         return found
 
-    def _read(self, inputs: Inputs) -> Tensor:
-        visible_BLV = inputs.visible_BLV.float()
-        seen_BLV = inputs.values_BLV.clamp(-FARTHEST_Z, FARTHEST_Z) * visible_BLV
-        given_BLV = inputs.given_BLV.float()
-        base_BLV = inputs.base_BLV.clamp(-FARTHEST_Z, FARTHEST_Z) * given_BLV
-        inside_BL1 = inputs.inside_BL.float()[..., None]
-        flags_BLG = torch.cat(
-            [
-                visible_BLV @ self.share_VG,
-                given_BLV @ self.share_VG,
-                inside_BL1.expand(-1, -1, self.share_VG.shape[1]),
-            ],
-            dim=2,
-        )
-        tokens_BPD: Tensor = (
-            self._patches(seen_BLV) @ self.read_values
-            + self._patches(base_BLV) @ self.read_base
-            + self.read_flags(self._patches(flags_BLG))
-        )
+    def _read(self, inputs: Inputs, rows: "Rows") -> Tensor:
+        seen_BLV = inputs.values_BLV.clamp(-FARTHEST_Z, FARTHEST_Z) * inputs.visible_BLV
+        base_BLV = inputs.base_BLV.clamp(-FARTHEST_Z, FARTHEST_Z) * inputs.given_BLV
+        shares = [part.float() @ self.share_VG for part in (inputs.visible_BLV, inputs.given_BLV)]
+        inside_BP = self._patches(inputs.inside_BL.float()[..., None])
+        tokens_BPD: Tensor = self.inside(inside_BP)
+        read = zip((seen_BLV, base_BLV, *shares), (*rows.read, *rows.flags), strict=True)
+        for values_BLC, row_SCD in read:
+            tokens_BPD = tokens_BPD + self._patches(values_BLC) @ row_SCD.flatten(0, 1)
         return tokens_BPD
 
     def _patches(self, x_BLC: Tensor) -> Tensor:
@@ -182,17 +206,58 @@ class LargeNeuralModel(nn.Module):
         patch = self.config.patch
         return x_BLC.reshape(batch, window // patch, patch * columns)
 
-    def _predict(self, hidden_BPD: Tensor, inputs: Inputs) -> Prediction:
+    def _predict(self, hidden_BPD: Tensor, inputs: Inputs, rows: "Rows") -> Prediction:
         shape = inputs.values_BLV.shape
-        learned_BLV = self.location(hidden_BPD).reshape(shape)
+        written = functional.linear(hidden_BPD, rows.write.flatten(0, 2), self.bias)
+        parts = (part.reshape(shape) for part in written.chunk(WRITTEN, dim=2))
+        learned_BLV, log_scale_BLV, middle_BLV = parts
         location_BLV = inputs.base_BLV + inputs.gate_BLV * learned_BLV
-        scale_BLV = self.log_scale(hidden_BPD).reshape(shape).exp()
-        middle_BLV = self.middle(hidden_BPD).reshape(shape)
+        scale_BLV = log_scale_BLV.exp()
         return Prediction(
             location_BLV.clamp(self.least_V, self.most_V),
             scale_BLV.clamp(LEAST_SCALE, MOST_SCALE) * inputs.spread_BLV,
             inputs.middle_BLV + inputs.middle_gate_BLV * middle_BLV,
         )
+
+
+class Rows(NamedTuple):
+    """Embeddings of all columns: each (row, sample of the patch, column or group, feature)."""
+
+    read: Tensor
+    write: Tensor
+    flags: Tensor
+
+
+class Guess(nn.Module):
+    """Rows of a column by its traits (Ha et al. 2016, arXiv:1609.09106): those of no column alone.
+
+    Read-outs start at zero. Rows that are read shrink with the units of a group, so that a sum over
+    many units is of the size of one over few.
+    """
+
+    def __init__(self, patch: int, width: int) -> None:
+        super().__init__()
+        self.patch, self.width = patch, width
+        self.hidden = nn.Linear(TRAITS, GUESS_WIDTH)
+        self.read = nn.Linear(GUESS_WIDTH + TRAITS, READ * patch * width)
+        self.write = nn.Linear(GUESS_WIDTH + TRAITS, WRITTEN * patch * width)
+        self.flags = nn.Linear(GUESS_WIDTH + TRAITS, FLAGS * patch * width)
+        nn.init.zeros_(self.write.weight)
+        nn.init.zeros_(self.write.bias)
+
+    def forward(self, traits_VF: Tensor, share_VG: Tensor) -> Rows:
+        """Return the guessed rows of columns and of the flags of groups."""
+        known_VF = torch.cat([functional.silu(self.hidden(traits_VF)), traits_VF], dim=1)
+        share_V1 = share_VG.sum(1, keepdim=True)
+        return Rows(
+            self._rows(self.read(known_VF) * GUESS_GAIN * share_V1),
+            self._rows(self.write(known_VF)),
+            self._rows(self.flags(share_VG.T @ known_VF)),
+        )
+
+    def _rows(self, guessed_VR: Tensor) -> Tensor:
+        rows: Tensor = guessed_VR.unflatten(1, (-1, self.patch, self.width))
+        return rows.permute(1, 2, 0, 3)
 
 
 class Norm(nn.RMSNorm):
@@ -241,53 +306,6 @@ def rotate(x_BHPK: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
     cos, sin = rotation
     a, b = x_BHPK.chunk(2, dim=3)
     return torch.cat([a * cos - b * sin, a * sin + b * cos], dim=3)
-
-
-def _embedding(spread_V: Tensor, patch: int, width: int) -> Tensor:
-    """Draw (patch * column, width) embeddings, each column's with its own spread."""
-    return torch.randn(patch * len(spread_V), width) * spread_V.repeat(patch)[:, None]
-
-
-def losses(prediction: Prediction, z_BLV: Tensor, heads: "Heads") -> tuple[Tensor, Tensor]:
-    """Return what each value costs, in units of what predicting its mean would cost.
-
-    First the error of the location: squared for continuous columns, the Poisson deviance for
-    counts; 1 on average for the mean predictor. Second the negative log-likelihood of the scale
-    about the detached location (0 for counts): so the noise a column has does not
-    weigh on its mean (beta-NLL with beta 1; Seitzer et al. 2022, arXiv:2203.09168).
-    """
-    location, scale, _ = prediction
-    squared = (z_BLV - location) ** 2
-    spread = 0.5 * squared.detach() / scale**2 + scale.log()
-    if not bool(heads.counts_V.any()):
-        return squared, spread
-    count = (z_BLV * heads.sd_V + heads.mean_V).clamp_min(0)
-    # Continuous columns pass through both branches: a mean of 1 keeps theirs, unused, finite.
-    log_rate = torch.where(heads.counts_V, location + heads.log_mean_V, 0.0)
-    deviance = 2 * (torch.xlogy(count, count) - count * log_rate - count + log_rate.exp())
-    error = torch.where(heads.counts_V, deviance / heads.deviance_V, squared)
-    return error, torch.where(heads.counts_V, 0.0, spread)
-
-
-class Heads(NamedTuple):
-    """What turns z-scores into counts and losses into shares of the mean predictor's.
-
-    mean_V, sd_V, log_mean_V : of training, in each column's own units; log of counts only
-    deviance_V : mean Poisson deviance of the mean predictor in training
-    counted_C : numbers of the columns of counts
-    """
-
-    counts_V: Tensor
-    mean_V: Tensor
-    sd_V: Tensor
-    log_mean_V: Tensor
-    deviance_V: Tensor
-    counted_C: Tensor
-
-    def take(self, columns: Tensor) -> "Heads":
-        """Return what the losses of single values need, given the column of each."""
-        own = [tensor[columns] for tensor in self[:-1]]
-        return Heads._make([*own, self.counts_V[columns].nonzero()[:, 0]])
 
 
 def visibility_groups(neural: np.ndarray, streams: tuple[str, ...]) -> tuple[int, ...]:

@@ -6,8 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tasks.lnm.heads import Heads
 from tasks.lnm.machine import Machine
-from tasks.lnm.model import Heads, Inputs, Prediction
+from tasks.lnm.model import Inputs, Prediction
 from tasks.lnm.recording import Bools
 from tasks.lnm.windows import Cut
 

@@ -43,7 +43,7 @@ def hidden_states(
     apart = np.r_[True, np.diff(whole[:, 0]) >= window] if len(whole) else np.zeros(0, bool)
     whole = whole[apart]
     layers = len(model.network.blocks) + 1
-    width = model.network.read_flags.out_features
+    width = model.network.norm.normalized_shape[0]
     states = np.zeros((layers, len(whole), window // patch, width), np.float32)
     model.network.eval()
     with torch.no_grad():

@@ -1,12 +1,13 @@
 """Every question by its name, as the command line asks them."""
 
+import math
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 import xarray as xr
 
 from schemas.errors import SettingsError
+from schemas.settings.lnm_question import LnmQuestion
 from schemas.settings.split import SplitSettings
 from tasks.lnm.appraisal import score
 from tasks.lnm.probing import compare_geometry, embed, probe_layers
@@ -20,32 +21,18 @@ from tasks.lnm.recording import (
 )
 from tasks.lnm.trained import TrainedModel
 
-Task = Literal["impute", "decode", "encode", "forecast", "generate", "score", "embed", "probe"]
 
-
-def ask(
-    model: TrainedModel,
-    recording: Recording,
-    task: Task,
-    targets: Sequence[str] | None,
-    *,
-    visible: Sequence[str] | None,
-    t0: float,
-    t1: float,
-    seen_until: float | None,
-    seconds: float,
-    n_samples: int,
-    seed: int,
-) -> xr.Dataset:
+def ask(model: TrainedModel, recording: Recording, question: LnmQuestion) -> xr.Dataset:
     """Ask one question; see `query`, `score`, `embed` and `probe` for what the answers hold.
-
-    seconds : length of a forecast of everything, or of a generated course
 
     Raises
     ------
     SettingsError
         The question lacks a target, or the time up to which a forecast may see.
     """
+    task, seen_until = question.task, question.seen_until
+    t0 = -math.inf if question.t0 is None else question.t0
+    t1 = math.inf if question.t1 is None else question.t1
     if task == "score":
         return score(model, recording, t0, t1)
     if task == "embed":
@@ -54,13 +41,14 @@ def ask(
         return embed(model, model.material(recording), runs, recording.time_T)
     if task == "probe":
         return probe(model, recording)
+    count, seed, seconds = question.n_samples, question.seed, question.seconds
     if task == "generate":
-        return generate(model, recording, seconds, max(1, n_samples), seed)
-    drawn = {"n_samples": n_samples, "seed": seed}
+        return generate(model, recording, seconds, max(1, count), seed)
+    targets: Sequence[str] = question.targets
     if task == "forecast" and not targets:
         if seen_until is None:
             raise SettingsError("a forecast needs seen_until.", where="query")
-        return forecast(model, recording, seen_until, seconds, **drawn)
+        return forecast(model, recording, seen_until, seconds, n_samples=count, seed=seed)
     if task in ("decode", "encode"):
         targets = side_of(model, neural=task == "encode")
     if not targets:
@@ -69,8 +57,17 @@ def ask(
             where="query",
             remedy="Name a column or stream, or a task that has its own.",
         )
-    when = {"t0": t0, "t1": t1, "seen_until": seen_until}
-    return query(model, recording, targets, visible=visible, **when, **drawn)  # type: ignore[arg-type]
+    return query(
+        model,
+        recording,
+        targets,
+        visible=question.visible,
+        t0=t0,
+        t1=t1,
+        seen_until=seen_until,
+        n_samples=count,
+        seed=seed,
+    )
 
 
 def probe(model: TrainedModel, recording: Recording) -> xr.Dataset:

@@ -11,7 +11,7 @@ from schemas.entities import NEURAL_KINDS
 from schemas.errors import NotFoundError, NothingToDoError, RecordingTooShortError
 from schemas.settings.lnm import LnmSettings
 from schemas.settings.split import SplitSettings
-from tasks.common.matrices import behaviour_matrix, neural_matrix
+from tasks.common.matrices import behaviour_matrix, neural_matrix, unit_places
 from tasks.common.splits import TimeSplit, split_by_time
 
 Floats = NDArray[np.floating]
@@ -27,11 +27,15 @@ COLUMNS = 4096
 
 @dataclass(frozen=True)
 class Columns:
-    """What each column of a recording is: units first, then behaviour channels."""
+    """What each column of a recording is: units first, then behaviour channels.
+
+    regions : where each unit lies, empty where that is not known
+    """
 
     names: tuple[str, ...]
     streams: tuple[str, ...]
     kinds: tuple[str, ...]
+    regions: tuple[str, ...] = ()
 
     @property
     def neural(self) -> Bools:
@@ -49,11 +53,18 @@ class Columns:
         triples = zip(self.names, self.streams, self.neural, strict=True)
         return tuple(stream if neural else name for name, stream, neural in triples)
 
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """(column,) what its like elsewhere is called: a channel's name, a unit's kind, region."""
+        regions = self.regions or ("",) * len(self.names)
+        of_units = (f"{kind} {region}" for kind, region in zip(self.kinds, regions, strict=True))
+        triples = zip(self.names, of_units, self.neural, strict=True)
+        return tuple(unit if neural else name for name, unit, neural in triples)
+
     def take(self, index: Ints) -> "Columns":
         """Return the columns at `index`."""
-        return Columns(
-            *(tuple(field[i] for i in index) for field in (self.names, self.streams, self.kinds))
-        )
+        fields = (self.names, self.streams, self.kinds, self.regions)
+        return Columns(*(tuple(field[i] for i in index) if field else () for field in fields))
 
 
 @dataclass(frozen=True)
@@ -64,6 +75,7 @@ class Recording:
     time_T : (time,) seconds
     segment_T : (time,) number of the gapless segment, -1 outside any
     trial_T : (time,) true inside trials; None where the session has none
+    place_VX : (column, 3) coordinates of units, NaN where not known; None where none is
     """
 
     values_TV: Floats
@@ -72,12 +84,18 @@ class Recording:
     rate_hz: float
     columns: Columns
     trial_T: Bools | None = None
+    place_VX: Floats | None = None
 
     def take(self, index: Ints) -> "Recording":
         """Return the recording with only the columns at `index`."""
         if np.array_equal(index, np.arange(len(self.columns.names))):
             return self
-        return replace(self, values_TV=self.values_TV[:, index], columns=self.columns.take(index))
+        return replace(
+            self,
+            values_TV=self.values_TV[:, index],
+            columns=self.columns.take(index),
+            place_VX=None if self.place_VX is None else self.place_VX[index],
+        )
 
 
 def keep_behaviour(recording: Recording) -> Recording:
@@ -112,10 +130,12 @@ def read_recording(aligned: xr.DataTree) -> Recording:
         raise NothingToDoError(
             "the session has neither neurons nor behaviour to learn from.", where="aligned"
         )
+    places = unit_places(aligned, names)
     columns = Columns(
         tuple(names),
         tuple(str(s) for part in (neurons, behaviour) for s in part["stream"].values),
         tuple(str(k) for part in (neurons, behaviour) for k in part["kind"].values),
+        tuple(str(region) for region in places["region"].values),
     )
     values_TV = np.concatenate(
         [neurons["activity"].values, behaviour["behaviour"].values], axis=1
@@ -128,6 +148,7 @@ def read_recording(aligned: xr.DataTree) -> Recording:
         float(aligned["clock"].attrs["rate_hz"]),
         columns,
         _inside_trials(aligned, time_T),
+        places["position"].values,
     )
 
 

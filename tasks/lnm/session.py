@@ -8,8 +8,8 @@ import numpy as np
 from schemas.settings.lnm import LnmSettings
 from tasks.common.splits import TimeSplit
 from tasks.lnm.gating import residual_spread
+from tasks.lnm.heads import Heads
 from tasks.lnm.linear import Runs
-from tasks.lnm.model import Heads
 from tasks.lnm.recording import (
     COLUMNS,
     Floats,
@@ -27,6 +27,7 @@ from tasks.lnm.recording import (
 )
 from tasks.lnm.rivals import Rivals, fit_rivals
 from tasks.lnm.trained import make_heads
+from tasks.lnm.traits import describe_columns
 from tasks.lnm.windows import Material, Mixing, TaskWeights, prepare_material
 
 
@@ -37,6 +38,8 @@ class Session:
     origin_O, context_O : test samples to forecast from, and how many may be seen up to each
     rivals : the baselines' answers on the test part, and which is the bar of each target
     deviance_V : (column,) mean Poisson deviance of the mean predictor in training; 1 if not counts
+    traits_VF : (column, trait) what embeddings are guessed by
+    reach : what the network's output is multiplied by; None is `spread`
     """
 
     recording: Recording
@@ -50,6 +53,8 @@ class Session:
     rivals: Rivals
     scaler: Scaler
     deviance_V: Floats
+    traits_VF: Floats
+    reach: TaskWeights | None = None
 
     @property
     def heads(self) -> Heads:
@@ -58,7 +63,8 @@ class Session:
 
     def whole_mixing(self) -> Mixing:
         """Return the mixing of training: all of the network, in units of what is left over."""
-        return Mixing(self.spread, self.spread, self.spread.forecast_HV)
+        reach = self.reach or self.spread
+        return Mixing(reach, self.spread, reach.forecast_HV)
 
     def runs(self, part: int) -> Runs:
         """Return the runs of one part: 0 train, 1 validation, 2 test."""
@@ -100,7 +106,8 @@ def prepare_session(
     material = material.keep_forecasts(np.flatnonzero((part_T == 0) | (part_T == 1)))
     spread = residual_spread(material, runs, split.train)
     deviance_V = _mean_deviance(recording, split.train, scaler)
-    about = (material, spread, window, origin_O, context_O, rivals, scaler, deviance_V)
+    traits_VF = describe_columns(recording, runs, split.train, scaler)
+    about = (material, spread, window, origin_O, context_O, rivals, scaler, deviance_V, traits_VF)
     return Session(recording, split, part_T, *about)
 
 

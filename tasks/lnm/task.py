@@ -2,15 +2,20 @@
 
 import shutil
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from schemas.entities import ArtifactRef, StageOutcome
 from schemas.settings.lnm import LnmSettings
+from schemas.settings.lnm_question import LnmQuestion
 from schemas.settings.workspace import WorkspaceSettings
 from tasks.common.draft import Draft
 from tasks.common.stage import Request, run_stage
+from tasks.common.workspace import Workspace
 
 if TYPE_CHECKING:
+    import xarray as xr
+
     from tasks.lnm.results import Result
 
 
@@ -20,6 +25,34 @@ def train_lnm(
     """Train the large neural model on one session and judge it beside its baselines."""
     request = Request(kind="lnm", stage="lnm", settings=settings, parents=(aligned,))
     return run_stage(workspace, request, partial(_build, aligned=aligned, settings=settings))
+
+
+def query_lnm(
+    workspace: WorkspaceSettings,
+    session: str,
+    question: LnmQuestion,
+    model: Path | None = None,
+    out: Path | None = None,
+) -> "xr.Dataset":
+    """Ask a model about a session of the lake.
+
+    Parameters
+    ----------
+    model : folder of a pulled model; None is the newest that was trained on the session
+    out : Zarr folder that the answer is written to
+    """
+    from tasks.lnm.questions import ask
+    from tasks.lnm.recording import read_for
+    from tasks.lnm.trained import load_model
+
+    opened = Workspace(workspace)
+    latest, key = opened.catalogue.latest, opened.catalogue.find_session(session)
+    trained = load_model(model or opened.lake.local_folder(latest(key, "lnm").ref))
+    aligned = opened.lake.open_tree(latest(key, "aligned").ref)
+    answer = ask(trained, read_for(trained.columns, aligned), question)
+    if out is not None:
+        answer.to_zarr(out, mode="w", consolidated=False)
+    return answer
 
 
 def _build(draft: Draft, aligned: ArtifactRef, settings: LnmSettings) -> None:

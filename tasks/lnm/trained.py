@@ -11,7 +11,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from schemas.errors import LakeError
-from tasks.lnm.model import Heads, LargeNeuralModel, ModelConfig
+from tasks.lnm.heads import Heads
+from tasks.lnm.model import LargeNeuralModel, ModelConfig
 from tasks.lnm.recording import Columns, Floats, Recording, Scaler, find_runs
 from tasks.lnm.skip import Skip
 from tasks.lnm.stored_skip import describe_map, map_arrays, read_map

@@ -14,10 +14,11 @@ from schemas.settings.lnm import LnmSettings
 from tasks.common.progress import report_progress
 from tasks.lnm.batches import draw_ahead, validation_cuts
 from tasks.lnm.checkpoints import Curves, TrainingState, restore_state, save_state
-from tasks.lnm.gating import SHARES, Choice, GatedCut, apply_choices, choose_shares
+from tasks.lnm.gating import SHARES, Choice, GatedCut, apply_choices, choose_shares, measure_shares
+from tasks.lnm.heads import Heads
 from tasks.lnm.machine import Machine
 from tasks.lnm.masks import Mode
-from tasks.lnm.model import Heads, LargeNeuralModel, ModelConfig, visibility_groups
+from tasks.lnm.model import LargeNeuralModel, ModelConfig, visibility_groups
 from tasks.lnm.objective import Batch, weigh_errors
 from tasks.lnm.recording import cut_windows
 from tasks.lnm.schedule import count_steps, make_optimiser, schedule
@@ -37,10 +38,9 @@ def train_model(
     session: Session,
     settings: LnmSettings,
     checkpoints: Path | None = None,
-    core: Mapping[str, Tensor] | None = None,
 ) -> tuple[TrainedModel, Curves]:
     """Train on one session; see train_models."""
-    (model,), curves = train_models([session], settings, checkpoints, core)
+    (model,), curves = train_models([session], settings, checkpoints)
     return model, curves
 
 
@@ -48,7 +48,6 @@ def train_models(
     sessions: Sequence[Session],
     settings: LnmSettings,
     checkpoints: Path | None = None,
-    core: Mapping[str, Tensor] | None = None,
 ) -> tuple[list[TrainedModel], Curves]:
     """Train a network for each session, all with one core, and keep their best state.
 
@@ -60,27 +59,39 @@ def train_models(
 
     checkpoints : folder in which the state is kept after every validation; if it holds one of the
         same settings, training goes on from there and ends as if it had never stopped
-    core : weights that the core starts from (see model.CORE), of a model of other sessions
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
         networks = [build_network(session, settings) for session in sessions]
         for network in networks[1:]:
-            network.blocks, network.norm = networks[0].blocks, networks[0].norm
-        if core is not None:
-            networks[0].load_state_dict(dict(core), strict=False)
-        machine = Machine.choose(settings)
-        together = nn.ModuleList(networks).to(machine.device)
-        curves = _optimise(together, networks, sessions, settings, checkpoints, machine)
-        together.cpu()
+            network.share_core(networks[0])
+        steps = count_steps(settings, max(len(s.recording.columns.names) for s in sessions))
+        curves = train_networks(networks, sessions, settings, steps * len(sessions), checkpoints)
     pairs = zip(networks, sessions, strict=True)
     return [_finish(network, session, settings) for network, session in pairs], curves
 
 
-def build_network(session: Session, settings: LnmSettings) -> LargeNeuralModel:
+def train_networks(
+    networks: Sequence[LargeNeuralModel],
+    sessions: Sequence[Session],
+    settings: LnmSettings,
+    steps: int,
+    checkpoints: Path | None = None,
+) -> Curves:
+    """Train networks that share a core, and leave them in their best state; see train_models."""
+    machine = Machine.choose(settings)
+    together = nn.ModuleList(networks).to(machine.device)
+    curves = _optimise(together, networks, sessions, settings, steps, checkpoints, machine)
+    together.cpu()
+    return curves
+
+
+def build_network(
+    session: Session, settings: LnmSettings, row_dropout: float = 0.0
+) -> LargeNeuralModel:
     """Return an untrained network for a session's columns."""
     columns = session.recording.columns
-    return LargeNeuralModel(
+    network = LargeNeuralModel(
         ModelConfig(
             settings.preset,
             session.window,
@@ -90,15 +101,28 @@ def build_network(session: Session, settings: LnmSettings) -> LargeNeuralModel:
             tuple(bool(n) for n in columns.neural),
             tuple(bool(c) for c in columns.counts),
             settings.dropout,
+            row_dropout,
         )
     )
+    network.traits_VF.copy_(torch.from_numpy(session.traits_VF))
+    return network
 
 
 def _finish(network: LargeNeuralModel, session: Session, settings: LnmSettings) -> TrainedModel:
     """Set the gates of a trained network on validation."""
-    network.eval()
     cuts = validation_cuts(session, settings, GATING_WINDOWS)
     choices, _ = _validate(network, cuts, session.heads, Machine(), settings)
+    return mix_network(network, session, choices, settings)
+
+
+def mix_network(
+    network: LargeNeuralModel,
+    session: Session,
+    choices: Mapping[Mode, Choice],
+    settings: LnmSettings,
+) -> TrainedModel:
+    """Return network and skip as one model, mixed as was chosen."""
+    network.eval()
     skip, columns = session.material.skip, session.recording.columns
     mixing = apply_choices(session.spread, choices, columns, skip.horizons)
     about = (session.scaler, columns, session.deviance_V, settings.linear_skip)
@@ -110,6 +134,7 @@ def _optimise(
     networks: Sequence[LargeNeuralModel],
     sessions: Sequence[Session],
     settings: LnmSettings,
+    steps: int,
     checkpoints: Path | None,
     machine: Machine,
 ) -> Curves:
@@ -130,8 +155,6 @@ def _optimise(
     identity = settings.param_set("lnm").hash
     if checkpoints is None or not restore_state(state, checkpoints, identity):
         state.curves.record(0, math.nan, state.best_loss, 0.0)
-    columns = max(len(session.recording.columns.names) for session in sessions)
-    steps = count_steps(settings, columns) * len(sessions)
     coming = range(state.step + 1, 0 if state.curves.stopped else steps + 1)
     random = state.rng.bit_generator.state
     with closing(draw_ahead(sessions, windows, settings, random, coming)) as batches:
@@ -229,6 +252,7 @@ def _validate(
     shares = SHARES if settings.linear_skip else (1.0,)
     network.eval()
     choices = {
-        cut.mode: choose_shares(partial(machine.run, network), cut, heads, shares) for cut in cuts
+        cut.mode: choose_shares(measure_shares(partial(machine.run, network), cut, heads, shares))
+        for cut in cuts
     }
     return choices, float(np.mean([choice.loss for choice in choices.values()]))

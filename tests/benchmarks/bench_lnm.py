@@ -123,7 +123,7 @@ class Steps:
         """Return the seconds of one step of the same core on ready tensors."""
         network, patches = self.network, WINDOW // self.settings.patch
         if not hasattr(self, "ready"):
-            width = network.read_flags.out_features
+            width = network.norm.normalized_shape[0]
             self.ready = torch.randn(self.settings.batch_size, patches, width)
             angle = torch.arange(patches)[None, :, None] * network.angular_K
             self.rotation = (angle.cos()[:, None], angle.sin()[:, None])

@@ -86,11 +86,13 @@ def test_all_flows_are_deployed_with_forms(service: Service) -> None:
     found = {d["name"]: d for d in service.post("deployments/filter", {})}
     assert set(found) == {
         "process-session", "ingest-recordings", "nightly", "extract-causal-graph",
-        "animate-twin", "train-lnm", "write-report",
+        "animate-twin", "train-lnm", "query-lnm", "write-report",
     }  # fmt: skip
     schema = found["process-session"]["parameter_openapi_schema"]
     assert schema["properties"]["recording"]["description"]
     assert schema["definitions"]["CausalSettings"]["properties"]
+    asked = found["query-lnm"]["parameter_openapi_schema"]
+    assert asked["definitions"]["LnmQuestion"]["properties"]["targets"]["description"]
 
 
 @pytest.mark.browser

@@ -8,7 +8,9 @@ import torch
 
 from schemas.errors import RecordingTooShortError
 from tasks.lnm.adaptation import adapt, core_of, few_shot_curve, pretrain
+from tasks.lnm.gating import Measured
 from tasks.lnm.recording import split_with_guard
+from tasks.lnm.rehearsal import pool_evidence, rehearse, weigh_evidence
 from tasks.lnm.session import prepare_session
 from tasks.lnm.training import train_models
 
@@ -24,7 +26,7 @@ def test_sessions_share_a_core_and_keep_their_own_embeddings(
     models, curves = train_models(sessions, settings)
     assert curves.step[-1] == 12
     one, two = (model.network for model in models)
-    assert one.read_values.shape != two.read_values.shape
+    assert one.read.shape != two.read.shape
     for name, tensor in core_of(one).items():
         assert torch.equal(tensor, two.state_dict()[name])
     alone, _ = train_models(sessions[:1], settings)
@@ -36,9 +38,10 @@ def test_a_curve_over_minutes_of_a_session_never_seen(product_session, quick):
         update={"steps": 20, "baselines": (), "generated_s": 0.0, "bootstrap": 100}
     )
     other = replace(product_session, values_TV=product_session.values_TV[::-1].copy())
-    core = pretrain([other], settings)
-    assert {name.split(".")[0] for name in core} == {"blocks", "norm"}
-    curve = few_shot_curve(product_session, (0.5, 1.5), core, settings)
+    learnt = pretrain([other], (0.5,), settings)
+    assert {name.split(".")[0] for name in learnt.core} == {"blocks", "norm", "guess", "inside"}
+    assert ("decode", "running/first", 0) in learnt.evidence[0.5]
+    curve = few_shot_curve(product_session, (0.5, 1.5), learnt, settings)
     assert curve["value"].dims == ("predictor", "minutes", "score")
     assert np.isfinite(curve["value"]).all()
     pairs = [*zip(curve["task"].values, curve["target"].values, strict=True)]
@@ -48,7 +51,7 @@ def test_a_curve_over_minutes_of_a_session_never_seen(product_session, quick):
     changed = product_session.values_TV.copy()
     changed[400:1900] = 0.0
     fitted = [
-        adapt(replace(product_session, values_TV=v), 0.5, core, settings)
+        adapt(replace(product_session, values_TV=v), 0.5, learnt, settings)
         for v in (product_session.values_TV, changed)
     ]
     assert [s.model for s in fitted[0].scores] == [s.model for s in fitted[1].scores]
@@ -57,3 +60,32 @@ def test_a_curve_over_minutes_of_a_session_never_seen(product_session, quick):
 def test_too_few_minutes_are_refused(product_session, quick):
     with pytest.raises(RecordingTooShortError, match="too few windows"):
         adapt(product_session, 0.05, None, quick)
+
+
+def test_a_rehearsal_is_learnt_from_outside_of_the_minutes_it_knows(product_session, quick):
+    settings = quick.model_copy(update={"baselines": ()})
+    one, two = rehearse(product_session, 0.5, settings)[:2]
+    assert np.abs(one.scaler.mean_V - two.scaler.mean_V).max() > 0
+    for session, first_s in ((one, 0.0), (two, 30.0)):
+        known_T = np.abs(session.recording.time_T - first_s - 15.0) < 15.0
+        assert not (known_T & (session.part_T >= 0)).any()
+        assert set(np.unique(session.part_T)) == {-1, 0, 1}
+        mixing = session.whole_mixing()
+        assert mixing.gate is session.reach
+        assert mixing.spread is session.spread
+    assert rehearse(product_session, 30.0, settings) == []
+
+
+def test_what_all_sessions_say_sets_the_gates(product_result):
+    session = product_result.session
+    shares = np.arange(5)[:, None, None]
+    clear = Measured(np.array([0]), 5.0 - shares + np.zeros((5, 1, 6)), np.empty((5, 0, 6)),
+                     np.full((5, 1, 6), 4.0))  # fmt: skip
+    against = clear._replace(error_AGC=-9 * clear.error_AGC)
+    key = ("decode", "running/first", 0)
+    weak = pool_evidence([{key: clear}, {("decode", "whiskers", 0): clear}])
+    assert [*weigh_evidence(weak, session)["decode"].share_G.values()] == [1.0]
+    strong = pool_evidence([weak, {key: against}])
+    choice = weigh_evidence(strong, session)["decode"]
+    assert [*choice.share_G.values()] == [0.0]
+    assert [*choice.spread_G.values()] == [2.0]

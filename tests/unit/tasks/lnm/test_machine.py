@@ -104,7 +104,7 @@ def test_every_preset_takes_a_step(prepared, preset):
     assert 0.7 * expected < parameters < 1.6 * expected
     windows = cut_windows(session.runs(0), session.window, 1)
     cut = draw_batch(session, windows, own, np.random.default_rng(0), 0.5)
-    before = network.location.weight.detach().clone()
+    before = network.write.detach().clone()
     loss = _take_step(network, make_optimiser(network, own), cut, session.heads, Machine())
     assert np.isfinite(loss)
-    assert not torch.equal(before, network.location.weight)
+    assert not torch.equal(before, network.write)

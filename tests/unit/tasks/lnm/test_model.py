@@ -4,16 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from tasks.lnm.heads import Heads, losses
 from tasks.lnm.masks import CURRICULUM, draw_masks, draw_modes, possible_modes, thin_columns
-from tasks.lnm.model import (
-    Heads,
-    Inputs,
-    LargeNeuralModel,
-    ModelConfig,
-    Prediction,
-    losses,
-    visibility_groups,
-)
+from tasks.lnm.model import Inputs, LargeNeuralModel, ModelConfig, Prediction, visibility_groups
 from tasks.lnm.objective import MIDDLE_WEIGHT, SCALE_WEIGHT, weigh_batch, weigh_errors
 from tasks.lnm.windows import Cut
 
@@ -34,8 +27,7 @@ def network() -> LargeNeuralModel:
             (True, True, False, False, False, False),
         )
     ).eval()
-    for head in (made.location, made.log_scale, made.middle):
-        torch.nn.init.normal_(head.weight, std=0.1)
+    torch.nn.init.normal_(made.write, std=0.1)
     return made
 
 

@@ -4,26 +4,18 @@ import numpy as np
 import pytest
 
 from schemas.errors import SettingsError
+from schemas.settings.lnm_question import LnmQuestion
 from tasks.lnm.questions import ask
 from tasks.lnm.tables import draw_curve, tabulate
-
-DEFAULTS = {
-    "visible": None,
-    "t0": -np.inf,
-    "t1": np.inf,
-    "seen_until": None,
-    "seconds": 1.0,
-    "n_samples": 0,
-    "seed": 0,
-}
 
 
 @pytest.fixture
 def put(product_result, product_session):
     """Ask the trained model about its session."""
 
-    def question(task, targets=None, **given):
-        return ask(product_result.model, product_session, task, targets, **{**DEFAULTS, **given})
+    def question(task, targets=(), **given):
+        asked = LnmQuestion(task=task, targets=targets, **given)
+        return ask(product_result.model, product_session, asked)
 
     return question
 

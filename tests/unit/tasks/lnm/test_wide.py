@@ -7,7 +7,7 @@ import pytest
 
 from tasks.lnm.baselines_wide import fit_wide, view_judged
 from tasks.lnm.batches import draw_batch, validation_cuts
-from tasks.lnm.gating import choose_shares
+from tasks.lnm.gating import choose_shares, measure_shares
 from tasks.lnm.problems import make_problems
 from tasks.lnm.recording import cut_windows, fit_scaler
 from tasks.lnm.results import train_and_examine
@@ -128,7 +128,8 @@ def test_windows_in_pieces_choose_the_same_gates(product_session, quick, monkeyp
     for most in (16_000_000, 3 * 16 * 10):
         monkeypatch.setattr("tasks.lnm.windows.MOST_VALUES", most)
         cuts = validation_cuts(session, quick, 20)
-        found.append([choose_shares(network, cut, session.heads) for cut in cuts])
+        measured = [measure_shares(network, cut, session.heads) for cut in cuts]
+        found.append([choose_shares(own) for own in measured])
         pieces = [len(cut.pieces) for cut in cuts]
         assert max(pieces) == (1 if most > 1000 else 27)
     for whole, pieced in zip(*found, strict=True):

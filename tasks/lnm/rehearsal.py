@@ -1,0 +1,162 @@
+"""Known sessions as if only a few minutes of them were known: what a new session will be like.
+
+A skip that was fitted to a minute, and statistics of a minute, are poor in ways that those of an
+hour are not. A core that has learnt to add to the former is of use to a new session, and how much
+of it was of use is known before the new session has told anything (episodes of Vinyals et al. 2016,
+arXiv:1606.04080).
+"""
+
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import replace
+
+import numpy as np
+
+from schemas.errors import NothingToDoError, RecordingTooShortError
+from schemas.settings.lnm import LnmSettings
+from tasks.common.splits import TimeSplit
+from tasks.lnm.batches import validation_cuts
+from tasks.lnm.gating import Choice, Measured, measure_shares, residual_spread, take_shares
+from tasks.lnm.masks import Mode
+from tasks.lnm.model import LargeNeuralModel
+from tasks.lnm.recording import Recording, find_runs, part_of_each_sample
+from tasks.lnm.session import Session, divide_recording
+
+VALIDATION_SHARE = 0.3
+"""Of the minutes that are known; penalties, gates and the end of training rest on it."""
+MOST_STARTS = 3
+"""Times that a session is rehearsed with so many minutes, each beginning elsewhere."""
+WINDOWS = 96
+
+Evidence = dict[tuple[Mode, str, int], Measured]
+"""By task, target and number of the horizon: what each share of the network costs there."""
+
+
+def known_minutes(
+    split: TimeSplit, recording: Recording, window: int, minutes: float, start: float = 0.0
+) -> TimeSplit:
+    """Keep the test part; divide some minutes of the rest into training and validation.
+
+    Parameters
+    ----------
+    start : minutes of the rest before them
+
+    Raises
+    ------
+    RecordingTooShortError
+        So few minutes leave no window in training or validation.
+    """
+    known = np.flatnonzero((recording.segment_T >= 0) & split.fitting)
+    first, count = (round(60 * m * recording.rate_hz) for m in (start, minutes))
+    own = known[first : first + count]
+    turn = round(len(own) * (1 - VALIDATION_SHARE))
+    time_T = recording.time_T
+    parts = [np.zeros(len(time_T), bool) for _ in range(2)]
+    parts[0][own[:turn]] = True
+    if turn >= 2 * window:
+        guard_s = window / recording.rate_hz
+        # Elsewhere a guard may fall into a gap between segments, as it does here.
+        parts[1][own[turn:]] = time_T[own[turn:]] >= time_T[own[turn - 1]] + guard_s
+    if parts[1].sum() < window:
+        raise RecordingTooShortError(
+            f"{minutes:g} min are {len(own)} samples: too few windows of {window}.",
+            where="adapt",
+            remedy="Give more minutes, or a shorter lnm.window.",
+        )
+    return TimeSplit(parts[0], parts[1], split.test)
+
+
+def rehearse(recording: Recording, minutes: float, settings: LnmSettings) -> list[Session]:
+    """Return the session as known from so many minutes, to be learnt from outside of them.
+
+    Several times, beginning elsewhere; not at all where it is too short for that.
+    """
+    found = []
+    for number in range(MOST_STARTS):
+        with suppress(RecordingTooShortError, NothingToDoError):
+            found.append(_rehearse_from(recording, number * minutes, minutes, settings))
+    return found
+
+
+def _rehearse_from(
+    recording: Recording, start: float, minutes: float, settings: LnmSettings
+) -> Session:
+    beyond: list[TimeSplit] = []
+
+    def limit(split: TimeSplit, recording: Recording, window: int) -> TimeSplit:
+        known = known_minutes(split, recording, window, minutes, start)
+        own_s = recording.time_T[known.train | known.validation]
+        guard_s = window / recording.rate_hz
+        far_T = (recording.time_T < own_s[0] - guard_s) | (recording.time_T > own_s[-1] + guard_s)
+        none_T = np.zeros_like(split.test)
+        beyond.append(TimeSplit(split.train & far_T, split.validation & far_T, none_T))
+        return known
+
+    session = divide_recording(recording, settings, limit)
+    part_T = part_of_each_sample(beyond[0])
+    if min((part_T == 0).sum(), (part_T == 1).sum()) < 2 * session.window:
+        raise RecordingTooShortError(
+            f"{minutes:g} min leave too little outside of them to learn from.",
+            where="adapt",
+            remedy="Learn from longer sessions.",
+        )
+    material = replace(session.material, ahead=None).keep_forecasts(np.flatnonzero(part_T >= 0))
+    # What is left over outside is more than within; the network only knows the latter.
+    runs = find_runs(session.recording.segment_T)
+    left_over = residual_spread(material, runs, part_T == 0)
+    seen = replace(session, split=beyond[0], part_T=part_T, material=material)
+    return replace(seen, spread=left_over, reach=session.spread)
+
+
+def gather_evidence(network: LargeNeuralModel, session: Session, settings: LnmSettings) -> Evidence:
+    """Measure on validation what shares of a network's output cost."""
+    network.eval()
+    horizons = len(session.material.skip.horizons)
+    targets = list(dict.fromkeys(session.recording.columns.targets))
+    found: Evidence = {}
+    for cut in validation_cuts(session, settings, WINDOWS):
+        measured = measure_shares(network, cut, session.heads)
+        for at, group in enumerate(measured.groups):
+            target, horizon = divmod(int(group), horizons)
+            costs = (part[:, at : at + 1] for part in measured[1:])
+            found[cut.mode, targets[target], horizon] = Measured(measured.groups[[at]], *costs)
+    return found
+
+
+def pool_evidence(found: Iterable[Evidence]) -> Evidence:
+    """Put the blocks of time of several sessions together."""
+    pooled: Evidence = {}
+    for evidence in found:
+        for key, costs in evidence.items():
+            before = pooled.get(key)
+            parts = (
+                costs[1:]
+                if before is None
+                else (
+                    np.concatenate(pair, axis=2) for pair in zip(before[1:], costs[1:], strict=True)
+                )
+            )
+            pooled[key] = Measured(costs.groups, *parts)
+    return pooled
+
+
+def weigh_evidence(evidence: Evidence, session: Session) -> dict[Mode, Choice]:
+    """Choose for each target of a session the share that costs least on all that is known."""
+    horizons = len(session.material.skip.horizons)
+    order = {t: i for i, t in enumerate(dict.fromkeys(session.recording.columns.targets))}
+    choices: dict[Mode, Choice] = {}
+    for (mode, target, horizon), costs in evidence.items():
+        if target not in order or horizon >= horizons:
+            continue
+        own = costs._replace(groups=np.array([order[target] * horizons + horizon]))
+        best_G = np.nanmean(costs.error_AGC, axis=2).argmin(0)
+        middle = np.nanmean(costs.middle_AGC, axis=2).argmin(0) if costs.middle_AGC.size else best_G
+        _add(choices.setdefault(mode, Choice()), take_shares(own, best_G, middle))
+    return choices
+
+
+def _add(choice: Choice, more: Choice) -> None:
+    for name in ("share_G", "spread_G", "middle_G"):
+        mine: dict[int, float] = getattr(choice, name)
+        theirs: Mapping[int, float] = getattr(more, name)
+        mine.update(theirs)
