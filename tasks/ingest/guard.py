@@ -109,8 +109,7 @@ def _send(process: "subprocess.Popen[bytes]", request: dict[str, Any]) -> None:
 
 def _watch(process: "subprocess.Popen[bytes]", path: Path, settings: SafetySettings) -> str:
     """Read messages until the last; raise RecordingError if it is not the hash."""
-    at = "/"
-    size = max(folder_version(path).size if path.is_dir() else path.stat().st_size, 1)
+    at, size = "/", 0
     for message in _messages(process, settings.stall_seconds):
         if message is None:
             raise RecordingError(
@@ -132,8 +131,13 @@ def _watch(process: "subprocess.Popen[bytes]", path: Path, settings: SafetySetti
                 problem="out_of_memory",
             )
         at = message["at"]
+        size = size or _size(path)
         report_progress("reading the file", message["read"], size, at)
     raise _died(process.wait(), path, at)
+
+
+def _size(path: Path) -> int:
+    return max(folder_version(path).size if path.is_dir() else path.stat().st_size, 1)
 
 
 def _died(status: int, path: Path, at: str) -> RecordingError:
