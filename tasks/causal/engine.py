@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from schemas.errors import TectumError
+from tasks.causal.draws import NO_DRAWS, LibraryDraws
 from tasks.causal.kernels.cpu import CpuEngine
 from tasks.causal.kernels.reference import cross_map, embed, predict, shift
-from tasks.causal.problem import NO_DRAWS, CrossMapProblem, LibraryDraws
+from tasks.causal.problem import CrossMapProblem
 
 Backend = Literal["cpu", "gpu", "auto", "reference"]
 

@@ -1,6 +1,5 @@
 """What is cross mapped with what: the input every engine takes."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -50,47 +49,3 @@ class CrossMapProblem:
         if self.dimension_M is None:
             return int(self.dimension_N[library])
         return int(self.dimension_M[target])
-
-
-AT_ONCE = 64
-"""Libraries that are divided among at once: the bits of a word."""
-
-
-@dataclass(frozen=True)
-class LibraryDraws:
-    """Random libraries: how many members each has, and where their random numbers come from.
-
-    Draw d of library i takes its numbers from a stream of its own, SeedSequence(seed,
-    spawn_key=(first + i, d)): independent between draws, sizes and libraries (pyEDM 2.5 shares
-    one), and the same however libraries are divided into blocks, or into problems of which
-    `first` says where each begins.
-    """
-
-    sizes: Sequence[int]
-    seed: int
-    first: int = 0
-
-    def members(
-        self, library: int, draw: int, candidates_L: NDArray[np.integer]
-    ) -> NDArray[np.integer]:
-        """Return the sorted members that this draw takes of `candidates_L`, without repeats."""
-        stream = np.random.SeedSequence(self.seed, spawn_key=(self.first + library, draw))
-        size = min(self.sizes[draw], len(candidates_L))
-        chosen = np.random.default_rng(stream).choice(len(candidates_L), size, replace=False)
-        return candidates_L[np.sort(chosen)]
-
-    def bits(
-        self, library: int, batch: range, candidates_L: NDArray[np.integer], length: int
-    ) -> NDArray[np.uint64]:
-        """Return a word for each of `length` rows that says which libraries it is a member of.
-
-        batch : libraries, one a bit: 0 is all candidates, d is draw d - 1
-        """
-        bits_P = np.zeros(length, np.uint64)
-        for bit, d in enumerate(batch):
-            members_L = self.members(library, d - 1, candidates_L) if d else candidates_L
-            bits_P[members_L] |= np.uint64(1) << np.uint64(bit)
-        return bits_P
-
-
-NO_DRAWS = LibraryDraws((), 0)

@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from schemas.settings.causal import CausalSettings
 from tasks.causal.blocks import NO_STORE, Block, BlockStore
 from tasks.causal.convergence import mean_of_draws
+from tasks.causal.draws import LibraryDraws
 from tasks.causal.engine import open_engine
 from tasks.causal.graph import regional_skills
 from tasks.causal.panel import Panel, make_panel
-from tasks.causal.problem import CrossMapProblem, LibraryDraws
+from tasks.causal.problem import CrossMapProblem
 from tasks.causal.skill import (
     cross_map_problem,
     draw_libraries,

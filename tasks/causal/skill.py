@@ -12,8 +12,9 @@ from schemas.settings.causal import CausalSettings
 from tasks.causal.blocks import NO_STORE, Block, BlockStore
 from tasks.causal.convergence import kendall_trend, mean_of_draws
 from tasks.causal.dimension import tau_samples, theiler_samples
+from tasks.causal.draws import LibraryDraws
 from tasks.causal.engine import Engine, open_engine
-from tasks.causal.problem import CrossMapProblem, LibraryDraws
+from tasks.causal.problem import CrossMapProblem
 from tasks.causal.rule import CrossMapRule, neighbour_count
 from tasks.common.progress import track
 

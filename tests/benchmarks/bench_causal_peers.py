@@ -16,9 +16,10 @@ import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
+from tasks.causal.draws import LibraryDraws
 from tasks.causal.kernels.cpu import CpuEngine
 from tasks.causal.nodes import standardise
-from tasks.causal.problem import CrossMapProblem, LibraryDraws
+from tasks.causal.problem import CrossMapProblem
 from tasks.causal.rule import CrossMapRule
 
 THREADS = 2

@@ -15,11 +15,12 @@ import pytest
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
+from tasks.causal.draws import AT_ONCE, LibraryDraws
 from tasks.causal.engine import Engine, ReferenceEngine
 from tasks.causal.kernels import reference
 from tasks.causal.kernels.cpu import CpuEngine
 from tasks.causal.nodes import standardise
-from tasks.causal.problem import CrossMapProblem, LibraryDraws
+from tasks.causal.problem import CrossMapProblem
 from tasks.causal.rule import CrossMapRule
 from tests.oracles.conftest import ReadTable
 
@@ -27,16 +28,24 @@ from tests.oracles.conftest import ReadTable
 class PublishedDraws(LibraryDraws):
     """pyEDM's libraries: a stream that begins anew for each size."""
 
-    def members(
-        self, library: int, draw: int, candidates_L: NDArray[np.integer]
-    ) -> NDArray[np.integer]:
-        """Return the members of one draw."""
+    def words(
+        self, library: int, candidates_L: NDArray[np.integer], length: int
+    ) -> NDArray[np.uint64]:
+        """Return of which libraries each row is a member."""
+        word_WP = np.zeros((-(-(1 + len(self.sizes)) // AT_ONCE), length), np.uint64)
+        word_WP[0, candidates_L] = 1
+        for draw in range(len(self.sizes)):
+            word, bit = divmod(draw + 1, AT_ONCE)
+            word_WP[word, self._chosen(draw, candidates_L)] |= np.uint64(1 << bit)
+        return word_WP
+
+    def _chosen(self, draw: int, candidates_L: NDArray[np.integer]) -> NDArray[np.integer]:
         size = self.sizes[draw]
         rng = np.random.default_rng(np.random.SeedSequence(self.seed))
         for _ in range(draw - list(self.sizes).index(size)):
             rng.choice(len(candidates_L), min(size, len(candidates_L)), replace=False)
         chosen = rng.choice(len(candidates_L), min(size, len(candidates_L)), replace=False)
-        return candidates_L[np.sort(chosen)]
+        return candidates_L[chosen]
 
 
 @dataclass(frozen=True)

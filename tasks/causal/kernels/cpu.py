@@ -11,12 +11,13 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from numpy.typing import NDArray
 
+from tasks.causal.draws import AT_ONCE, NO_DRAWS, LibraryDraws
 from tasks.causal.kernels.layout import PaddedProblem, list_length
 from tasks.causal.kernels.lookup import observed_sums, recover, weigh
 from tasks.causal.kernels.neighbours import Library, nearest_members, nearest_rows
 from tasks.causal.kernels.targets import TargetSet, penalty_of, single_target
 from tasks.causal.kernels.vectors import LANES
-from tasks.causal.problem import AT_ONCE, NO_DRAWS, CrossMapProblem, LibraryDraws
+from tasks.causal.problem import CrossMapProblem
 from tasks.causal.rule import neighbour_count
 
 _TOGETHER = 8
@@ -156,11 +157,12 @@ class CpuEngine(PaddedProblem):
     ) -> None:
         """Write the skills of one set of targets, from lists of all rows' nearest."""
         dimension = self._dimension(library, each)
-        candidates_L = np.flatnonzero(self._exists(library, each)).astype(np.int32)
+        word_WP = draws.words(
+            library, np.flatnonzero(self._exists(library, each)), self.axis.length
+        )
         total = 1 + len(draws.sizes)
-        for start in range(0, total, AT_ONCE):
+        for start, bits_P in zip(range(0, total, AT_ONCE), word_WP, strict=True):
             batch = range(start, min(start + AT_ONCE, total))
-            bits_P = draws.bits(library, batch, candidates_L, self.axis.length)
             shape = (len(batch), len(rows_RM), neighbour_count(dimension) + 1)
             row_DRK, near_DRK = np.empty(shape, np.int32), np.empty(shape, np.float32)
             nearest_members(

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from tasks.causal.draws import AT_ONCE, NO_DRAWS, LibraryDraws
 from tasks.causal.kernels.gpu_arrays import (
     DeviceAxis,
     Neighbours,
@@ -26,7 +27,7 @@ from tasks.causal.kernels.gpu_memory import DeviceShape, plan_device
 from tasks.causal.kernels.layout import PaddedProblem, list_length
 from tasks.causal.kernels.targets import TargetSet, moved, penalty_of
 from tasks.causal.kernels.vectors import LANES
-from tasks.causal.problem import AT_ONCE, NO_DRAWS, CrossMapProblem, LibraryDraws
+from tasks.causal.problem import CrossMapProblem
 from tasks.causal.rule import neighbour_count
 
 Storage = Literal["float32", "float16"]
@@ -158,15 +159,17 @@ class GpuEngine(PaddedProblem):
         count = neighbour_count(dimension)
         seen_R = to_device(each.seen_P[self._row_R], self.device)
         row_LRM = torch.where(seen_R[:, None], lists.row, -1)
-        candidates = [np.flatnonzero(self._exists(library, each)) for library in libraries]
+        word_WLP = np.stack(
+            [
+                draws.words(library, np.flatnonzero(self._exists(library, each)), self.axis.length)
+                for library in libraries
+            ],
+            axis=1,
+        )
         total = 1 + len(draws.sizes)
-        for start in range(0, total, AT_ONCE):
+        for start, word_LP in zip(range(0, total, AT_ONCE), word_WLP, strict=True):
             batch = range(start, min(start + AT_ONCE, total))
-            words = [
-                draws.bits(library, batch, candidates_L, self.axis.length).view(np.int64)
-                for library, candidates_L in zip(libraries, candidates, strict=True)
-            ]
-            bits_LP = to_device(np.stack(words), self.device)
+            bits_LP = to_device(word_LP.view(np.int64), self.device)
             table, found_LDR = walk_lists(
                 Neighbours(row_LRM, lists.square), bits_LP, len(batch), count
             )

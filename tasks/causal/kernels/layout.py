@@ -1,5 +1,7 @@
 """A cross-map problem on its padded axis: what the engines for CPU and GPU have in common."""
 
+import functools
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
@@ -47,6 +49,7 @@ class PaddedProblem:
         return exists_P
 
 
+@functools.cache
 def list_length(count: int, fraction: float) -> int:
     """Return how long lists must be for 99 % of them to hold `count` members.
 

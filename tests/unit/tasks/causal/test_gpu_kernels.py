@@ -21,12 +21,13 @@ if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"
 
 from schemas.errors import TectumError
+from tasks.causal.draws import LibraryDraws
 from tasks.causal.engine import ReferenceEngine, choose_backend, open_engine
 from tasks.causal.kernels import gpu, gpu_arrays
 from tasks.causal.kernels.cpu import CpuEngine
 from tasks.causal.kernels.gpu import GpuEngine
 from tasks.causal.kernels.gpu_memory import DeviceBlocks, DeviceShape, plan_device
-from tasks.causal.problem import CrossMapProblem, LibraryDraws
+from tasks.causal.problem import CrossMapProblem
 from tasks.causal.rule import CrossMapRule
 from tests.unit.tasks.causal.problems import noisy_walks, problems
 
