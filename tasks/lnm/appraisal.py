@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 import xarray as xr
 
-from tasks.lnm.infer import Located, predict_future, predict_hidden, predict_imputed
+from tasks.lnm.infer import Located, asked_columns, predict_future, predict_task
 from tasks.lnm.linear import Runs
 from tasks.lnm.locations import Functional, location_to_values
 from tasks.lnm.recording import Bools, Floats, Recording, find_runs, forecast_origins
@@ -50,11 +50,8 @@ def _two_sided(
     for task in TWO_SIDED:
         if not model.skip.has(task):
             continue
-        asked_V = model.columns.neural == (task != "decode")
-        if task == "impute":
-            located = predict_imputed(model, material, runs)
-        else:
-            located = predict_hidden(model, material, runs, asked_V, task)
+        asked_V = asked_columns(model, task)
+        located = predict_task(model, material, runs, task)
         parts = (located.location, located.scale, located.base)
         own = Located(*(part[inside_T] for part in parts))
         yield from _rows(model, task, -1, recording.values_TV[inside_T], own, asked_V)

@@ -15,13 +15,13 @@ from tasks.lnm.masks import Masks, draw_masks, draw_modes, possible_modes, thin_
 from tasks.lnm.objective import Batch, weigh_batch
 from tasks.lnm.recording import Ints, cut_windows
 from tasks.lnm.session import Session
-from tasks.lnm.windows import cut_batch, windows_at_once
+from tasks.lnm.windows import TWO_SIDED, cut_batch, windows_at_once
 
 FORECASTS = 4
 AHEAD = 3
 MOST_VALIDATED, FEWEST_VALIDATED = 64_000_000, 16
 """Values of the validation windows of a task, of which sessions of many units have fewer."""
-SCORED_MODES = ("decode", "encode", "impute", "forecast")
+SCORED_MODES = (*TWO_SIDED, "forecast")
 
 
 def draw_batch(
@@ -32,11 +32,11 @@ def draw_batch(
     progress: float,
 ) -> Batch:
     """Draw windows and what each is asked; `progress` is the share of the steps that are done."""
-    neural_V, fold_V = session.recording.columns.neural, session.material.skip.fold_V
+    neural_V, together = session.recording.columns.neural, session.material.skip.together
     batch = windows_at_once(settings.batch_size, session.window, len(neural_V))
     chosen = windows[rng.integers(len(windows), size=batch)]
-    modes = draw_modes(rng, progress, neural_V, fold_V, batch)
-    masks = draw_masks(rng, modes, session.window, settings.patch, neural_V, fold_V)
+    modes = draw_modes(rng, progress, neural_V, together, batch)
+    masks = draw_masks(rng, modes, session.window, settings.patch, neural_V, together)
     cut = cut_batch(
         session.material,
         chosen[:, 0],
@@ -95,7 +95,7 @@ def validation_cuts(session: Session, settings: LnmSettings, most: int) -> list[
     block_T[held_out] = number_blocks(len(held_out), session.window)
     values = session.window * len(columns.names)
     gated = []
-    for mode in possible_modes(columns.neural, skip.fold_V):
+    for mode in possible_modes(columns.neural, skip.together):
         if mode not in SCORED_MODES:
             continue
         # A window holds one forecast of each horizon, of what is hidden as many as it has samples.
@@ -113,7 +113,7 @@ def validation_cuts(session: Session, settings: LnmSettings, most: int) -> list[
                 window=session.window,
                 patch=settings.patch,
                 neural_V=columns.neural,
-                fold_V=skip.fold_V,
+                together=skip.together,
             )
             # Cut again, it must hide the same.
             piece = partial(_cut_piece, session, settings, part, block_T, masked, deepcopy(rng))

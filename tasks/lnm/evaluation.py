@@ -9,10 +9,8 @@ import xarray as xr
 from schemas.settings.lnm import LnmSettings
 from tasks.common.progress import report_progress
 from tasks.lnm.calibration import UNKNOWN, assess
-from tasks.lnm.infer import Located, predict_future, predict_hidden, predict_imputed
-from tasks.lnm.linear import Runs
+from tasks.lnm.infer import Located, asked_columns, predict_future, predict_task
 from tasks.lnm.locations import Functional, location_to_values
-from tasks.lnm.masks import Mode
 from tasks.lnm.recording import Bools, Columns, Floats, Ints, Scaler
 from tasks.lnm.scoring import Metric, Score, functional_of, metrics_of, score_answers
 from tasks.lnm.session import Session
@@ -77,11 +75,11 @@ def examine(model: TrainedModel, session: Session, settings: LnmSettings) -> Exa
     decoded = None
     skipped = _impossible(model)
     for done, task in enumerate(TWO_SIDED):
-        report_progress("judge the model", done, 4, task)
+        report_progress("judge the model", done, len(TWO_SIDED) + 1, task)
         if task in skipped:
             continue
-        asked_V = judged.columns.neural == (task != "decode")
-        located = _ask(model, session, runs, task)
+        asked_V = asked_columns(model, task)[judged.index]
+        located = predict_task(model, session.material, runs, task, judged.index)
         found = Located(*(part[test_T] for part in (located.location, located.scale, located.base)))
         answers = _answers(judged, found, session.rivals.answers[task, -1])
         trial_T = session.recording.trial_T
@@ -91,9 +89,9 @@ def examine(model: TrainedModel, session: Session, settings: LnmSettings) -> Exa
         scores += asked.score(judged, session, settings, answers, asked_V)
         if task == "decode":
             decoded = _decoded_dataset(judged, session, answers, asked_V)
-    report_progress("judge the model", 3, 4, "forecast")
+    report_progress("judge the model", len(TWO_SIDED), len(TWO_SIDED) + 1, "forecast")
     forecast_scores, forecast = _examine_forecast(model, judged, session, settings)
-    report_progress("judge the model", 4, 4)
+    report_progress("judge the model", len(TWO_SIDED) + 1, len(TWO_SIDED) + 1)
     return Exam(scores + forecast_scores, decoded, forecast, skipped)
 
 
@@ -124,15 +122,9 @@ def _impossible(model: TrainedModel) -> dict[str, str]:
         skipped |= dict.fromkeys(("decode", "encode"), "the session has no behaviour")
     if neural_V.sum() == 1:
         skipped["impute"] = "a lone unit has no others to be imputed from"
+    if not model.skip.has("stream"):
+        skipped["stream"] = "no stream has others to be imputed from but neurons or behaviour alone"
     return skipped
-
-
-def _ask(model: TrainedModel, session: Session, runs: Runs, task: Mode) -> Located:
-    judged = session.rivals.judged
-    if task == "impute":
-        return predict_imputed(model, session.material, runs, judged)
-    asked_V = model.columns.neural == (task != "decode")
-    return predict_hidden(model, session.material, runs, asked_V, task, kept=judged)
 
 
 @dataclass(frozen=True)

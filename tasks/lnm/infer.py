@@ -39,7 +39,7 @@ def predict_hidden(
     runs: Runs,
     hidden_V: Bools,
     mode: Mode,
-    fold: int = -1,
+    group: int = -1,
     kept: Ints | None = None,
 ) -> Located:
     """Predict hidden columns from all others, over whole runs.
@@ -49,7 +49,7 @@ def predict_hidden(
     Parameters
     ----------
     hidden_V : (column,) columns that the model must not see
-    mode : "decode", "encode" or "impute" for the linear prediction of that name, else none
+    mode : "decode", "encode", "impute" or "stream" for the linear prediction of that name
     kept : numbers of the columns whose predictions are returned; None for all
 
     Returns
@@ -64,7 +64,7 @@ def predict_hidden(
     windows = cut_windows(runs, window, max(1, window // 4))
     for own_B in _batches(len(windows), model):
         start_B, length_B = windows[own_B].T
-        cut = cut_hidden(model, material, start_B, length_B, hidden_V, mode, fold)
+        cut = cut_hidden(model, material, start_B, length_B, hidden_V, mode, group)
         located = run_network(model, cut.inputs)
         for b, (start, length) in enumerate(zip(start_B, length_B, strict=True)):
             own, taper_L1 = slice(start, start + length), taper_L[:length, None]
@@ -83,14 +83,14 @@ def cut_hidden(
     length_B: Ints,
     hidden_V: Bools,
     mode: Mode,
-    fold: int,
+    group: int,
 ) -> Cut:
     """Cut windows with the same columns hidden throughout."""
     batch, window = len(start_B), model.window
     masks = Masks(
         np.broadcast_to(~hidden_V, (batch, window, len(hidden_V))).copy(),
         (mode,) * batch,
-        np.full(batch, fold),
+        np.full(batch, group),
         np.full(batch, window),
     )
     return cut_batch(
@@ -98,19 +98,29 @@ def cut_hidden(
     )
 
 
-def predict_imputed(
-    model: TrainedModel, material: Material, runs: Runs, kept: Ints | None = None
+def asked_columns(model: TrainedModel, task: Mode) -> Bools:
+    """Return which columns a task that is no forecast asks for."""
+    if task in model.skip.together:
+        return np.asarray(model.skip.together[task] >= 0)
+    return np.asarray(model.columns.neural == (task == "encode"))
+
+
+def predict_task(
+    model: TrainedModel, material: Material, runs: Runs, task: Mode, kept: Ints | None = None
 ) -> Located:
-    """Predict each unit from all others and behaviour, one group of units hidden at a time.
+    """Predict all that a two-sided task asks for; columns hidden together, one group at a time.
 
     kept : numbers of the columns whose predictions are returned; None for all
     """
-    fold_V = model.skip.fold_V
-    kept = np.arange(len(fold_V)) if kept is None else kept
+    if task not in model.skip.together:
+        hidden_V = asked_columns(model, task)
+        return predict_hidden(model, material, runs, hidden_V, task, kept=kept)
+    group_V = model.skip.together[task]
+    kept = np.arange(len(group_V)) if kept is None else kept
     out = np.full((3, len(material.z_TV), len(kept)), np.nan, np.float32)
-    for fold in range(fold_V.max() + 1):
-        located = predict_hidden(model, material, runs, fold_V == fold, "impute", fold, kept)
-        own_V = fold_V[kept] == fold
+    for group in range(group_V.max() + 1):
+        located = predict_hidden(model, material, runs, group_V == group, task, group, kept)
+        own_V = group_V[kept] == group
         parts = (located.location, located.scale, located.base)
         out[:, :, own_V] = np.stack([part[:, own_V] for part in parts])
     return Located(*out)

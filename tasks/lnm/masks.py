@@ -1,5 +1,6 @@
 """What is hidden in training: patches, units, a modality, the future, everything."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -7,12 +8,17 @@ import numpy as np
 
 from tasks.lnm.recording import Bools, Ints
 
-Mode = Literal["patches", "units", "impute", "decode", "encode", "forecast", "generate"]
+Mode = Literal["patches", "units", "impute", "stream", "decode", "encode", "forecast", "generate"]
+
+TOGETHER: tuple[Mode, ...] = ("impute", "stream")
+Together = Mapping[Mode, Ints]
+"""By each of them: (column,) the group that a column is hidden with, -1 if it never is."""
 
 CURRICULUM: dict[Mode, tuple[float, float]] = {
     "patches": (0.30, 0.05),
     "units": (0.20, 0.05),
     "impute": (0.15, 0.20),
+    "stream": (0.10, 0.15),
     "decode": (0.10, 0.30),
     "encode": (0.05, 0.10),
     "forecast": (0.15, 0.25),
@@ -31,33 +37,35 @@ class Masks:
 
     visible_BLV : what the model may see
     mode_B : the mode of each window; which linear prediction goes with it
-    fold_B : the group of units hidden by "impute", -1 in other modes
+    group_B : the group of columns hidden by "impute" and "stream", -1 in other modes
     known_B : samples at the start of the window that a forecast may see, else the whole window
     """
 
     visible_BLV: Bools
     mode_B: tuple[Mode, ...]
-    fold_B: Ints
+    group_B: Ints
     known_B: Ints
 
 
 def draw_modes(
-    rng: np.random.Generator, progress: float, neural_V: Bools, fold_V: Ints, batch: int
+    rng: np.random.Generator, progress: float, neural_V: Bools, together: Together, batch: int
 ) -> tuple[Mode, ...]:
     """Draw a mode for each window; modes that the session cannot have are left out."""
-    possible = possible_modes(neural_V, fold_V)
+    possible = possible_modes(neural_V, together)
     along = min(1.0, progress / ANNEALED)
     shares = np.array([(1 - along) * CURRICULUM[m][0] + along * CURRICULUM[m][1] for m in possible])
     drawn = rng.choice(len(possible), size=batch, p=shares / shares.sum())
     return tuple(possible[i] for i in drawn)
 
 
-def possible_modes(neural_V: Bools, fold_V: Ints) -> list[Mode]:
+def possible_modes(neural_V: Bools, together: Together) -> list[Mode]:
     """Return the modes that a session with these columns can be trained in."""
     both = bool(neural_V.any() and not neural_V.all())
     modes: list[Mode] = ["patches", "forecast", "generate"]
-    if fold_V.max(initial=-1) > 0:
+    if together["impute"].max(initial=-1) > 0:
         modes += ["units", "impute"]
+    if together["stream"].max(initial=-1) >= 0:
+        modes += ["stream"]
     if both:
         modes += ["decode", "encode"]
     return modes
@@ -69,12 +77,12 @@ def draw_masks(
     window: int,
     patch: int,
     neural_V: Bools,
-    fold_V: Ints,
+    together: Together,
 ) -> Masks:
     """Hide what each window's mode hides."""
     batch, columns = len(modes), len(neural_V)
     visible_BLV = np.ones((batch, window, columns), bool)
-    fold_B = np.full(batch, -1, np.int64)
+    group_B = np.full(batch, -1, np.int64)
     known_B = np.full(batch, window, np.int64)
     for b, mode in enumerate(modes):
         if mode == "patches":
@@ -82,9 +90,10 @@ def draw_masks(
         elif mode == "units":
             hidden_V = neural_V & (rng.random(columns) < rng.uniform(*HIDDEN_UNITS))
             visible_BLV[b, :, hidden_V] = False
-        elif mode == "impute":
-            fold_B[b] = rng.integers(fold_V.max() + 1)
-            visible_BLV[b, :, fold_V == fold_B[b]] = False
+        elif mode in together:
+            group_V = together[mode]
+            group_B[b] = rng.integers(group_V.max() + 1)
+            visible_BLV[b, :, group_V == group_B[b]] = False
         elif mode in ("decode", "encode"):
             visible_BLV[b, :, neural_V == (mode == "encode")] = False
         elif mode == "forecast":
@@ -92,7 +101,7 @@ def draw_masks(
             visible_BLV[b, known_B[b] :] = False
         else:
             visible_BLV[b] = False
-    return Masks(visible_BLV, modes, fold_B, known_B)
+    return Masks(visible_BLV, modes, group_B, known_B)
 
 
 def thin_columns(rng: np.random.Generator, masks: Masks) -> Bools:

@@ -21,7 +21,7 @@ from tasks.lnm.skip import (
     NEAREST,
     anchor_ridge,
     context_of,
-    deal_units,
+    hide_together,
     hold_last,
     horizons_of,
     reduce_inputs,
@@ -99,7 +99,7 @@ class Seen:
 class Problem:
     """One question: outputs from what is seen. Truth of the test part is not in it.
 
-    name : decode, encode, impute0 ..., forecast
+    name : decode, encode, impute0 ..., stream0 ..., forecast
     horizon : samples ahead, -1 where the question is not a forecast
     axes_IR : principal axes the inputs were reduced to, None where they are few
     target_TO : z-scores, NaN where unknown and in the test part
@@ -169,7 +169,6 @@ def make_problems(
     fold_T = cut_folds(part_T == 0)
     rng = np.random.default_rng(seed)
     known_T = (part_T == 0) | (part_T == 1)
-    unit_fold_V = deal_units(columns.neural, rng)
     judged_V = judged_columns(columns)
 
     def look(inputs: Ints, *, causal: bool) -> tuple[Seen, Floats | None]:
@@ -194,7 +193,7 @@ def make_problems(
         asked = (z_TV, last_TV, runs, part_T, outputs, columns, scaler)
         return ask_wide(features_TF, *asked, horizons)
 
-    for name, inputs, outputs in two_sided_tasks(columns.neural, unit_fold_V):
+    for name, inputs, outputs in two_sided_tasks(columns.neural, hide_together(columns, seed)):
         seen, axes = look(inputs, causal=False)
         (wide,) = widen(seen.features_TF, None, outputs, ())
         own = outputs[judged_V[outputs]]

@@ -8,7 +8,7 @@ import xarray as xr
 from schemas.errors import NotFoundError, RecordingTooShortError, SettingsError
 from tasks.lnm.answers import answer_dataset, describe_question, draw_values
 from tasks.lnm.infer import as_values, predict_future, predict_hidden
-from tasks.lnm.masks import Mode
+from tasks.lnm.masks import TOGETHER, Mode
 from tasks.lnm.recording import Bools, Columns, Floats, Recording, find_runs
 from tasks.lnm.rollout import roll_out
 from tasks.lnm.trained import TrainedModel
@@ -178,16 +178,19 @@ def select_columns(columns: Columns, names: Sequence[str]) -> Bools:
 
 
 def linear_task(model: TrainedModel, seen_V: Bools, asked_V: Bools) -> tuple[Mode, int]:
-    """Return the task whose linear maps read only what is seen, and its group of units.
+    """Return the task whose linear maps read only what is seen, and the group hidden.
 
     Without such a task the network answers alone ("units").
     """
-    neural_V, fold_V = model.columns.neural, model.skip.fold_V
+    neural_V = model.columns.neural
+    for mode in reversed(TOGETHER):
+        group_V = model.skip.together[mode]
+        for group in range(group_V.max(initial=-1) + 1):
+            hidden_V = group_V == group
+            if not (asked_V & ~hidden_V).any() and seen_V[~hidden_V].all():
+                return mode, group
     if not (asked_V & neural_V).any() and seen_V[neural_V].all() and model.skip.has("decode"):
         return "decode", -1
-    for fold in range(fold_V.max(initial=-1) + 1):
-        if not (asked_V & (fold_V != fold)).any() and seen_V[fold_V != fold].all():
-            return "impute", fold
     if not (asked_V & ~neural_V).any() and seen_V[~neural_V].all() and model.skip.has("encode"):
         return "encode", -1
     return "units", -1

@@ -34,8 +34,9 @@ from tasks.lnm.locations import Functional
 from tasks.lnm.members import Member
 from tasks.lnm.problems import Problem, make_problems
 from tasks.lnm.recording import Columns, Floats, Ints, Recording, Scaler
-from tasks.lnm.skip import Blend, Skip, SkipMap, deal_units, horizons_of
+from tasks.lnm.skip import Blend, Skip, SkipMap, hide_together, horizons_of
 from tasks.lnm.wide import judged_columns
+from tasks.lnm.windows import TWO_SIDED
 
 BASELINES: Mapping[str, Baseline] = MappingProxyType(
     {
@@ -107,7 +108,7 @@ def fit_rivals(
     bars: dict[Bar, str] = {}
     maps: dict[str, list[tuple[Problem, Blend]]] = {}
     fold_T = np.zeros(0, np.int64)
-    kinds = len(horizons_of(window)) + 3
+    kinds = len(horizons_of(window)) + len(TWO_SIDED)
     for done, ((task, horizon), group) in enumerate(groupby(problems, _question)):
         report_progress("fit the baselines", done, kinds, task)
         held_out = np.flatnonzero(part_T == 1)
@@ -123,9 +124,9 @@ def fit_rivals(
         fold_T = fits.problems[0].seen.fold_T
     report_progress("fit the baselines", kinds, kinds)
     joined = {name: _join(found) for name, found in maps.items()}
-    unit_fold_V = deal_units(columns.neural, np.random.default_rng(settings.seed))
+    together = hide_together(columns, settings.seed)
     return (
-        Skip(window, horizons_of(window), unit_fold_V, joined),
+        Skip(window, horizons_of(window), together, joined),
         Rivals(judged, answers, bars),
         fold_T,
     )

@@ -20,8 +20,9 @@ from tasks.lnm.linear import (
     smooth_features,
     smoothing_kernels,
 )
+from tasks.lnm.masks import Together
 from tasks.lnm.members import Library, Member, Neighbours, View
-from tasks.lnm.recording import Bools, Floats, Ints
+from tasks.lnm.recording import Bools, Columns, Floats, Ints
 
 UNIT_FOLDS = 5
 HORIZONS = (1, 2, 4, 8, 16, 32)
@@ -89,16 +90,18 @@ class SkipMap:
 
 @dataclass(frozen=True)
 class Skip:
-    """The closed-form predictions of a session, by task: decode, encode, impute0 ..., forecast.
+    """The closed-form predictions of a session by task.
+
+    Tasks are decode, encode, impute0 ..., stream0 ..., forecast.
 
     window : samples the maps reach over; a forecast looks back three quarters of it
     horizons : samples ahead for which there is a forecast map
-    fold_V : (column,) the group that a unit is imputed with; -1 for behaviour
+    together : the columns that are imputed together, a share of the units or a whole stream
     """
 
     window: int
     horizons: tuple[int, ...]
-    fold_V: Ints
+    together: Together
     maps: Mapping[str, SkipMap]
 
     def has(self, task: str) -> bool:
@@ -106,7 +109,7 @@ class Skip:
         return any(name.startswith(task) for name in self.maps)
 
     def locate_all(self, task: str, z_TV: Floats, runs: Runs, fold_T: Ints | None = None) -> Floats:
-        """Predict all outputs of a two-sided task ("impute": of each unit from the others).
+        """Predict all outputs of a two-sided task ("impute": each unit from the others).
 
         Returns
         -------
@@ -228,15 +231,41 @@ def anchor_ridge(
     return ridge.take(best_O * len(best_O) + every), shares[best_O, every].astype(np.float32)
 
 
-def two_sided_tasks(neural_V: Bools, unit_fold_V: Ints) -> list[tuple[str, Ints, Ints]]:
+def two_sided_tasks(neural_V: Bools, together: Together) -> list[tuple[str, Ints, Ints]]:
+    """Return (name, input columns, output columns) of every task that is no forecast."""
     units, channels = np.flatnonzero(neural_V), np.flatnonzero(~neural_V)
     tasks = []
     if len(units) and len(channels):
         tasks += [("decode", units, channels), ("encode", channels, units)]
-    for fold in range(unit_fold_V.max(initial=-1) + 1):
-        hidden = np.flatnonzero(unit_fold_V == fold)
-        tasks.append((f"impute{fold}", np.flatnonzero(unit_fold_V != fold), hidden))
+    for mode, group_V in together.items():
+        for group in range(group_V.max(initial=-1) + 1):
+            hidden_V = group_V == group
+            tasks.append((f"{mode}{group}", np.flatnonzero(~hidden_V), np.flatnonzero(hidden_V)))
     return tasks
+
+
+def hide_together(columns: Columns, seed: int) -> Together:
+    """Return which columns are imputed together; see `masks.Together`."""
+    return {
+        "impute": deal_units(columns.neural, np.random.default_rng(seed)),
+        "stream": number_streams(columns),
+    }
+
+
+def number_streams(columns: Columns) -> Ints:
+    """Number the streams that are imputed from all the others together.
+
+    Not those of which decoding or encoding asks the same: all the behaviour, or all the units.
+    """
+    stream_V, number_V = np.array(columns.streams), np.full(len(columns.streams), -1, np.int64)
+    number = 0
+    for stream in dict.fromkeys(columns.streams):
+        own_V = stream_V == stream
+        if own_V.all() or (own_V == columns.neural).all() or (own_V != columns.neural).all():
+            continue
+        number_V[own_V] = number
+        number += 1
+    return number_V
 
 
 def deal_units(neural_V: Bools, rng: np.random.Generator) -> Ints:

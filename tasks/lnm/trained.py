@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from schemas.errors import LakeError
 from tasks.lnm.heads import Heads
+from tasks.lnm.masks import TOGETHER, Together
 from tasks.lnm.model import LargeNeuralModel, ModelConfig
 from tasks.lnm.recording import Columns, Floats, Recording, Scaler, find_runs
 from tasks.lnm.skip import Skip
@@ -20,7 +21,7 @@ from tasks.lnm.windows import TWO_SIDED, Material, Mixing, TaskWeights, prepare_
 
 WEIGHTS_NAME = "model.safetensors"
 CONFIG_NAME = "model.json"
-FORMAT = 4
+FORMAT = 5
 
 
 @dataclass(frozen=True)
@@ -134,9 +135,10 @@ def _assemble(
     mixing = Mixing(
         _read_weights("gate", arrays), _read_weights("spread", arrays), arrays["middle_gate"]
     )
+    together: Together = {mode: arrays[f"together.{mode}"] for mode in TOGETHER}
     return TrainedModel(
         network,
-        Skip(network.config.window, tuple(described["horizons"]), arrays["unit_fold"], maps),
+        Skip(network.config.window, tuple(described["horizons"]), together, maps),
         mixing,
         scaler,
         columns,
@@ -150,11 +152,11 @@ def _arrays(model: TrainedModel) -> dict[str, np.ndarray]:
         "mean": model.scaler.mean_V,
         "sd": model.scaler.sd_V,
         "deviance": model.deviance_V,
-        "unit_fold": model.skip.fold_V,
         "low": model.scaler.low_V,
         "high": model.scaler.high_V,
         "middle_gate": model.mixing.middle_HV,
     }
+    arrays |= {f"together.{mode}": own for mode, own in model.skip.together.items()}
     for part in ("gate", "spread"):
         weights: TaskWeights = getattr(model.mixing, part)
         arrays[f"{part}.forecast"] = weights.forecast_HV

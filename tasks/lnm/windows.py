@@ -24,14 +24,14 @@ MOST_VALUES = 16_000_000
 SMALLEST_SPREAD = 1e-2
 """In standard deviations of the training part."""
 
-TWO_SIDED: tuple[Mode, ...] = ("decode", "encode", "impute")
+TWO_SIDED: tuple[Mode, ...] = ("decode", "encode", "impute", "stream")
 
 
 @dataclass(frozen=True)
 class TaskWeights:
     """A factor for each column in each task that has a linear prediction.
 
-    two_sided : (column,) for decode, encode and impute
+    two_sided : (column,) by task
     forecast_HV : (horizon, column)
     """
 
@@ -64,7 +64,7 @@ class Material:
     """A session ready for cutting.
 
     z_TV : z-scores, NaN where not valid
-    base : for decode, encode and impute (time, column) what the linear maps predict, as locations
+    base : by two-sided task (time, column) what the linear maps predict, as locations
     features_TF, last_TV : what a linear forecast at each sample starts from
     fold_T : training fold whose linear fit must not be used at a sample, -1 for the whole fit
     ahead : forecasts that training asks for again and again; None where they are not kept

@@ -30,7 +30,7 @@ from tasks.lnm.recording import (
 from tasks.lnm.rivals import Rivals
 from tasks.lnm.schedule import make_optimiser
 from tasks.lnm.session import Session, divide_recording, prepare_session
-from tasks.lnm.skip import Skip, deal_units, horizons_of
+from tasks.lnm.skip import Skip, hide_together, horizons_of
 from tasks.lnm.training import _take_step, average_weights, build_network
 from tasks.lnm.windows import Material, TaskWeights
 
@@ -71,8 +71,7 @@ def make_bare_session(units: int):
     split = split_with_guard(recording, settings.split, WINDOW)
     scaler = fit_scaler(recording.values_TV, split.train)
     columns, rows = recording.columns, np.zeros(0, np.int64)
-    fold_V = deal_units(columns.neural, np.random.default_rng(0))
-    skip = Skip(WINDOW, horizons_of(WINDOW), fold_V, {})
+    skip = Skip(WINDOW, horizons_of(WINDOW), hide_together(columns, 0), {})
     z_TV = scaler.standardise(recording.values_TV)
     none = np.zeros((0, 0), np.float32)
     material = Material(z_TV, {}, none, none, rows, skip, columns.counts, 10.0)

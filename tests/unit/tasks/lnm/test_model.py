@@ -5,7 +5,14 @@ import pytest
 import torch
 
 from tasks.lnm.heads import Heads, losses
-from tasks.lnm.masks import CURRICULUM, draw_masks, draw_modes, possible_modes, thin_columns
+from tasks.lnm.masks import (
+    CURRICULUM,
+    TOGETHER,
+    draw_masks,
+    draw_modes,
+    possible_modes,
+    thin_columns,
+)
 from tasks.lnm.model import Inputs, LargeNeuralModel, ModelConfig, Prediction, visibility_groups
 from tasks.lnm.objective import MIDDLE_WEIGHT, SCALE_WEIGHT, weigh_batch, weigh_errors
 from tasks.lnm.windows import Cut
@@ -167,16 +174,18 @@ def test_groups_are_streams_of_units_and_single_channels():
 def test_masks_hide_what_their_mode_says():
     rng = np.random.default_rng(0)
     neural_V = np.array([True] * 4 + [False] * 2)
-    fold_V = np.array([0, 1, 0, 1, -1, -1])
+    fold_V, stream_V = np.array([0, 1, 0, 1, -1, -1]), np.array([-1] * 4 + [0, 1])
+    together = {"impute": fold_V, "stream": stream_V}
     modes = tuple(CURRICULUM)
-    masks = draw_masks(rng, modes, WINDOW, 2, neural_V, fold_V)
+    masks = draw_masks(rng, modes, WINDOW, 2, neural_V, together)
     seen = dict(zip(modes, masks.visible_BLV, strict=True))
     assert not seen["decode"][:, ~neural_V].any()
     assert seen["decode"][:, neural_V].all()
     assert not seen["encode"][:, neural_V].any()
     assert seen["encode"][:, ~neural_V].all()
-    fold = masks.fold_B[modes.index("impute")]
-    assert (seen["impute"] == (fold_V != fold)).all()
+    for mode, group_V in together.items():
+        group = masks.group_B[modes.index(mode)]
+        assert (seen[mode] == (group_V != group)).all()
     known = masks.known_B[modes.index("forecast")]
     assert seen["forecast"][:known].all()
     assert not seen["forecast"][known:].any()
@@ -187,7 +196,7 @@ def test_masks_hide_what_their_mode_says():
 
 def test_modes_that_a_session_cannot_have_are_never_drawn():
     rng = np.random.default_rng(0)
-    only_behaviour, none = np.zeros(3, bool), np.full(3, -1)
+    only_behaviour, none = np.zeros(3, bool), dict.fromkeys(TOGETHER, np.full(3, -1))
     assert possible_modes(only_behaviour, none) == ["patches", "forecast", "generate"]
     drawn = draw_modes(rng, 0.5, only_behaviour, none, 200)
     assert set(drawn) <= {"patches", "forecast", "generate"}
