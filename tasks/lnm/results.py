@@ -20,13 +20,17 @@ from tasks.lnm.scoring import Score
 from tasks.lnm.session import Session, divide_recording
 from tasks.lnm.trained import TrainedModel
 from tasks.lnm.training import train_model
+from tasks.lnm.wide import MOST_JUDGED
 
 MOST_GENERATED = 1000
 """Samples of a generated course at most, so that a fast clock does not take minutes."""
 VERDICT_MEANS = (
     "win: the 95 % block-bootstrap interval (low, high) of how much better the model does on the "
     "test part than the baseline that was best on validation lies above 0; loss: below 0; tie: "
-    "holds 0. Higher is better in every metric but mae."
+    "holds 0. Higher is better in every metric but mae. "
+    "decode: behaviour from neurons; encode: neurons from behaviour; impute: a fifth of the units "
+    "from the others and behaviour; stream: a whole stream from all the others; forecast: all from "
+    "the past."
 )
 
 
@@ -90,7 +94,7 @@ def result_tree(result: Result, attrs: Mapping[str, str]) -> xr.DataTree:
     groups = {
         "/": xr.Dataset(attrs={**attrs, "split": json.dumps(split)}),
         "/training": _training_dataset(result),
-        "/scores": _scores_dataset(result.exam.scores),
+        "/scores": _scores_dataset(result.exam.scores, _explain_verdicts(result.session)),
         "/forecast": result.exam.forecast,
     }
     if result.exam.decoded is not None:
@@ -136,7 +140,14 @@ def _training_dataset(result: Result) -> xr.Dataset:
     )
 
 
-def _scores_dataset(scores: Sequence[Score]) -> xr.Dataset:
+def _explain_verdicts(session: Session) -> str:
+    judged, columns = len(session.rivals.judged), len(session.recording.columns.names)
+    if judged == columns:
+        return VERDICT_MEANS
+    return f"{VERDICT_MEANS} Of streams with more, up to {MOST_JUDGED} evenly spread are judged."
+
+
+def _scores_dataset(scores: Sequence[Score], means: str) -> xr.Dataset:
     texts = ("task", "target", "metric", "best", "verdict")
     columns = {name: np.array([getattr(s, name) for s in scores], dtype=str) for name in texts}
     for name in ("model", "low", "high"):
@@ -149,5 +160,5 @@ def _scores_dataset(scores: Sequence[Score]) -> xr.Dataset:
     counts = {v: sum(s.verdict == v for s in scores) for v in ("win", "tie", "loss")}
     return xr.Dataset(
         {name: ("score", values) for name, values in columns.items()},
-        attrs={"verdict_means": VERDICT_MEANS, **counts},
+        attrs={"verdict_means": means, **counts},
     )

@@ -10,7 +10,7 @@ from tasks.lnm.batches import draw_batch, validation_cuts
 from tasks.lnm.gating import choose_shares, measure_shares
 from tasks.lnm.problems import make_problems
 from tasks.lnm.recording import cut_windows, fit_scaler
-from tasks.lnm.results import train_and_examine
+from tasks.lnm.results import result_tree, train_and_examine
 from tasks.lnm.rivals import BASELINES, fit_rivals
 from tasks.lnm.session import divide_recording
 from tasks.lnm.trained import load_model, save_model
@@ -111,6 +111,8 @@ def test_a_model_of_many_units_is_trained_judged_and_kept(
     test_T = result.session.part_T == 2
     missed_V = (material.z_TV - material.base["impute"])[test_T].var(0)[:8]
     assert (missed_V < 0.5 * material.z_TV[test_T].var(0)[:8]).all()
+    told = result_tree(result, {})["scores"].attrs["verdict_means"]
+    assert "evenly spread are judged" in told
     save_model(result.model, tmp_path)
     again = load_model(tmp_path).skip
     rows = np.arange(100, 140)
