@@ -82,6 +82,7 @@ def train(
     catalogue: CatalogueOption = "",
 ) -> None:
     """Train one core on several sessions; `query --model FOLDER/SESSION` asks what comes of it."""
+    from tasks.lnm.curve_files import curves_to
     from tasks.lnm.session import divide_recording
     from tasks.lnm.threads import limit_threads
     from tasks.lnm.trained import save_model
@@ -89,7 +90,8 @@ def train(
 
     workspace, own = _workspace(lake, catalogue), load_settings(settings).lnm
     recordings = [_aligned(workspace, name) for name in sessions]
-    with limit_threads(own.threads), console.show_progress(quiet=False):
+    watched = curves_to(folder / "tensorboard")
+    with limit_threads(own.threads), console.show_progress(quiet=False), watched:
         models, curves = train_models([divide_recording(r, own) for r in recordings], own)
     for name, model in zip(sessions, models, strict=True):
         made = folder / name

@@ -29,6 +29,12 @@ class Curves:
         """The last losses, in words."""
         return f"loss {self.train_loss[-1]:.3f}, validation {self.validation_loss[-1]:.3f}"
 
+    @property
+    def point(self) -> dict[str, float]:
+        """The last losses and learning rate, by the name of their curve."""
+        losses = {"loss/train": self.train_loss[-1], "loss/validation": self.validation_loss[-1]}
+        return {**losses, "learning_rate": self.learning_rate[-1]}
+
     def record(self, step: int, train: float, validation: float, rate: float) -> None:
         """Add one validation."""
         self.step.append(step)

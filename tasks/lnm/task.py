@@ -59,6 +59,7 @@ def _build(draft: Draft, aligned: ArtifactRef, settings: LnmSettings) -> None:
     # Imported where it is needed: torch takes seconds, and a finished stage never gets here.
     from schemas.contracts.lnm import LNM
     from schemas.contracts.streams import ROOT_ATTRS
+    from tasks.lnm.curve_files import curves_to
     from tasks.lnm.recording import read_recording
     from tasks.lnm.results import describe_scores, result_tree, train_and_examine
     from tasks.lnm.threads import limit_threads
@@ -67,7 +68,8 @@ def _build(draft: Draft, aligned: ArtifactRef, settings: LnmSettings) -> None:
     streams = draft.lake.open_tree(aligned)
     # Outside the draft, which a killed run leaves behind: the next one finds them by the id.
     checkpoints = draft.lake.root / "checkpoints" / draft.ref.id
-    with limit_threads(settings.threads):
+    curves = draft.lake.root / "tensorboard" / draft.ref.id
+    with limit_threads(settings.threads), curves_to(curves):
         result = train_and_examine(read_recording(streams), settings, checkpoints)
     tree = result_tree(result, {name: streams.attrs[name] for name in ROOT_ATTRS})
     draft.write_tree(tree, LNM)

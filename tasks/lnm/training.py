@@ -14,6 +14,7 @@ from schemas.settings.lnm import LnmSettings
 from tasks.common.progress import report_progress
 from tasks.lnm.batches import draw_ahead, validation_cuts
 from tasks.lnm.checkpoints import Curves, TrainingState, restore_state, save_state
+from tasks.lnm.curve_files import draw_point
 from tasks.lnm.gating import SHARES, Choice, GatedCut, apply_choices, choose_shares, measure_shares
 from tasks.lnm.heads import Heads
 from tasks.lnm.machine import Machine
@@ -179,6 +180,8 @@ def _optimise(
             if due and not state.curves.stopped:
                 _weigh(state, exam, rate, settings, machine)
                 report_progress("train the model", state.step, steps, state.curves.latest)
+                if machine.rank == 0:
+                    draw_point(state.step, state.curves.point)
                 if checkpoints is not None and machine.rank == 0:
                     save_state(state, checkpoints, identity)
             if state.curves.stopped:

@@ -42,6 +42,8 @@ def test_makes_a_model_once_that_loads_again(workspace, make_aligned, quick):
     model = load_model(workspace.lake.folder(outcome.ref))
     answered = decode(model, read_recording(tree), t0=50.0)
     assert np.corrcoef(answered["mean"].values[:, 0], slow_T[500:])[0, 1] > 0.8
+    curves = workspace.lake.root / "tensorboard" / outcome.ref.id
+    assert list(curves.glob("events.out.tfevents.*"))
     again = train_lnm(workspace.settings, aligned, settings)
     assert again.reused
     assert again.ref == outcome.ref
