@@ -9,6 +9,7 @@ from schemas.settings.split import SplitSettings
 
 Baseline = Literal["reduced_rank", "glm", "knn", "gru"]
 Preset = Literal["nano", "small", "base", "large"]
+ReadIn = Literal["pooled", "tokens"]
 
 
 class LnmSettings(StageSettings):
@@ -29,6 +30,12 @@ class LnmSettings(StageSettings):
         default="nano",
         description="Size of the transformer: nano 0.1 M parameters (a laptop's CPU), small 5 M, "
         "base 30 M, large 80 M; each unit adds its embeddings.",
+    )
+    read_in: ReadIn = Field(
+        default="pooled",
+        description="How the transformer reads a patch: pooled sums over units and channels, any "
+        "number of them; tokens attends to each unit and channel besides (for a GPU: the time is "
+        "that of units times features).",
     )
     window: int = Field(
         default=0,

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from schemas.settings.lnm import Preset
+from schemas.settings.lnm import Preset, ReadIn
+from tasks.lnm.tokens import TokenPool
 from tasks.lnm.traits import TRAITS
 
 PRESETS: dict[Preset, tuple[int, int, int]] = {
@@ -24,7 +25,7 @@ PRESETS: dict[Preset, tuple[int, int, int]] = {
 }
 """Features, layers, heads."""
 
-CORE = ("blocks.", "norm.", "guess.", "inside.")
+CORE = ("blocks.", "norm.", "guess.", "inside.", "pool.")
 """Names of the weights that do not depend on a session's columns start with these."""
 
 READ, WRITTEN, FLAGS = 2, 3, 2
@@ -46,6 +47,7 @@ class ModelConfig:
         the fraction that is visible; each behaviour channel has its own
     neural : (column,) true for units
     counts : (column,) true where the head is Poisson
+    read_in : sums over columns alone, or attention to a token of each column and patch besides
     row_dropout : share of the columns whose own rows are left out of a training step, so that the
         guess must do
     """
@@ -59,6 +61,7 @@ class ModelConfig:
     counts: tuple[bool, ...]
     dropout: float = 0.0
     row_dropout: float = 0.0
+    read_in: ReadIn = "pooled"
 
 
 class Inputs(NamedTuple):
@@ -124,6 +127,7 @@ class LargeNeuralModel(nn.Module):
         self.bias = nn.Parameter(torch.zeros(WRITTEN * patch * columns))
         self.guess = Guess(patch, width)
         self.inside = nn.Linear(patch, width)
+        self.pool = TokenPool(width, heads) if config.read_in == "tokens" else None
         self.blocks = nn.ModuleList(Block(width, heads, config.dropout) for _ in range(layers))
         self.norm = Norm(width)
         half = width // heads // 2
@@ -155,7 +159,7 @@ class LargeNeuralModel(nn.Module):
     def share_core(self, other: "LargeNeuralModel") -> None:
         """Take over every module of another session's network that is not of its columns alone."""
         self.blocks, self.norm = other.blocks, other.norm
-        self.guess, self.inside = other.guess, other.inside
+        self.guess, self.inside, self.pool = other.guess, other.inside, other.pool
 
     def forward(self, inputs: Inputs) -> Prediction:
         """Return the distribution of every value, visible or not."""
@@ -199,6 +203,14 @@ class LargeNeuralModel(nn.Module):
         read = zip((seen_BLV, base_BLV, *shares), (*rows.read, *rows.flags), strict=True)
         for values_BLC, row_SCD in read:
             tokens_BPD = tokens_BPD + self._patches(values_BLC) @ row_SCD.flatten(0, 1)
+        if self.pool is not None:
+            # Undone is what makes a sum over a group's columns of unit variance.
+            size_V = self.member_VG @ self.member_VG.sum(0)
+            row_RSVD = rows.read * size_V.sqrt()[:, None]
+            shown_BLV = inputs.visible_BLV | inputs.given_BLV
+            tokens_BPD = tokens_BPD + self.pool(
+                tokens_BPD, (seen_BLV, base_BLV), shown_BLV, row_RSVD
+            )
         return tokens_BPD
 
     def _patches(self, x_BLC: Tensor) -> Tensor:

@@ -103,6 +103,7 @@ def build_network(
             tuple(bool(c) for c in columns.counts),
             settings.dropout,
             row_dropout,
+            settings.read_in,
         )
     )
     network.traits_VF.copy_(torch.from_numpy(session.traits_VF))
