@@ -99,8 +99,9 @@ class Judge:
 
 
 def _take(located: Located, functional: Functional, own: Ints) -> dict[str, Floats]:
-    """Return each baseline's answers to some columns."""
-    return {name: answer[:, own] for (kind, name), answer in located.items() if kind == functional}
+    """Return the answers to some columns of each baseline that has any."""
+    found = {n: answer[:, own] for (kind, n), answer in located.items() if kind == functional}
+    return {name: answer for name, answer in found.items() if np.isfinite(answer).any()}
 
 
 def _asked_targets(columns: Columns, located: Located) -> list[tuple[str, Ints]]:

@@ -222,6 +222,8 @@ def _blend(
     weights: dict[Functional, dict[str, Floats]] = {"mean": {}, "median": {}}
     for functional, own in chosen.items():
         for target, blend in own.items():
+            if target not in targets:
+                continue
             for name, weight in blend.items():
                 empty = np.zeros(len(targets), np.float32)
                 weights[functional].setdefault(name, empty)[targets == target] = weight

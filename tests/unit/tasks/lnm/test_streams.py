@@ -21,16 +21,18 @@ def recording() -> Recording:
         latent_T2[t] = 0.9 * latent_T2[t - 1] + rng.standard_normal(2)
     units_TN = np.outer(latent_T2[:, 0], rng.standard_normal(6))
     units_TN += 0.1 * rng.standard_normal(units_TN.shape)
-    behaviour_TC = np.stack([latent_T2[:, 1], latent_T2.sum(1)], axis=1)
+    # Reduced rank has something to reduce in two channels of running, not in one pupil.
+    noisy_T = 0.5 * latent_T2[:, 1] + rng.standard_normal(LENGTH)
+    behaviour_TC = np.stack([latent_T2[:, 1], noisy_T, latent_T2.sum(1)], axis=1)
     return Recording(
         np.concatenate([units_TN, behaviour_TC], axis=1).astype(np.float32),
         np.arange(LENGTH) / 10.0,
         np.zeros(LENGTH, np.int64),
         10.0,
         Columns(
-            (*(f"calcium/n{i}" for i in range(6)), "running", "pupil"),
-            ("calcium",) * 6 + ("running", "pupil"),
-            ("calcium",) * 6 + ("motion", "eye"),
+            (*(f"calcium/n{i}" for i in range(6)), "running/speed", "running/noisy", "pupil"),
+            ("calcium",) * 6 + ("running", "running", "pupil"),
+            ("calcium",) * 6 + ("motion", "motion", "eye"),
         ),
     )
 
@@ -46,8 +48,10 @@ def test_pupil_is_told_by_neurons_and_running_together(result, recording):
     assert scores["stream", "pupil"].model > 0.95
     assert scores["stream", "pupil"].verdict != "loss"
     # Of running, what pupil has more than the neurons know.
-    assert scores["stream", "running"].model > 0.95
+    assert scores["stream", "running/speed"].model > 0.95
     assert ("stream", "calcium") not in scores
+    assert np.isfinite(scores["stream", "running/speed"].baselines["reduced_rank"])
+    assert "reduced_rank" not in scores["stream", "pupil"].baselines
 
 
 def test_a_question_takes_the_task_that_sees_most(result, recording):
