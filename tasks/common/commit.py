@@ -27,6 +27,7 @@ from tasks.common.digest import (
     digest_manifest,
     file_id,
     file_sizes,
+    find_files,
     manifest_bytes,
 )
 from tasks.common.draft import Draft
@@ -102,23 +103,16 @@ def _linked_hashes(draft: Draft, parents: tuple[ArtifactRef, ...]) -> dict[FileI
 
     Hashed anew, a file that was damaged since would count as whole in the new artifact.
     """
-    linked = {
-        file_id(path) for path in draft.path.rglob("*") if path.is_file() and _is_shared(path)
-    }
+    linked = {file_id(one) for one in find_files(draft.path).values() if one.st_nlink > 1}
     if not linked:
         return {}
-    folders = [draft.lake.folder(parent) for parent in parents]
+    folders = [folder for ref in parents if (folder := draft.lake.folder(ref)).is_dir()]
     return {
-        one: digest
-        for folder in folders
-        if folder.is_dir()
-        for name, (_, digest) in read_record(folder).manifest.items()
-        if (one := file_id(folder / name)) in linked
+        one: record.manifest[name][1]
+        for folder, record in zip(folders, map(read_record, folders), strict=True)
+        for name, found in find_files(folder).items()
+        if (one := file_id(found)) in linked and name in record.manifest
     }
-
-
-def _is_shared(path: Path) -> bool:
-    return path.stat().st_nlink > 1
 
 
 def publish(draft: Draft, record: ArtifactRecord) -> None:

@@ -29,29 +29,46 @@ def build_manifest(
     leave_out : relative path of one file that does not count
     known : hashes of files that are known already, and not read
     """
-    sizes = file_sizes(folder)
-    sizes.pop(leave_out, None)
+    found = find_files(folder)
+    found.pop(leave_out, None)
 
     def hash_one(name: str) -> str:
-        found = known.get(file_id(folder / name)) if known else None
-        return found or hash_file(folder / name)
+        known_hash = known.get(file_id(found[name])) if known else None
+        return known_hash or hash_file(folder / name)
 
     # Hashing and reading release the interpreter, so threads help.
     with ThreadPoolExecutor(HASHING_THREADS) as pool:
-        hashes = pool.map(hash_one, sizes)
-        return {name: (size, one) for (name, size), one in zip(sizes.items(), hashes, strict=True)}
+        hashes = pool.map(hash_one, found)
+        return {
+            name: (one.st_size, digest)
+            for (name, one), digest in zip(found.items(), hashes, strict=True)
+        }
 
 
-def file_id(path: Path) -> FileId:
+def find_files(folder: Path) -> dict[str, os.stat_result]:
+    """Return what the system says of every file below `folder`, by relative path, sorted by it."""
+    found: dict[str, os.stat_result] = {}
+    waiting = [""]
+    while waiting:
+        below = waiting.pop()
+        with os.scandir(folder / below) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(f"{below}{entry.name}/")
+                elif entry.is_file():
+                    # A stat of the file itself, or where a link leads.
+                    found[f"{below}{entry.name}"] = entry.stat()
+    return dict(sorted(found.items()))
+
+
+def file_id(found: os.stat_result) -> FileId:
     """Return what hard links to one file have in common."""
-    found = path.stat()
     return found.st_dev, found.st_ino
 
 
 def file_sizes(folder: Path) -> dict[str, int]:
     """Return the bytes of every file below `folder`, by relative path, sorted by path."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): path.stat().st_size for path in files}
+    return {name: found.st_size for name, found in find_files(folder).items()}
 
 
 def digest_manifest(manifest: Manifest) -> str:

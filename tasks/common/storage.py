@@ -2,6 +2,7 @@
 
 import errno
 import os
+import stat
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -42,10 +43,19 @@ def _is_storage_error(error: OSError, root: Path) -> bool:
 
 
 def sync_folder(folder: Path) -> None:
-    """Flush every file and folder below (and with) `folder` to the disk."""
+    """Flush every file and folder below (and with) `folder` to the disk.
+
+    Files of more than one name are linked from an artifact, which was flushed when it was made.
+    """
+    new = [path for path in folder.rglob("*") if not _is_linked(path)]
     # Each flush waits for the disk, which takes many at once.
     with ThreadPoolExecutor(SYNCING_THREADS) as pool:
-        list(pool.map(sync_path, [*folder.rglob("*"), folder]))
+        list(pool.map(sync_path, [*new, folder]))
+
+
+def _is_linked(path: Path) -> bool:
+    found = path.stat()
+    return stat.S_ISREG(found.st_mode) and found.st_nlink > 1
 
 
 def sync_path(path: Path) -> None:

@@ -18,6 +18,7 @@ CHUNK_SAMPLES = 6_000
 CHUNK_COLUMNS = 50
 FLOAT_CODEC = BloscCodec(cname="lz4", clevel=5, shuffle="bitshuffle")
 """For floats 1.7 times as fast to write and 1.9 to read as Zarr's own zstd, and no larger."""
+PIPELINE = "zarr.core.codec_pipeline.FusedCodecPipeline"
 KEPT_ENCODING = {"dtype", "scale_factor", "add_offset", "_FillValue", "chunks"}
 
 
@@ -27,7 +28,8 @@ def quiet_zarr() -> Generator[None]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*does not have a Zarr V3 specification.*")
         warnings.filterwarnings("ignore", message="Consolidated metadata is currently not part")
-        yield
+        with zarr.config.set({"codec_pipeline.path": PIPELINE}):
+            yield
 
 
 def write_tree(tree: xr.DataTree, path: Path) -> None:

@@ -1,5 +1,6 @@
 """The two formats that NWB comes in, HDF5 and Zarr, here or on another machine."""
 
+import hashlib
 import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -10,6 +11,7 @@ from typing import Protocol
 
 import h5py
 import pynwb
+from hdmf.backends.hdf5.h5tools import SPEC_LOC_ATTR
 from hdmf.backends.io import HDMFIO
 from hdmf.build import BuildManager, TypeMap
 from zarr.abc.store import Store
@@ -35,12 +37,16 @@ class NwbFormat(Protocol):
     def load_namespaces(self, type_map: TypeMap) -> None:
         """Add the specifications that the file carries."""
 
+    def specifications_sha256(self) -> str | None:
+        """Return a hash of these specifications; None where it would cost as much as they do."""
+
 
 class Hdf5Format:
-    """NWB in an HDF5 file, which `opener` opens."""
+    """NWB in an HDF5 file, which `opener` opens; `near` if it is on this machine."""
 
-    def __init__(self, opener: Callable[[], h5py.File]) -> None:
+    def __init__(self, opener: Callable[[], h5py.File], *, near: bool = False) -> None:
         self.opener = opener
+        self.near = near
 
     def open(self, manager: BuildManager) -> HDMFIO:
         """Return pynwb's reader of the file; the caller closes it."""
@@ -50,6 +56,21 @@ class Hdf5Format:
         """Add the specifications that the file carries."""
         with self.opener() as file:
             pynwb.NWBHDF5IO.load_namespaces(type_map, file=file)
+
+    def specifications_sha256(self) -> str | None:
+        """Return a hash of these specifications; None where it would cost as much as they do."""
+        if not self.near:
+            return None
+        digest = hashlib.sha256()
+
+        def add(name: str, found: h5py.Group | h5py.Dataset) -> None:
+            text = found[()] if isinstance(found, h5py.Dataset) else b""
+            digest.update(f"{name}\x1f{text!r}\n".encode())
+
+        with self.opener() as file:
+            if SPEC_LOC_ATTR in file.attrs:
+                file[file.attrs[SPEC_LOC_ATTR]].visititems(add)
+        return digest.hexdigest()
 
 
 class ZarrFormat:
@@ -68,6 +89,10 @@ class ZarrFormat:
             # A store without specifications is read with the installed ones.
             warnings.filterwarnings("ignore", message="No cached namespaces found")
             SealedNwbZarrIO.load_namespaces(type_map, path=self.store)
+
+    def specifications_sha256(self) -> str | None:
+        """Return None: Zarr reads each of its pieces of metadata as a file of its own."""
+        return None
 
 
 @dataclass(frozen=True)
@@ -115,7 +140,7 @@ def _reach_local(path: Path) -> Reach:
         store = local_store(where)
         check = partial(identify_zarr, store, where)
         return Reach(where, ZarrFormat(store), FileArrays(), folder, check, nullcontext)
-    stored = Hdf5Format(partial(h5py.File, path, "r"))
+    stored = Hdf5Format(partial(h5py.File, path, "r"), near=True)
     return Reach(where, stored, FileArrays(), folder, partial(identify, path), nullcontext)
 
 

@@ -33,6 +33,7 @@ class Guard:
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
+        self._asked: dict[str, Any] | None = None
 
     def start(self) -> "subprocess.Popen[bytes]":
         """Return the process, started if it was not; it needs a third of a second to be ready."""
@@ -47,12 +48,25 @@ class Guard:
             )
         return self._process
 
+    def begin(
+        self, path: Path, settings: SafetySettings, accepted: tuple[str, ...] = ()
+    ) -> "subprocess.Popen[bytes]":
+        """Return the process, told to read a file: again only if it was told something else."""
+        request = {"path": str(path), "limits": asdict(limits_of(path, settings, accepted))}
+        if self._asked not in (None, request):
+            self.end()
+        process = self.start()
+        if self._asked is None:
+            self._asked = request
+            _send(process, request)
+        return process
+
     def end(self) -> None:
         """End the process, whatever it does."""
         if self._process is not None:
             with self._process as process:
                 process.kill()
-            self._process = None
+            self._process = self._asked = None
 
 
 def survey_guarded(
@@ -67,19 +81,16 @@ def survey_guarded(
     ----------
     path : an HDF5 file or a Zarr store of this machine
     accepted : problems that a user has accepted for this file
-    guard : the process, if it was started before; it reads one file and ends
+    guard : the process, if it was started before or has begun; it reads one file and ends
 
     Raises
     ------
     RecordingError
         The file breaks a limit, or broke the process: which, where, and what to do.
     """
-    limits = limits_of(path, settings, accepted)
     guard = guard or Guard()
-    process = guard.start()
     try:
-        _send(process, {"path": str(path), "limits": asdict(limits)})
-        return _watch(process, path, settings)
+        return _watch(guard.begin(path, settings, accepted), path, settings)
     finally:
         guard.end()
 

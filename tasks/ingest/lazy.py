@@ -69,6 +69,7 @@ class FileArrays:
         """Return numeric data of an NWB object, in a file or in memory, as a lazy array."""
         # hdmf wraps what a program is about to write in a DataIO.
         inner = getattr(data, "data", data) if type(data).__name__.endswith("DataIO") else data
+        inner = plain_dataset(inner)
         if isinstance(inner, h5py.Dataset):
             return StoredArray(self._manager(inner.file.filename), inner, self._remote)
         if isinstance(inner, zarr.Array):
@@ -87,6 +88,18 @@ class FileArrays:
         """Close the file handles; arrays made here reopen them when they are read again."""
         for manager in self._managers.values():
             manager.close()
+
+
+def plain_dataset(data: Any) -> Any:
+    """Return the dataset of a compound column that holds numbers only; anything else as it is.
+
+    hdmf wraps it to resolve references and text in it, and then reads it row by row.
+    """
+    dataset = getattr(data, "dataset", None)
+    fields = getattr(getattr(dataset, "dtype", None), "fields", None)
+    if isinstance(dataset, h5py.Dataset) and fields is not None:
+        return dataset if all(kind.kind in "iufb" for kind, *_ in fields.values()) else data
+    return data
 
 
 class StoredArray(LazyArray):

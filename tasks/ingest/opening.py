@@ -10,9 +10,7 @@ from typing import Any
 
 import pynwb
 import xarray as xr
-from hdmf.build import BuildManager, ConstructError, TypeMap
-from hdmf.spec import NamespaceCatalog
-from pynwb.spec import NWBDatasetSpec, NWBGroupSpec, NWBNamespace
+from hdmf.build import BuildManager, ConstructError
 
 from schemas.entities import Finding, Session
 from schemas.errors import RecordingError, TectumError
@@ -22,9 +20,9 @@ from tasks.ingest.identify import first_line
 from tasks.ingest.lenient import LenientManager
 from tasks.ingest.objects import AssumedEqual, Container, ReadContext
 from tasks.ingest.session import read_session, session_attrs
+from tasks.ingest.specifications import type_map_of_file
 from tasks.ingest.streams import read_streams
 
-BUILT_IN = ("hdmf-common", "hdmf-experimental", "core")
 KNOWN_EXTENSIONS = ("ndx_pose",)
 QUIET = ("Ignoring the following cached namespace", "Ignoring cached namespace")
 
@@ -152,16 +150,7 @@ def _reason(error: Exception) -> str:
 
 
 def _manager_of_file(stored: NwbFormat) -> BuildManager:
-    """Return a manager that knows NWB itself and the extensions as the file specifies them."""
-    installed = pynwb.get_type_map()
-    catalogue = NamespaceCatalog(NWBGroupSpec, NWBDatasetSpec, NWBNamespace)
-    for name in BUILT_IN:
-        catalogue.add_namespace(name, installed.namespace_catalog.get_namespace(name))
-    type_map = TypeMap(catalogue)
-    # The successor that hdmf names, merge, would bring the installed extensions along.
-    type_map.copy_mappers(installed)
-    stored.load_namespaces(type_map)
-    return LenientManager(type_map)
+    return LenientManager(type_map_of_file(stored))
 
 
 def _manager_installed(stored: NwbFormat) -> BuildManager:

@@ -23,8 +23,12 @@ class Reader:
         self._open = ExitStack()
 
     def get_ready(self) -> None:
-        """Start what takes its time until it can read, while something else is done."""
-        self._guard.start()
+        """Start the first look, or what it takes to start it, while something else is done."""
+        if self.source.folder is None:
+            # Far away: there is no file until it was fetched.
+            self._guard.start()
+        else:
+            self._guard.begin(self.source.path(), self._settings.safety)
 
     def survey(self, accepted: tuple[str, ...]) -> str:
         """Return the logical hash; see survey_guarded."""

@@ -6,7 +6,7 @@ import h5py
 import numpy as np
 import xarray as xr
 
-from tasks.ingest.lazy import FileArrays, lazy_variable
+from tasks.ingest.lazy import FileArrays, lazy_variable, plain_dataset
 from tasks.ingest.names import slug
 from tasks.ingest.objects import Container, NwbObject, ReadContext
 
@@ -93,10 +93,12 @@ def column_variable(data: Any, dim: str, arrays: FileArrays) -> xr.Variable:
 
 def is_flat(table: Container, column: Container) -> bool:
     """Tell whether a column has one plain value a row."""
-    data = column.data
-    if type(column).__name__ in {"VectorIndex", "DynamicTableRegion"} or np.ndim(data) != 1:
+    if type(column).__name__ in {"VectorIndex", "DynamicTableRegion"}:
         return False
     if any(getattr(other, "target", None) is column for other in table.columns):
+        return False
+    data = plain_dataset(column.data)
+    if np.ndim(data) != 1:
         return False
     return is_text(data) or _dtype(data).kind in "iufb"
 

@@ -106,6 +106,9 @@ def subtract_baseline(
     block_TN: Rows, start: int, level_KN: Floats, knots: Knots, made_TN: Rows, *, divide: bool
 ) -> None:
     """Fill `made_TN` with what `remove_baseline` makes of the samples from `start` on."""
+    # Compiled when it is first needed; numba takes a second to import.
+    from tasks.preprocess.row_kernels import subtract_line
+
     stop = start + len(block_TN)
     piece = max(int(np.searchsorted(knots.first, start, side="right")) - 1, 0)
     bounds = [*knots.first[piece : np.searchsorted(knots.first, stop)].tolist(), stop]
@@ -113,21 +116,11 @@ def subtract_baseline(
         left, right = knots.left[piece], knots.right[piece]
         piece += 1
         rows = slice(max(low - start, 0), high - start)
-        base = np.empty_like(block_TN[rows], np.float64)
-        base[...] = level_KN[left]
+        slope = np.zeros_like(level_KN[left])
         if right != left:
             slope = (level_KN[right] - level_KN[left]) / (knots.middle[right] - knots.middle[left])
-            along = np.arange(start + rows.start, high) - knots.middle[left]
-            np.multiply(along[:, None], slope, out=base)
-            base += level_KN[left]
-        change = block_TN[rows] - base
-        if divide:
-            # A quotient that is no number is put right below, where the baseline is not above 0.
-            with np.errstate(divide="ignore", invalid="ignore"):
-                change /= base
-            if not (base > 0).all():
-                change[~(base > 0)] = np.nan
-        made_TN[rows] = change
+        along = np.arange(start + rows.start, high) - knots.middle[left]
+        subtract_line(block_TN[rows], level_KN[left], slope, along, divide, made_TN[rows])
 
 
 def percentile_of(rows: Rows, percentile: float) -> Floats:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from tasks.common.storage import sync_folder
 from tasks.common.zarr_trees import open_tree, write_tree
 
 
@@ -77,4 +78,17 @@ def test_without_hard_links_files_are_copied(
     xr.testing.assert_identical(
         open_tree(tmp_path / "second.zarr")["x"].to_dataset().load(),
         open_tree(first)["x"].to_dataset().load(),
+    )
+
+
+def test_what_is_linked_is_not_flushed_again(first: Path, tmp_path: Path, monkeypatch) -> None:
+    write_tree(open_tree(first), tmp_path / "second.zarr")
+    (tmp_path / "second.zarr" / "new").write_text("new")
+    flushed: list[Path] = []
+    monkeypatch.setattr("tasks.common.storage.sync_path", flushed.append)
+    sync_folder(tmp_path / "second.zarr")
+    names = {path.relative_to(tmp_path / "second.zarr").as_posix() for path in flushed}
+    assert {".", "new", "x", "x/value/c", "x/value/zarr.json"} <= names
+    assert not any(
+        path.name.isdigit() and path.is_file() for path in flushed if "value" in str(path)
     )

@@ -8,7 +8,7 @@ import zarr
 
 from schemas.contracts.contract import TreeContract
 from tasks.common.draft import Draft
-from tasks.common.zarr_trees import default_chunks, open_tree, write_tree
+from tasks.common.zarr_trees import default_chunks, open_tree, quiet_zarr, write_tree
 
 ANYTHING = TreeContract("anything")
 
@@ -95,3 +95,17 @@ def test_a_stage_writes_a_tree_and_the_next_opens_it(bench) -> None:
     tree = bench.workspace.lake.open_tree(ref)
     assert tree["a/value"].chunks is not None
     np.testing.assert_array_equal(tree["a/value"], np.arange(5.0))
+
+
+def test_only_the_lakes_own_arrays_use_the_synchronous_pipeline(tmp_path) -> None:
+    # Zarr's usual one copies each chunk in the one thread that waits for all.
+    usual = zarr.config.get("codec_pipeline.path")
+    write_tree(
+        xr.DataTree.from_dict({"/": xr.Dataset({"x": ("t", np.arange(5.0))})}), tmp_path / "a"
+    )
+    assert zarr.config.get("codec_pipeline.path") == usual
+    with quiet_zarr():
+        lake = zarr.open_array(tmp_path / "a" / "x")
+    other = zarr.open_array(tmp_path / "a" / "x")
+    assert type(lake.async_array.codec_pipeline).__name__ == "FusedCodecPipeline"
+    assert type(other.async_array.codec_pipeline).__name__ == usual.rpartition(".")[2]

@@ -16,7 +16,7 @@ from schemas.settings.ingest import IngestSettings
 from schemas.settings.safety import SafetySettings
 from schemas.settings.workspace import WorkspaceSettings
 from tasks.common.workspace import Workspace
-from tasks.ingest.guard import survey_guarded
+from tasks.ingest.guard import Guard, survey_guarded
 from tasks.ingest.hashing import logical_sha256
 from tasks.ingest.opening import read_recording
 from tasks.ingest.quarantine import release_file
@@ -272,3 +272,15 @@ def test_random_damage_ends_well(rich_file, save):
             problems.append((error.problem, bool(error.what), bool(error.remedy)))
     assert 0 < len(problems) < 8
     assert {problem[1:] for problem in problems} == {(True, True)}
+
+
+def test_a_guard_that_has_begun_is_not_begun_again_but_with_other_limits(plain):
+    guard = Guard()
+    first = guard.begin(plain, SAFETY)
+    assert guard.begin(plain, SAFETY) is first
+    with h5py.File(plain) as file:
+        assert survey_guarded(plain, SAFETY, guard=guard) == logical_sha256(file)
+    first = guard.begin(plain, SAFETY)
+    assert guard.begin(plain, SAFETY, ("leads_outside",)) is not first
+    assert first.poll() is not None
+    guard.end()

@@ -1,12 +1,20 @@
 """Files that cannot be used are refused with the reason; one bad object harms no other."""
 
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+
 import h5py
 import numpy as np
 import pynwb
 import pytest
+import xarray as xr
 
 from schemas.errors import RecordingError
+from tasks.ingest.formats import Hdf5Format
+from tasks.ingest.lazy import plain_dataset
 from tasks.ingest.opening import read_recording
+from tasks.ingest.specifications import _build_once
 from tasks.ingest.streams import READERS
 
 
@@ -82,3 +90,38 @@ def test_a_file_without_a_subject_is_read_with_a_finding(new_file, save):
     with read_recording(save(nwbfile)) as opened:
         assert {finding.code for finding in opened.findings} == {"no_subject"}
         assert opened.streams["x/value"].dtype == np.int64
+
+
+def test_specifications_are_built_once_and_read_the_same(rich_file, save, monkeypatch):
+    path = save(rich_file())
+    built = []
+    load = Hdf5Format.load_namespaces
+    monkeypatch.setattr(
+        Hdf5Format, "load_namespaces", lambda self, types: built.append(1) or load(self, types)
+    )
+    _build_once.cache_clear()
+    seen = []
+    for _ in range(3):
+        with read_recording(path) as opened:
+            seen.append((opened.findings, opened.streams.load()))
+    assert len(built) == 1
+    for findings, streams in seen[1:]:
+        assert findings == seen[0][0]
+        xr.testing.assert_identical(streams, seen[0][1])
+    other = Path(shutil.copy(path, path.with_name("other.nwb")))
+    with h5py.File(other, "a") as file:
+        (version,) = file["specifications/core"]
+        file[f"specifications/core/{version}/note"] = "changed"
+    with read_recording(other):
+        assert len(built) == 2
+
+
+def test_a_column_of_plain_records_is_read_as_one(tmp_path):
+    numbers = np.zeros(3, [("x", "u4"), ("weight", "f4")])
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        masks = file.create_dataset("masks", data=numbers)
+        names = file.create_dataset("names", shape=3, dtype=[("x", h5py.string_dtype())])
+        assert plain_dataset(SimpleNamespace(dataset=masks)) is masks
+        other = SimpleNamespace(dataset=names)
+        assert plain_dataset(other) is other
+        assert plain_dataset(masks) is masks

@@ -9,7 +9,13 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from schemas.settings.preprocess import CalciumCleaning
-from tasks.preprocess.baseline import find_levels, percentile_of, place_knots, remove_baseline
+from tasks.preprocess.baseline import (
+    find_levels,
+    percentile_of,
+    place_knots,
+    remove_baseline,
+    subtract_baseline,
+)
 from tasks.preprocess.clock import Clock
 
 
@@ -63,3 +69,15 @@ def test_percentile_is_numpys(percentile: float, size: int) -> None:
 def test_percentile_is_of_the_finite_values() -> None:
     rows = np.array([[3.0, np.nan, 1.0, np.inf], [np.nan] * 4])
     np.testing.assert_array_equal(percentile_of(rows, 50.0), [2.0, np.nan])
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+@pytest.mark.parametrize("divide", [True, False])
+def test_baseline_is_the_same_in_whatever_order_samples_lie(kind: type, divide: bool) -> None:
+    time = np.concatenate([np.arange(300.0), 1_000.0 + np.arange(50.0)])
+    knots = place_knots(Clock(xr.Dataset(coords={"time": time}), 2.5), CalciumCleaning())
+    rows = np.random.default_rng(0).normal(1, 1, (5, len(time))).astype(kind)
+    levels = find_levels(rows, knots, 8.0)
+    expected = remove_baseline(da.from_array(rows.T.copy()), levels, knots, divide=divide)
+    subtract_baseline(rows.T, 0, levels, knots, rows.T, divide=divide)
+    np.testing.assert_array_equal(rows.T, expected.compute())
