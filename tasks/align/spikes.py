@@ -50,9 +50,12 @@ def _by_unit(
     stream: xr.Dataset, keep: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
     """Return all spike times, ascending within units, and where each kept unit's begin and end."""
+    # Compiled when it is first needed; numba takes a second to import.
+    from tasks.align.spike_kernel import are_ordered
+
     time = np.asarray(stream["spike_time"].values, np.float64)
     unit = np.asarray(stream["unit_index"].values)
-    if ((unit[1:] < unit[:-1]) | ((unit[1:] == unit[:-1]) & ~(time[1:] >= time[:-1]))).any():
+    if not are_ordered(time, unit):
         order = np.lexsort((time, unit))
         time, unit = time[order], unit[order]
     ends = np.searchsorted(unit, keep, side="right")
@@ -71,9 +74,9 @@ def _count_block(
     # Compiled when it is first needed; numba takes a second to import.
     from tasks.align.spike_kernel import count_in_bins
 
-    counts = np.zeros((len(begin), len(low)), np.int32)
-    count_in_bins(time, begin, end, low, high, counts)
-    return np.where(valid if valid.ndim == 2 else valid[:, None], counts.T, np.int32(0))
+    counts = np.empty((len(low), len(begin)), np.int32)
+    count_in_bins(time, begin, end, low, high, np.atleast_2d(valid.T).T, counts)
+    return counts
 
 
 def _observed(stream: xr.Dataset, axis: Axis, keep: NDArray[np.int64]) -> NDArray[np.bool_]:

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.align.clock import Axis, rate_axis, stream_axis
+from tasks.align.spike_kernel import count_in_bins
 from tasks.align.spikes import count_spikes as count_lazily
 from tasks.align.spikes import covered_bins, touched_bins
 
@@ -91,3 +92,24 @@ def test_blocks_of_bins_and_the_order_of_spikes_make_no_difference(seed: int, bl
         for a, b in zip(axis.low, axis.high, strict=True)
     ]
     np.testing.assert_array_equal(counts, expected)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**31), st.integers(1, 40), st.sampled_from([0.0, 0.3, 3.0]), st.booleans())
+def test_counts_are_those_of_every_bin_by_itself(
+    seed: int, bins: int, wander: float, gaps: bool
+) -> None:
+    rng = np.random.default_rng(seed)
+    low = np.arange(bins) / 10 + wander * np.cumsum(rng.uniform(0, 1, bins))
+    high = np.append(low[1:], low[-1] + 0.1)
+    high = low + (high - low) * (rng.uniform(0.2, 1, bins) if gaps else 1.0)
+    trains = [np.sort(rng.choice([*low, *high, *rng.uniform(-1, 6, 50)], 60)) for _ in range(19)]
+    trains[3][-2:] = np.nan
+    ends = np.cumsum([len(train) for train in trains])
+    valid = rng.random((bins, 19)) < 0.8
+    made = np.empty((bins, 19), np.int32)
+    time = np.concatenate(trains)
+    for known in (valid, valid[:, :1]):
+        count_in_bins(time, np.append(0, ends[:-1]), ends, low, high, known, made)
+        inside = [((low[:, None] <= t) & (t < high[:, None])).sum(1) for t in trains]
+        np.testing.assert_array_equal(made, np.where(known, np.stack(inside, axis=1), 0))
