@@ -55,7 +55,7 @@ def align_one(cleaned, target):
 
 @pytest.mark.slow
 def test_two_workers_against_one(benchmark, cost, tmp_path):
-    from distributed import Client, LocalCluster
+    from tasks.common.cluster import local_client
 
     for n in range(SESSIONS):
         write_cleaned(tmp_path / f"cleaned{n}.zarr", n)
@@ -69,9 +69,7 @@ def test_two_workers_against_one(benchmark, cost, tmp_path):
     made = {}
     for turn in range(2):
         for count in (1, 2):
-            with LocalCluster(
-                n_workers=count, threads_per_worker=1, host="127.0.0.1", dashboard_address=None
-            ) as cluster, Client(cluster) as client:  # fmt: skip
+            with local_client(count) as client:
                 align_all(client, f"warm{turn}{count}")
                 spent = cost(lambda c=client, t=turn, n=count: align_all(c, f"{t}-{n}"))
                 memory = client.run(lambda: __import__("psutil").Process().memory_info().rss / 1e6)

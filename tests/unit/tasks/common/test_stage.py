@@ -1,5 +1,6 @@
 """What a stage's task does: settings, Dask, artifact, outcome; and the workspace it is told."""
 
+import threading
 from pathlib import Path
 
 import dask
@@ -8,7 +9,7 @@ import pytest
 from schemas.entities import RunState
 from schemas.errors import NothingToDoError, SettingsError
 from schemas.settings.workspace import WorkspaceSettings
-from tasks.common.cluster import dask_client
+from tasks.common.cluster import dask_client, local_client
 from tasks.common.draft import Draft
 from tasks.common.environment import (
     describe_environment,
@@ -50,6 +51,25 @@ def test_errors_of_a_stage_are_raised(bench) -> None:
 def test_a_place_that_is_none_is_refused() -> None:
     with pytest.raises(SettingsError, match="'moon' is no place"), dask_client("moon"):
         pytest.fail("there is no such place")
+
+
+def test_a_worker_leaves_the_cores_to_the_others(tmp_path: Path) -> None:
+    def threads(path: str) -> tuple[int, int, int, float]:
+        import numba
+        import numpy as np
+        import zarr
+
+        from tasks.common.zarr_trees import quiet_zarr
+
+        with quiet_zarr():
+            array = zarr.create_array(path, data=np.arange(64.0), chunks=(8,))
+            total = float(array[:].sum())
+        most = zarr.config.get("codec_pipeline.max_workers")
+        pools = [t.name for t in threading.enumerate() if t.name.startswith("zarr_pool")]
+        return int(most), numba.get_num_threads(), len(pools), total
+
+    with local_client(1) as client:
+        assert client.submit(threads, str(tmp_path / "x.zarr")).result() == (1, 1, 1, 64 * 63 / 2)
 
 
 def test_the_variables_name_the_workspace(tmp_path: Path, monkeypatch) -> None:
