@@ -5,54 +5,63 @@ from collections.abc import Sequence
 
 import numpy as np
 import xarray as xr
-from scipy import stats
 
-from tasks.lnm.infer import Located, as_values
-from tasks.lnm.recording import Bools, Floats
+from tasks.lnm.distributions import Distribution
+from tasks.lnm.heads import Doubles
+from tasks.lnm.recording import Floats
 from tasks.lnm.trained import TrainedModel
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
-def draw_values(model: TrainedModel, located: Located, rng: np.random.Generator) -> Floats:
-    """Draw each value by itself from its predicted distribution, in the columns' own units."""
-    mean = as_values(located.location, model)
-    normal = mean + located.scale * model.scaler.sd_V * rng.standard_normal(mean.shape)
-    rate = np.where(model.columns.counts, np.nan_to_num(mean), 0.0)
-    counted = np.where(np.isfinite(mean), rng.poisson(np.maximum(rate, 0.0)), np.nan)
-    return np.where(model.columns.counts, counted, normal).astype(np.float32)
-
-
 def answer_dataset(
-    model: TrainedModel,
-    mean: Floats,
-    sd: Floats,
-    drawn: Sequence[Floats],
-    time_T: np.ndarray,
-    asked_V: Bools,
+    distribution: Distribution, names: Sequence[str], drawn: Sequence[Floats], time_T: Doubles
 ) -> xr.Dataset:
     """Return means, spreads, quantiles and drawn courses of the asked columns over time."""
-    counts_V = model.columns.counts[asked_V]
-    sd = np.where(counts_V, np.nan, sd)
-    variables = {"mean": (("time", "column"), mean), "sd": (("time", "column"), sd)}
-    names = [name for name, asked in zip(model.columns.names, asked_V, strict=True) if asked]
-    found = xr.Dataset(variables, {"time": ("time", time_T, {"units": "s"}), "column": names})
-    found["quantile_value"] = (("quantile", "time", "column"), _quantiles(mean, sd, counts_V))
-    found.coords["quantile"] = ("quantile", np.array(QUANTILES))
-    if len(drawn):
-        found["sample"] = (("draw", "time", "column"), np.stack(drawn))
+    levels = np.stack([distribution.quantile(q) for q in QUANTILES])
+    found = _dataset(distribution.told.mean, distribution.sd(), levels, drawn, names, time_T)
+    if distribution.angles:
+        units = {"units": "rad"}
+        levels = np.stack([distribution.directions(q) for q in QUANTILES])
+        found["direction"] = (("time", "angle"), distribution.directions(), units)
+        found["direction_quantile"] = (("quantile", "time", "angle"), levels, units)
+        found.coords["angle"] = list(distribution.angles)
     return found
 
 
-def _quantiles(mean: Floats, sd: Floats, counts_V: Bools) -> Floats:
-    """Return (quantile, time, column) quantiles of the normal or Poisson distributions."""
-    rate = np.where(counts_V & np.isfinite(mean), np.maximum(mean, 0.0), 0.0)
-    known = np.isfinite(mean)
-    levels = [
-        np.where(counts_V, np.where(known, stats.poisson.ppf(q, rate), np.nan), mean + sd * z)
-        for q, z in zip(QUANTILES, stats.norm.ppf(QUANTILES), strict=True)
-    ]
-    return np.stack(levels).astype(np.float32)
+def answer_draws(drawn: Sequence[Floats], names: Sequence[str], time_T: Doubles) -> xr.Dataset:
+    """Return what courses say together where no distribution is predicted so far ahead."""
+    levels = np.quantile(drawn, QUANTILES, axis=0)
+    mean, sd = np.mean(drawn, axis=0), np.std(drawn, axis=0)
+    found = _dataset(mean, sd, levels, drawn, names, time_T)
+    found["median"] = found["quantile_value"].sel(quantile=0.5, drop=True)
+    return found
+
+
+def _dataset(
+    mean: Floats,
+    sd: Floats,
+    levels: Floats,
+    drawn: Sequence[Floats],
+    names: Sequence[str],
+    time_T: Doubles,
+) -> xr.Dataset:
+    dims = ("time", "column")
+    arrays = {
+        "mean": (dims, mean),
+        "sd": (dims, sd),
+        "quantile_value": (("quantile", *dims), levels),
+    }
+    if len(drawn):
+        arrays["sample"] = (("draw", *dims), np.stack(drawn))
+    return xr.Dataset(
+        {name: (d, np.asarray(a, np.float32)) for name, (d, a) in arrays.items()},
+        {
+            "time": ("time", time_T, {"units": "s"}),
+            "column": list(names),
+            "quantile": ("quantile", np.array(QUANTILES)),
+        },
+    )
 
 
 def describe_question(

@@ -51,9 +51,7 @@ def _two_sided(
         if not model.skip.has(task):
             continue
         asked_V = asked_columns(model, task)
-        located = predict_task(model, material, runs, task)
-        parts = (located.location, located.scale, located.base)
-        own = Located(*(part[inside_T] for part in parts))
+        own = predict_task(model, material, runs, task).at(inside_T)
         yield from _rows(model, task, -1, recording.values_TV[inside_T], own, asked_V)
 
 
@@ -67,8 +65,7 @@ def _ahead(
     every_V = np.ones(len(model.columns.names), bool)
     for horizon in model.skip.horizons:
         real_OV = shift_back(recording.values_TV, runs, horizon)[origin_O]
-        parts = (found.location, found.scale, found.base, found.middle)
-        ahead = Located(*(part[:, horizon - 1] for part in parts if part is not None))
+        ahead = found.at((slice(None), horizon - 1))
         yield from _rows(model, "forecast", horizon, real_OV, ahead, every_V)
 
 

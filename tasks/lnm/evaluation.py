@@ -1,16 +1,23 @@
 """The examination on the test part: every task the session allows, beside every baseline."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import xarray as xr
 
 from schemas.settings.lnm import LnmSettings
 from tasks.common.progress import report_progress
-from tasks.lnm.calibration import UNKNOWN, assess
-from tasks.lnm.infer import Located, asked_columns, predict_future, predict_task
+from tasks.lnm.heads import Told
+from tasks.lnm.infer import (
+    Located,
+    asked_columns,
+    distribution_of,
+    predict_future,
+    predict_task,
+)
 from tasks.lnm.locations import Functional, location_to_values
+from tasks.lnm.quality import UNKNOWN, Worth, assess
 from tasks.lnm.recording import Bools, Columns, Floats, Ints, Scaler
 from tasks.lnm.scoring import Metric, Score, functional_of, metrics_of, score_answers
 from tasks.lnm.session import Session
@@ -29,16 +36,17 @@ class Answers:
     All see the same samples of the same columns, and none a sample more.
 
     values : by functional, then "model" and baselines: (..., column), NaN where not asked
-    scale : standard deviation of the model's answer, NaN for counts (their variance is the mean)
+    sd : standard deviation of the model's distribution
+    worth : of the model's distribution
     """
 
     values: Mapping[Functional, Mapping[str, Floats]]
-    scale: Floats
+    sd: Floats
+    worth: Worth
 
-    def take(self, functional: Functional, own_V: Ints) -> tuple[dict[str, Floats], Floats]:
-        """Return values and scale of some columns."""
-        own = self.values[functional]
-        return {n: a[..., own_V] for n, a in own.items()}, self.scale[..., own_V]
+    def take(self, functional: Functional, own_V: Ints) -> dict[str, Floats]:
+        """Return the values of some columns."""
+        return {n: a[..., own_V] for n, a in self.values[functional].items()}
 
 
 @dataclass(frozen=True)
@@ -79,9 +87,8 @@ def examine(model: TrainedModel, session: Session, settings: LnmSettings) -> Exa
         if task in skipped:
             continue
         asked_V = asked_columns(model, task)[judged.index]
-        located = predict_task(model, session.material, runs, task, judged.index)
-        found = Located(*(part[test_T] for part in (located.location, located.scale, located.base)))
-        answers = _answers(judged, found, session.rivals.answers[task, -1])
+        found = predict_task(model, session.material, runs, task, judged.index).at(test_T)
+        answers = _answers(model, judged, found, session.rivals.answers[task, -1], real_TV)
         trial_T = session.recording.trial_T
         asked = _Asked(
             task, -1, real_TV, None if trial_T is None else trial_T[test_T], session.window
@@ -96,9 +103,13 @@ def examine(model: TrainedModel, session: Session, settings: LnmSettings) -> Exa
 
 
 def _answers(
-    judged: _Judged, found: Located, rivals: Mapping[tuple[Functional, str], Floats]
+    model: TrainedModel,
+    judged: _Judged,
+    found: Located,
+    rivals: Mapping[tuple[Functional, str], Floats],
+    real_TV: Floats,
 ) -> Answers:
-    """Turn locations and medians into the columns' own units."""
+    """Turn locations and medians into the columns' own units, and weigh the distributions."""
     none_V = np.zeros(len(judged.columns.names), bool)
     counts_V = {"mean": judged.columns.counts, "median": none_V}
     located = {("mean", "model"): found.location, **rivals}
@@ -108,8 +119,13 @@ def _answers(
     for (functional, name), answer in located.items():
         own = location_to_values(answer, judged.scaler, counts_V[functional])
         values[functional][name] = own
-    scale = np.where(judged.columns.counts, np.nan, found.scale * judged.scaler.sd_V)
-    return Answers(values, scale.astype(np.float32))
+    distribution = distribution_of(model, found, judged.index)
+    # What a Poisson, a normal or a von Mises of training's mean and variance is worth.
+    scaler, nothing = judged.scaler, np.zeros_like(found.scale)
+    spread = np.where(judged.columns.counts, 0, scaler.sd_V)
+    told = Told(nothing + scaler.mean_V, nothing + spread, nothing)
+    worth = Worth.of(distribution, replace(distribution, told=told), real_TV)
+    return Answers(values, distribution.sd().astype(np.float32), worth)
 
 
 def _impossible(model: TrainedModel) -> dict[str, str]:
@@ -170,12 +186,11 @@ class _Asked:
         main: bool,
     ) -> Score | None:
         target, own = named
-        values, scale = answers.take(functional_of(metric), own)
+        values = answers.take(functional_of(metric), own)
         real_TV, scaler = self.real_TV[:, own], judged.scaler.take(own)
         quality = UNKNOWN
         if main:
-            counts = bool(judged.columns.counts[own[0]])
-            about = (values["model"], values[best], scale, counts, scaler.mean_V, scaler.sd_V)
+            about = (values["model"], values[best], answers.worth.take(own), scaler.sd_V)
             quality = assess(real_TV, *about, self.trial_T)
         return score_answers(
             self.task,
@@ -213,11 +228,11 @@ def _examine_forecast(
     every_V = np.ones(len(judged.index), bool)
     scores, real, asked = [], [], []
     for horizon in horizons:
-        parts = (located.location, located.scale, located.base, located.middle)
-        ahead = Located(*(part[:, horizon - 1] for part in parts if part is not None))
-        asked.append(_answers(judged, ahead, session.rivals.answers["forecast", horizon]))
         values_TV = session.recording.values_TV[:, judged.index]
         real.append(shift_back(values_TV, session.runs(TEST), horizon)[origin_O])
+        ahead = located.at((slice(None), horizon - 1))
+        rivals = session.rivals.answers["forecast", horizon]
+        asked.append(_answers(model, judged, ahead, rivals, real[-1]))
         own_O = None if trial_T is None else trial_T[origin_O]
         question = _Asked("forecast", horizon, real[-1], own_O, block)
         scores += question.score(judged, session, settings, asked[-1], every_V)
@@ -232,7 +247,7 @@ def _decoded_dataset(
         "real": session.recording.values_TV[np.ix_(test_T, judged.index)],
         "model": answers.values["mean"]["model"],
         "ridge": answers.values["mean"]["ridge"],
-        "model_sd": answers.scale,
+        "model_sd": answers.sd,
     }
     return xr.Dataset(
         {name: (("time", "channel"), a[:, asked_V]) for name, a in arrays.items()},
@@ -253,7 +268,7 @@ def _forecast_dataset(
     arrays = {
         n: np.stack([a.values["mean"][n] for a in answers], axis=1) for n in ("model", "ridge")
     }
-    arrays |= {"model_sd": np.stack([a.scale for a in answers], axis=1), "real": real_OHV}
+    arrays |= {"model_sd": np.stack([a.sd for a in answers], axis=1), "real": real_OHV}
     return xr.Dataset(
         {n: (("time", "horizon", "column"), a[:, :, shown_V]) for n, a in arrays.items()},
         {

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from tasks.lnm.heads import Heads, losses
+from tasks.lnm.costs import Costs, losses
 from tasks.lnm.masks import Mode
 from tasks.lnm.model import Inputs, Prediction
 from tasks.lnm.recording import Bools, Columns, Floats, Ints
@@ -103,7 +103,7 @@ class Measured(NamedTuple):
 def measure_shares(
     run: Callable[[Inputs], Prediction],
     gated: GatedCut,
-    heads: Heads,
+    costs: Costs,
     shares: tuple[float, ...] = SHARES,
 ) -> Measured:
     """Measure what shares of the network's output cost.
@@ -113,23 +113,23 @@ def measure_shares(
     found = [_ask_piece(run, piece()) for piece in gated.pieces]
     joined = _Asked._make(torch.cat(parts) for parts in zip(*found, strict=True))
     base, middle = joined.base, joined.middle_base
-    heads = heads.take(joined.column)
+    costs = costs.take(joined.column)
     cells = _Cells.of(joined.group.numpy(), joined.block.numpy(), gated.blocks)
-    costs, misses, middle_costs = [], [], []
+    errors, misses, middle_costs = [], [], []
     for share in shares:
         mixed = Prediction(
             base + share * (joined.location - base),
             joined.scale,
             middle + share * (joined.middle - middle),
         )
-        error, _ = losses(mixed, joined.z, heads)
-        costs.append(cells.mean(error * joined.weight))
+        error, _ = losses(mixed, joined.z, costs)
+        errors.append(cells.mean(error * joined.weight))
         if gated.mode == "forecast":
             middle_costs.append(cells.mean((joined.z - mixed.middle_BLV).abs()))
         misses.append(cells.mean(((joined.z - mixed.location_BLV) / mixed.scale_BLV) ** 2))
     none = np.empty((len(shares), 0, cells.blocks))
     middle_AGC = np.array(middle_costs) if middle_costs else none
-    return Measured(cells.groups, np.array(costs), middle_AGC, np.array(misses))
+    return Measured(cells.groups, np.array(errors), middle_AGC, np.array(misses))
 
 
 def choose_shares(measured: Measured) -> Choice:

@@ -2,10 +2,13 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 
+from tasks.lnm.distributions import Distribution
+from tasks.lnm.heads import Told
 from tasks.lnm.linear import Runs
 from tasks.lnm.locations import location_to_values
 from tasks.lnm.masks import Masks, Mode
@@ -15,14 +18,16 @@ from tasks.lnm.trained import TrainedModel
 from tasks.lnm.windows import Cut, Material, cut_batch, windows_at_once
 
 BATCH = 64
+LEAST_SCALE = 1e-6
+"""In standard deviations of training: a distribution is never a point."""
 _FORECAST: tuple[Mode, ...] = ("forecast",)
 
 
 @dataclass(frozen=True)
 class Located:
-    """Predicted distributions, as the heads give them (see model.Prediction).
+    """Predicted distributions in z-scores (see model.Prediction), each (..., column).
 
-    location, scale : (..., column)
+    scale, tail : what the heads are told, in z-scores (of counts, in shares of the rate)
     base : the skip's prediction alone, in the units of `location`
     middle : medians as z-scores, of counts too; None where the question is not a forecast
     """
@@ -30,7 +35,13 @@ class Located:
     location: Floats
     scale: Floats
     base: Floats
+    tail: Floats
     middle: Floats | None = None
+
+    def at(self, index: Any) -> "Located":
+        """Return what lies at an index of all arrays."""
+        parts = (self.location, self.scale, self.base, self.tail, self.middle)
+        return Located(*(None if part is None else part[index] for part in parts))  # type: ignore[arg-type]
 
 
 def predict_hidden(
@@ -65,15 +76,17 @@ def predict_hidden(
     for own_B in _batches(len(windows), model):
         start_B, length_B = windows[own_B].T
         cut = cut_hidden(model, material, start_B, length_B, hidden_V, mode, group)
-        located = run_network(model, cut.inputs)
+        location, scale, base, _ = run_network(model, cut.inputs)
         for b, (start, length) in enumerate(zip(start_B, length_B, strict=True)):
             own, taper_L1 = slice(start, start + length), taper_L[:length, None]
-            parts = (located.location[b], located.scale[b], located.base[b])
+            parts = (location[b], scale[b], base[b])
             sums[:, own] += taper_L1 * np.stack([part[:length, kept] for part in parts])
             weight_T1[own] += taper_L1
     with np.errstate(invalid="ignore"):
         mean = np.where(hidden_V[kept], sums / np.where(weight_T1 > 0, weight_T1, np.nan), np.nan)
-    return Located(*mean.astype(np.float32))
+    location, scale, base = mean.astype(np.float32)
+    scale, tail = model.noise.hidden(mode, scale, kept, model.columns.counts)
+    return Located(location, scale, base, tail)
 
 
 def cut_hidden(
@@ -117,11 +130,11 @@ def predict_task(
         return predict_hidden(model, material, runs, hidden_V, task, kept=kept)
     group_V = model.skip.together[task]
     kept = np.arange(len(group_V)) if kept is None else kept
-    out = np.full((3, len(material.z_TV), len(kept)), np.nan, np.float32)
+    out = np.full((4, len(material.z_TV), len(kept)), np.nan, np.float32)
     for group in range(group_V.max() + 1):
         located = predict_hidden(model, material, runs, group_V == group, task, group, kept)
         own_V = group_V[kept] == group
-        parts = (located.location, located.scale, located.base)
+        parts = (located.location, located.scale, located.base, located.tail)
         out[:, :, own_V] = np.stack([part[:, own_V] for part in parts])
     return Located(*out)
 
@@ -162,26 +175,36 @@ def predict_future(
         cut = cut_batch(
             material, start_B, context_B + most, masks, model.mixing, linear_skip=model.linear_skip
         )
-        located = run_network(model, cut.inputs)
+        found = run_network(model, cut.inputs)
         rows_B1 = np.arange(len(context_B))[:, None]
         ahead_BS = context_B[:, None] + np.arange(most)
-        parts = (located.location, located.scale, located.base, located.middle)
-        whole = [part[rows_B1, ahead_BS][..., kept] for part in parts if part is not None]
-        out[:, own] = np.stack(whole)
-    return Located(*out)
+        out[:, own] = np.stack([part[rows_B1, ahead_BS][..., kept] for part in found])
+    location, scale, base, middle = out
+    scale, tail = model.noise.ahead(scale, kept, model.skip.horizons)
+    return Located(location, scale, base, tail, middle)
 
 
 @torch.no_grad()
-def run_network(model: TrainedModel, inputs: Inputs) -> Located:
-    """Run the network on one batch; (window, sample, column) arrays."""
+def run_network(model: TrainedModel, inputs: Inputs) -> tuple[Floats, Floats, Floats, Floats]:
+    """Return location, scale as the network gives it, skip and median of one batch."""
     model.network.eval()
     location, scale, middle = model.network(inputs)
-    return Located(location.numpy(), scale.numpy(), inputs.base_BLV.numpy(), middle.numpy())
+    return location.numpy(), scale.numpy(), inputs.base_BLV.numpy(), middle.numpy()
 
 
-def as_values(location: Floats, model: TrainedModel) -> Floats:
-    """Turn locations (..., column) into the columns' own units: means, or expected counts."""
-    return location_to_values(location, model.scaler, model.columns.counts)
+def distribution_of(
+    model: TrainedModel, located: Located, kept: Ints | None = None
+) -> Distribution:
+    """Return the distributions of some columns (None: all), in the columns' own units."""
+    kept = np.arange(len(model.columns.names)) if kept is None else kept
+    scaler, counts_V = model.scaler.take(kept), model.columns.counts[kept]
+    told = Told(
+        location_to_values(located.location, scaler, counts_V),
+        np.where(counts_V, located.scale, np.maximum(located.scale, LEAST_SCALE) * scaler.sd_V),
+        located.tail,
+    )
+    heads = model.network.config.heads
+    return Distribution.of(told, [heads[v] for v in kept], model.columns.take(kept))
 
 
 def _batches(size: int, model: TrainedModel) -> Iterator[slice]:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, distributed, nn
 
 from schemas.settings.lnm import LnmSettings
-from tasks.lnm.heads import Heads
+from tasks.lnm.costs import Costs
 from tasks.lnm.model import Inputs, Prediction
 
 
@@ -48,9 +48,9 @@ class Machine:
             location, scale, middle = network(Inputs._make(self.put(t) for t in inputs))
         return Prediction(location.float(), scale.float(), middle.float())
 
-    def place_heads(self, heads: Heads) -> Heads:
-        """Return what the heads need, on the device."""
-        return Heads._make(self.put(t) for t in heads)
+    def place_costs(self, costs: Costs) -> Costs:
+        """Return what errors of means cost, on the device."""
+        return Costs._make(self.put(t) for t in costs)
 
     def total(self, value: Tensor) -> Tensor:
         """Return the sum of a value over all processes, without gradient."""

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from schemas.settings.lnm import Preset, ReadIn
+from tasks.lnm.heads import HeadName
 from tasks.lnm.tokens import TokenPool
 from tasks.lnm.traits import TRAITS
 
@@ -46,7 +47,7 @@ class ModelConfig:
     groups : (column,) visibility group of each column: units of a stream share one and show
         the fraction that is visible; each behaviour channel has its own
     neural : (column,) true for units
-    counts : (column,) true where the head is Poisson
+    heads : (column,) name of the family of distributions, see heads.py
     read_in : sums over columns alone, or attention to a token of each column and patch besides
     row_dropout : share of the columns whose own rows are left out of a training step, so that the
         guess must do
@@ -58,7 +59,7 @@ class ModelConfig:
     rate_hz: float
     groups: tuple[int, ...]
     neural: tuple[bool, ...]
-    counts: tuple[bool, ...]
+    heads: tuple[HeadName, ...]
     dropout: float = 0.0
     row_dropout: float = 0.0
     read_in: ReadIn = "pooled"
@@ -92,10 +93,10 @@ class Inputs(NamedTuple):
 
 
 class Prediction(NamedTuple):
-    """A distribution for every value: normal for continuous columns, Poisson for counts.
+    """What the network says of every value; `noise` and `heads` make a distribution of it.
 
     location_BLV : mean z-score; for counts log(rate / mean rate of training)
-    scale_BLV : standard deviation of the normal, in z-scores; unused for counts
+    scale_BLV : standard deviation of what is left over, in z-scores; unused for counts
     middle_BLV : median of forecasts, a z-score for counts too; what absolute errors go by
     """
 
@@ -140,7 +141,7 @@ class LargeNeuralModel(nn.Module):
         """Keep what is known of the columns on the device of the weights."""
         config = self.config
         member_VG = functional.one_hot(torch.tensor(config.groups)).float()
-        counts_V = torch.tensor(config.counts)
+        counts_V = torch.tensor([head == "negative_binomial" for head in config.heads])
         known = {
             "member_VG": member_VG,
             "share_VG": member_VG / member_VG.sum(0),

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tasks.lnm.heads import Heads
+from tasks.lnm.costs import Costs
 from tasks.lnm.machine import Machine
 from tasks.lnm.model import Inputs, Prediction
 from tasks.lnm.recording import Bools
@@ -62,7 +62,7 @@ def weigh_batch(cut: Cut, neural_V: Bools, counts_V: Bools) -> Batch:
     share_BLV = torch.from_numpy(asked_BLV * share_V.astype(np.float32))
     forecast_F = torch.tensor([b for b, mode in enumerate(cut.mode_B) if mode == "forecast"]).long()
     middle_FLV = MIDDLE_WEIGHT * share_BLV[forecast_F] * cut.weight_BLV[forecast_F].sqrt()
-    # The variance of counts is their mean: their heads have no scale to learn.
+    # The variance of counts is their mean: they have no scale to learn.
     spread_BLV = share_BLV * torch.from_numpy(np.where(counts_V, 0, SCALE_WEIGHT)).float()
     return Batch(
         cut.inputs, cut.z_BLV, share_BLV * cut.weight_BLV, spread_BLV, middle_FLV, forecast_F
@@ -70,7 +70,7 @@ def weigh_batch(cut: Cut, neural_V: Bools, counts_V: Bools) -> Batch:
 
 
 @torch.no_grad()
-def weigh_errors(prediction: Prediction, batch: Batch, heads: Heads) -> tuple[Tensor, Prediction]:
+def weigh_errors(prediction: Prediction, batch: Batch, costs: Costs) -> tuple[Tensor, Prediction]:
     """Return this process's part of a batch's loss, and its slope along every prediction.
 
     The losses are those of `model.losses`; their slopes are written out, because a quarter of a
@@ -83,11 +83,11 @@ def weigh_errors(prediction: Prediction, batch: Batch, heads: Heads) -> tuple[Te
     total = (batch.spread_BLV * (0.5 * share + scale.log())).sum()
     scale_slope = batch.spread_BLV * (1 - share) / scale
     error, slope = squared, missed * 2
-    own = heads.counted_C
+    own = costs.counted_C
     if len(own):
-        count = (batch.z_BLV[..., own] * heads.sd_V[own] + heads.mean_V[own]).clamp_min(0)
-        log_rate = location[..., own] + heads.log_mean_V[own]
-        rate, cost_C = log_rate.exp(), 2 / heads.deviance_V[own]
+        count = (batch.z_BLV[..., own] * costs.sd_V[own] + costs.mean_V[own]).clamp_min(0)
+        log_rate = location[..., own] + costs.log_mean_V[own]
+        rate, cost_C = log_rate.exp(), 2 / costs.deviance_V[own]
         error[..., own] = cost_C * (torch.xlogy(count, count) - count * log_rate - count + rate)
         slope[..., own] = cost_C * (rate - count)
     total = total + (batch.error_BLV * error).sum()

@@ -6,8 +6,8 @@ import numpy as np
 import xarray as xr
 
 from schemas.errors import NotFoundError, RecordingTooShortError, SettingsError
-from tasks.lnm.answers import answer_dataset, describe_question, draw_values
-from tasks.lnm.infer import as_values, predict_future, predict_hidden
+from tasks.lnm.answers import answer_dataset, answer_draws, describe_question
+from tasks.lnm.infer import distribution_of, predict_future, predict_hidden
 from tasks.lnm.masks import TOGETHER, Mode
 from tasks.lnm.recording import Bools, Columns, Floats, Recording, find_runs
 from tasks.lnm.rollout import roll_out
@@ -42,10 +42,11 @@ def query(
 
     Returns
     -------
-    Dataset over (time, column) with `mean` and `sd` (NaN for spike counts) in the columns' own
-    units, `quantile_value` (quantile, time, column), of a forecast `median` (what absolute errors
-    are scored by), and `sample` (draw, time, column) if n_samples; NaN where no window
-    reaches. Its attributes say what was asked of which model.
+    Dataset over (time, column) with `mean` and `sd` in the columns' own units, `quantile_value`
+    (quantile, time, column), of a forecast `median` (what absolute errors are scored by), and
+    `sample` (draw, time, column) if n_samples; NaN where no window reaches. Of angles, asked by
+    cosine and sine, also `direction` (time, angle), the circular mean in radians, and
+    `direction_quantile`. Its attributes say what was asked of which model.
 
     Raises
     ------
@@ -65,6 +66,7 @@ def query(
         return found.assign_attrs(describe_question(model, targets, visible, seed, t1=seen_until))
     if (asked_V & seen_V).any():
         raise SettingsError("a target is also visible.", where="query")
+    asked = np.flatnonzero(asked_V)
     chosen_T = (recording.time_T >= t0) & (recording.time_T <= t1)
     located = predict_hidden(
         model,
@@ -72,17 +74,12 @@ def query(
         find_runs(recording.segment_T),
         ~seen_V,
         *linear_task(model, seen_V, asked_V),
+        kept=asked,
     )
-    own = np.ix_(chosen_T, asked_V)
-    drawn = [draw_values(model, located, rng)[own] for _ in range(n_samples)]
-    found = answer_dataset(
-        model,
-        as_values(located.location, model)[own],
-        (located.scale * model.scaler.sd_V)[own],
-        drawn,
-        recording.time_T[chosen_T],
-        asked_V,
-    )
+    distribution = distribution_of(model, located.at(chosen_T), asked)
+    drawn = [distribution.sample(rng) for _ in range(n_samples)]
+    names = [model.columns.names[v] for v in asked]
+    found = answer_dataset(distribution, names, drawn, recording.time_T[chosen_T])
     return found.assign_attrs(describe_question(model, targets, visible, seed, t0=t0, t1=t1))
 
 
@@ -218,28 +215,26 @@ def _ask_future(
             where="query",
             remedy="Ask for n_samples, or for a shorter time.",
         )
-    context = origin - own[0][0] + 1
-    located = predict_future(
-        model, model.material(recording), np.array([origin]), np.array([context])
-    )
     drawn: list[Floats] = []
-    scaler = model.scaler
+    scaler, asked = model.scaler, np.flatnonzero(asked_V)
     if n_samples:
         from_here = max(own[0][0], origin + 1 - (model.window - most))
         past_LV = scaler.standardise(recording.values_TV[from_here : origin + 1])
         z_BTV = roll_out(model, np.stack([past_LV] * n_samples), steps, rng)
         drawn = [(z_TV * scaler.sd_V + scaler.mean_V)[:, asked_V] for z_TV in z_BTV]
-    mean = as_values(located.location[0], model)[:steps, asked_V]
-    sd = (located.scale[0] * scaler.sd_V)[:steps, asked_V]
-    middle = np.full_like(mean, np.nan)
-    if located.middle is not None:
-        middle = (located.middle[0] * scaler.sd_V + scaler.mean_V)[:steps, asked_V]
-    if steps > most:
-        mean, sd, middle = (fold(drawn, axis=0) for fold in (np.mean, np.std, np.median))
     time_T = recording.time_T[origin] + np.arange(1, steps + 1) / model.rate_hz
-    found = answer_dataset(model, mean, sd, drawn, time_T, asked_V)
-    found["median"] = (("time", "column"), middle)
-    return found
+    names = [model.columns.names[v] for v in asked]
+    if steps > most:
+        return answer_draws(drawn, names, time_T)
+    context = np.array([origin - own[0][0] + 1])
+    found = predict_future(model, model.material(recording), np.array([origin]), context, asked)
+    ahead = found.at((0, slice(steps)))
+    answer = answer_dataset(distribution_of(model, ahead, asked), names, drawn, time_T)
+    if ahead.middle is not None:
+        own_scaler = scaler.take(asked)
+        middle = ahead.middle * own_scaler.sd_V + own_scaler.mean_V
+        answer["median"] = (("time", "column"), middle)
+    return answer
 
 
 def side_of(model: TrainedModel, *, neural: bool) -> list[str]:

@@ -44,7 +44,7 @@ class Columns:
 
     @property
     def counts(self) -> Bools:
-        """(column,) true for spike counts, whose head is Poisson."""
+        """(column,) true for spike counts."""
         return np.array([kind == "spikes" for kind in self.kinds], bool)
 
     @property
@@ -60,6 +60,17 @@ class Columns:
         of_units = (f"{kind} {region}" for kind, region in zip(self.kinds, regions, strict=True))
         triples = zip(self.names, of_units, self.neural, strict=True)
         return tuple(unit if neural else name for name, unit, neural in triples)
+
+    @property
+    def angles(self) -> dict[str, tuple[int, int]]:
+        """Numbers of cosine and sine of each angle, as align lays it on the circle."""
+        at = {name: i for i, name in enumerate(self.names)}
+        pairs = {
+            name.removesuffix("_cos"): (i, at.get(f"{name.removesuffix('_cos')}_sin", -1))
+            for name, i in at.items()
+            if name.endswith("_cos")
+        }
+        return {name: pair for name, pair in pairs.items() if pair[1] >= 0}
 
     def take(self, index: Ints) -> "Columns":
         """Return the columns at `index`."""

@@ -115,7 +115,7 @@ def gather_evidence(network: LargeNeuralModel, session: Session, settings: LnmSe
     targets = list(dict.fromkeys(session.recording.columns.targets))
     found: Evidence = {}
     for cut in validation_cuts(session, settings, WINDOWS):
-        measured = measure_shares(network, cut, session.heads)
+        measured = measure_shares(network, cut, session.costs)
         for at, group in enumerate(measured.groups):
             target, horizon = divmod(int(group), horizons)
             costs = (part[:, at : at + 1] for part in measured[1:])

@@ -10,9 +10,9 @@ import xarray as xr
 
 from schemas.settings.lnm import LnmSettings
 from tasks.lnm.ablation import ablate
-from tasks.lnm.calibration import UNKNOWN
 from tasks.lnm.checkpoints import Curves
 from tasks.lnm.evaluation import Exam, examine
+from tasks.lnm.quality import UNKNOWN
 from tasks.lnm.query import generate
 from tasks.lnm.recording import Recording
 from tasks.lnm.rivals import BASELINES

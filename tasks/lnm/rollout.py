@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from tasks.lnm.infer import run_network
+from tasks.lnm.infer import Located, distribution_of, run_network
 from tasks.lnm.linear import Doubles, causal_kernels
 from tasks.lnm.model import Inputs
 from tasks.lnm.recording import Floats
@@ -82,19 +82,17 @@ def _inputs(
 def _draw(
     model: TrainedModel, inputs: Inputs, known: int, stride: int, rng: np.random.Generator
 ) -> Floats:
-    located = run_network(model, inputs)
-    own = slice(known, known + stride)
-    location, scale = located.location[:, own], located.scale[:, own]
-    scaler, counts_V = model.scaler, model.columns.counts
-    normal = location + scale * rng.standard_normal(location.shape)
-    rate = np.where(counts_V, scaler.mean_V * np.exp(np.where(counts_V, location, 0.0)), 0.0)
-    counted = (rng.poisson(rate) - scaler.mean_V) / scaler.sd_V
-    low_V = (scaler.low_V - scaler.mean_V) / scaler.sd_V
-    high_V = (scaler.high_V - scaler.mean_V) / scaler.sd_V
+    location, scale, base, _ = (
+        part[:, known : known + stride] for part in run_network(model, inputs)
+    )
+    every, counts_V = np.arange(location.shape[2]), model.columns.counts
+    scale, tail = model.noise.ahead(scale, every, model.skip.horizons)
+    drawn = distribution_of(model, Located(location, scale, base, tail)).sample(rng)
+    scaler = model.scaler
     # Counts cannot lie between whole numbers, so only continuous values may go beyond the range.
-    margin_V = np.where(counts_V, 0.0, BEYOND)
-    drawn = np.where(counts_V, counted, normal)
-    return np.clip(drawn, low_V - margin_V, high_V + margin_V).astype(np.float32)
+    margin_V = np.where(counts_V, 0.0, BEYOND * scaler.sd_V)
+    held = np.clip(drawn, scaler.low_V - margin_V, scaler.high_V + margin_V)
+    return scaler.standardise(held)
 
 
 def _last_valid(past_BLV: Floats) -> Floats:

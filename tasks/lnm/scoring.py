@@ -7,8 +7,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.lnm.calibration import UNKNOWN, Quality
 from tasks.lnm.locations import Functional
+from tasks.lnm.quality import UNKNOWN, Quality
 from tasks.lnm.recording import Floats
 
 Verdict = Literal["win", "tie", "loss"]

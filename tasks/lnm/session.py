@@ -7,8 +7,10 @@ import numpy as np
 
 from schemas.settings.lnm import LnmSettings
 from tasks.common.splits import TimeSplit
+from tasks.lnm.costs import Costs
+from tasks.lnm.distributions import choose_heads
 from tasks.lnm.gating import residual_spread
-from tasks.lnm.heads import Heads
+from tasks.lnm.heads import HeadName
 from tasks.lnm.linear import Runs
 from tasks.lnm.recording import (
     COLUMNS,
@@ -26,7 +28,7 @@ from tasks.lnm.recording import (
     usable_columns,
 )
 from tasks.lnm.rivals import Rivals, fit_rivals
-from tasks.lnm.trained import make_heads
+from tasks.lnm.trained import make_costs
 from tasks.lnm.traits import describe_columns
 from tasks.lnm.windows import Material, Mixing, TaskWeights, prepare_material
 
@@ -39,6 +41,7 @@ class Session:
     rivals : the baselines' answers on the test part, and which is the bar of each target
     deviance_V : (column,) mean Poisson deviance of the mean predictor in training; 1 if not counts
     traits_VF : (column, trait) what embeddings are guessed by
+    heads : (column,) names of families of distributions
     reach : what the network's output is multiplied by; None is `spread`
     """
 
@@ -54,12 +57,13 @@ class Session:
     scaler: Scaler
     deviance_V: Floats
     traits_VF: Floats
+    heads: tuple[HeadName, ...]
     reach: TaskWeights | None = None
 
     @property
-    def heads(self) -> Heads:
-        """What the losses of the heads need."""
-        return make_heads(self.recording.columns, self.scaler, self.deviance_V)
+    def costs(self) -> Costs:
+        """What errors of means cost, as tensors."""
+        return make_costs(self.recording.columns, self.scaler, self.deviance_V)
 
     def whole_mixing(self) -> Mixing:
         """Return the mixing of training: all of the network, in units of what is left over."""
@@ -107,8 +111,9 @@ def prepare_session(
     spread = residual_spread(material, runs, split.train)
     deviance_V = _mean_deviance(recording, split.train, scaler)
     traits_VF = describe_columns(recording, runs, split.train, scaler)
+    heads = choose_heads(columns, recording.values_TV, split.train)
     about = (material, spread, window, origin_O, context_O, rivals, scaler, deviance_V, traits_VF)
-    return Session(recording, split, part_T, *about)
+    return Session(recording, split, part_T, *about, heads)
 
 
 def _mean_deviance(recording: Recording, train: np.ndarray, scaler: Scaler) -> Floats:

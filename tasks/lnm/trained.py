@@ -11,9 +11,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from schemas.errors import LakeError
-from tasks.lnm.heads import Heads
+from tasks.lnm.costs import Costs
 from tasks.lnm.masks import TOGETHER, Together
 from tasks.lnm.model import LargeNeuralModel, ModelConfig
+from tasks.lnm.noise import Noise
 from tasks.lnm.recording import Columns, Floats, Recording, Scaler, find_runs
 from tasks.lnm.skip import Skip
 from tasks.lnm.stored_skip import describe_map, map_arrays, read_map
@@ -21,7 +22,8 @@ from tasks.lnm.windows import TWO_SIDED, Material, Mixing, TaskWeights, prepare_
 
 WEIGHTS_NAME = "model.safetensors"
 CONFIG_NAME = "model.json"
-FORMAT = 5
+FORMAT = 6
+NOISE_PARTS = ("factor", "power", "tail")
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ class TrainedModel:
     columns: Columns
     deviance_V: Floats
     linear_skip: bool
+    noise: Noise
 
     @property
     def rate_hz(self) -> float:
@@ -50,9 +53,9 @@ class TrainedModel:
         """Samples that the model sees at once."""
         return self.network.config.window
 
-    def heads(self) -> Heads:
-        """Return what the losses of the heads need, as tensors."""
-        return make_heads(self.columns, self.scaler, self.deviance_V)
+    def costs(self) -> Costs:
+        """Return what errors of means cost, as tensors."""
+        return make_costs(self.columns, self.scaler, self.deviance_V)
 
     def material(self, recording: Recording) -> Material:
         """Prepare a recording of the same columns for queries; runs end with segments."""
@@ -65,9 +68,9 @@ class TrainedModel:
         )
 
 
-def make_heads(columns: Columns, scaler: Scaler, deviance_V: Floats) -> Heads:
-    """Return what the losses of the heads need, as tensors."""
-    return Heads(
+def make_costs(columns: Columns, scaler: Scaler, deviance_V: Floats) -> Costs:
+    """Return what errors of means cost, as tensors."""
+    return Costs(
         torch.from_numpy(columns.counts),
         torch.from_numpy(scaler.mean_V),
         torch.from_numpy(scaler.sd_V),
@@ -112,7 +115,7 @@ def load_model(folder: Path) -> TrainedModel:
         )
     tensors = load_file(str(folder / WEIGHTS_NAME))
     config = described["network"]
-    shape = {name: tuple(config[name]) for name in ("groups", "neural", "counts")}
+    shape = {name: tuple(config[name]) for name in ("groups", "neural", "heads")}
     network = LargeNeuralModel(ModelConfig(**{**config, **shape}))
     prefix = "network."
     network.load_state_dict(
@@ -144,6 +147,7 @@ def _assemble(
         columns,
         arrays["deviance"],
         described["linear_skip"],
+        Noise(*(_read_weights(f"noise_{part}", arrays) for part in NOISE_PARTS)),
     )
 
 
@@ -157,8 +161,9 @@ def _arrays(model: TrainedModel) -> dict[str, np.ndarray]:
         "middle_gate": model.mixing.middle_HV,
     }
     arrays |= {f"together.{mode}": own for mode, own in model.skip.together.items()}
-    for part in ("gate", "spread"):
-        weights: TaskWeights = getattr(model.mixing, part)
+    stored: dict[str, TaskWeights] = {"gate": model.mixing.gate, "spread": model.mixing.spread}
+    stored |= {f"noise_{part}": getattr(model.noise, part) for part in NOISE_PARTS}
+    for part, weights in stored.items():
         arrays[f"{part}.forecast"] = weights.forecast_HV
         arrays |= {f"{part}.{task}": weight_V for task, weight_V in weights.two_sided.items()}
     for name, own in model.skip.maps.items():

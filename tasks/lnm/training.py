@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -13,13 +14,15 @@ from torch import Tensor, nn
 from schemas.settings.lnm import LnmSettings
 from tasks.common.progress import report_progress
 from tasks.lnm.batches import draw_ahead, validation_cuts
+from tasks.lnm.calibration import calibrate
 from tasks.lnm.checkpoints import Curves, TrainingState, restore_state, save_state
+from tasks.lnm.costs import Costs
 from tasks.lnm.curve_files import draw_point
 from tasks.lnm.gating import SHARES, Choice, GatedCut, apply_choices, choose_shares, measure_shares
-from tasks.lnm.heads import Heads
 from tasks.lnm.machine import Machine
 from tasks.lnm.masks import Mode
 from tasks.lnm.model import LargeNeuralModel, ModelConfig, visibility_groups
+from tasks.lnm.noise import Noise
 from tasks.lnm.objective import Batch, weigh_errors
 from tasks.lnm.recording import cut_windows
 from tasks.lnm.schedule import count_steps, make_optimiser, schedule
@@ -100,7 +103,7 @@ def build_network(
             session.recording.rate_hz,
             visibility_groups(columns.neural, columns.streams),
             tuple(bool(n) for n in columns.neural),
-            tuple(bool(c) for c in columns.counts),
+            session.heads,
             settings.dropout,
             row_dropout,
             settings.read_in,
@@ -113,7 +116,7 @@ def build_network(
 def _finish(network: LargeNeuralModel, session: Session, settings: LnmSettings) -> TrainedModel:
     """Set the gates of a trained network on validation."""
     cuts = validation_cuts(session, settings, GATING_WINDOWS)
-    choices, _ = _validate(network, cuts, session.heads, Machine(), settings)
+    choices, _ = _validate(network, cuts, session.costs, Machine(), settings)
     return mix_network(network, session, choices, settings)
 
 
@@ -123,12 +126,14 @@ def mix_network(
     choices: Mapping[Mode, Choice],
     settings: LnmSettings,
 ) -> TrainedModel:
-    """Return network and skip as one model, mixed as was chosen."""
+    """Return network and skip as one model, mixed as was chosen, its noise calibrated."""
     network.eval()
     skip, columns = session.material.skip, session.recording.columns
     mixing = apply_choices(session.spread, choices, columns, skip.horizons)
     about = (session.scaler, columns, session.deviance_V, settings.linear_skip)
-    return TrainedModel(network, skip, mixing, *about)
+    plain = Noise.plain(len(skip.horizons), columns.counts)
+    model = TrainedModel(network, skip, mixing, *about, plain)
+    return replace(model, noise=calibrate(model, session))
 
 
 def _optimise(
@@ -142,7 +147,7 @@ def _optimise(
 ) -> Curves:
     windows = [cut_windows(session.runs(0), session.window, 1) for session in sessions]
     exam = [
-        (network, session.heads, validation_cuts(session, settings, VALIDATION_WINDOWS))
+        (network, session.costs, validation_cuts(session, settings, VALIDATION_WINDOWS))
         for network, session in zip(networks, sessions, strict=True)
     ]
     state = TrainingState(
@@ -153,7 +158,7 @@ def _optimise(
         copy_state(together),
         _mean_loss(exam, machine, settings),
     )
-    heads = [machine.place_heads(session.heads) for session in sessions]
+    costs = [machine.place_costs(session.costs) for session in sessions]
     identity = settings.param_set("lnm").hash
     if checkpoints is None or not restore_state(state, checkpoints, identity):
         state.curves.record(0, math.nan, state.best_loss, 0.0)
@@ -167,7 +172,7 @@ def _optimise(
             rate = settings.learning_rate * schedule(state.step / steps)
             for group in state.optimiser.param_groups:
                 group["lr"] = rate
-            loss = _take_step(networks[at], state.optimiser, batch, heads[at], machine)
+            loss = _take_step(networks[at], state.optimiser, batch, costs[at], machine)
             state.recent.append(loss)
             if loss < DIVERGED:
                 decay = min(EMA_DECAY, state.step / (state.step + 10))
@@ -199,8 +204,8 @@ def average_weights(network: nn.Module, average: Mapping[str, Tensor], decay: fl
     torch._foreach_lerp_(averages, list(current.values()), 1 - decay)
 
 
-_Exam = Sequence[tuple[LargeNeuralModel, Heads, list[GatedCut]]]
-"""Each session's network, heads and validation windows."""
+_Exam = Sequence[tuple[LargeNeuralModel, Costs, list[GatedCut]]]
+"""Each session's network, costs and validation windows."""
 
 
 def _weigh(
@@ -222,7 +227,7 @@ def _weigh(
 
 
 def _mean_loss(exam: _Exam, machine: Machine, settings: LnmSettings) -> float:
-    found = [_validate(n, cuts, heads, machine, settings)[1] for n, heads, cuts in exam]
+    found = [_validate(n, cuts, costs, machine, settings)[1] for n, costs, cuts in exam]
     return float(np.mean(found))
 
 
@@ -230,13 +235,13 @@ def _take_step(
     network: LargeNeuralModel,
     optimiser: torch.optim.AdamW,
     batch: Batch,
-    heads: Heads,
+    costs: Costs,
     machine: Machine,
 ) -> float:
     network.train()
     own = batch.share(machine)
     prediction = machine.run(network, own.inputs)
-    loss, slopes = weigh_errors(prediction, own, heads)
+    loss, slopes = weigh_errors(prediction, own, costs)
     optimiser.zero_grad(set_to_none=True)
     torch.autograd.backward(prediction, slopes)
     machine.sum_gradients(network)
@@ -248,7 +253,7 @@ def _take_step(
 def _validate(
     network: LargeNeuralModel,
     cuts: Sequence[GatedCut],
-    heads: Heads,
+    costs: Costs,
     machine: Machine,
     settings: LnmSettings,
 ) -> tuple[dict[Mode, Choice], float]:
@@ -256,7 +261,7 @@ def _validate(
     shares = SHARES if settings.linear_skip else (1.0,)
     network.eval()
     choices = {
-        cut.mode: choose_shares(measure_shares(partial(machine.run, network), cut, heads, shares))
+        cut.mode: choose_shares(measure_shares(partial(machine.run, network), cut, costs, shares))
         for cut in cuts
     }
     return choices, float(np.mean([choice.loss for choice in choices.values()]))

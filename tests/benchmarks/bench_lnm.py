@@ -100,7 +100,7 @@ class Steps:
         start = time.perf_counter()
         batch, _ = next(self.batches)
         self.waited += time.perf_counter() - start
-        _take_step(self.network, self.optimiser, batch, self.session.heads, self.machine)
+        _take_step(self.network, self.optimiser, batch, self.session.costs, self.machine)
         average_weights(self.network, self.average, 0.99)
         return time.perf_counter() - start
 
@@ -108,10 +108,10 @@ class Steps:
         """Return the seconds of one step of the same network and losses in a bare loop."""
         # In turn, as from a data set in memory: one batch alone would stay in the cache.
         self.made.append(self.made.pop(0))
-        batch, heads = self.made[0], self.session.heads
+        batch, costs = self.made[0], self.session.costs
         start = time.perf_counter()
         prediction = self.network(batch.inputs)
-        _, slopes = weigh_errors(prediction, batch, heads)
+        _, slopes = weigh_errors(prediction, batch, costs)
         self.optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(prediction, slopes)
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)

@@ -7,8 +7,8 @@ import pytest
 
 from schemas.settings.lnm import LnmSettings
 from tasks.lnm.blending import choose_blend
-from tasks.lnm.calibration import assess, rank_counts, rank_normal
 from tasks.lnm.problems import make_problems
+from tasks.lnm.quality import Worth, assess
 from tasks.lnm.recording import Scaler, fit_scaler, forecast_origins
 from tasks.lnm.rivals import BASELINES, fit_rivals
 
@@ -172,29 +172,12 @@ def test_what_errs_apart_is_blended_and_what_errs_alike_is_not():
     assert blend_of({"ridge": real + one, "mean": 0 * real}, real) == {"ridge": 0.5, "mean": 0.5}
 
 
-def test_crps_and_coverage_of_the_true_distribution():
-    rng = np.random.default_rng(0)
-    mean = rng.standard_normal(20_000)
-    real = mean + 2.0 * rng.standard_normal(20_000)
-    crps, covered = rank_normal(real, mean, np.full_like(mean, 2.0))
-    # The CRPS of a normal under its own truth is sd / sqrt(pi).
-    assert crps.mean() == pytest.approx(2 / np.sqrt(np.pi), rel=0.02)
-    assert covered.mean() == pytest.approx(0.9, abs=0.01)
-    rate = np.exp(0.5 * rng.standard_normal(4000))
-    drawn = rng.poisson(rate).astype(float)
-    count_crps, count_covered = rank_counts(drawn, rate)
-    draws = rng.poisson(rate, size=(400, 4000))
-    spread = np.abs(draws - drawn).mean(0) - 0.5 * np.abs(draws - draws[::-1]).mean(0)
-    assert count_crps.mean() == pytest.approx(spread.mean(), rel=0.02)
-    assert 0.88 < count_covered.mean() <= 1.0
-
-
 def test_correlation_within_trials_ignores_the_rest():
     rng = np.random.default_rng(0)
     real = rng.standard_normal((200, 1))
     trial_T = np.arange(200) < 100
     model = np.where(trial_T[:, None], real, -real)
     ones = np.ones(1)
-    found = assess(real, model, model, np.ones_like(real), False, 0 * ones, ones, trial_T)
+    found = assess(real, model, model, Worth(real, real, real), ones, trial_T)
     assert found.trial_correlation == pytest.approx(1.0)
     assert found.correlation < 0.5

@@ -105,6 +105,6 @@ def test_every_preset_takes_a_step(prepared, preset):
     windows = cut_windows(session.runs(0), session.window, 1)
     cut = draw_batch(session, windows, own, np.random.default_rng(0), 0.5)
     before = network.write.detach().clone()
-    loss = _take_step(network, make_optimiser(network, own), cut, session.heads, Machine())
+    loss = _take_step(network, make_optimiser(network, own), cut, session.costs, Machine())
     assert np.isfinite(loss)
     assert not torch.equal(before, network.write)

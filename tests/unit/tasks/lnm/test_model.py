@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from tasks.lnm.heads import Heads, losses
+from tasks.lnm.costs import Costs, losses
 from tasks.lnm.masks import (
     CURRICULUM,
     TOGETHER,
@@ -31,7 +31,7 @@ def network() -> LargeNeuralModel:
             10.0,
             (0, 0, 0, 0, 1, 2),
             (True,) * 4 + (False,) * 2,
-            (True, True, False, False, False, False),
+            ("negative_binomial",) * 2 + ("student_t",) * 4,
         )
     ).eval()
     torch.nn.init.normal_(made.write, std=0.1)
@@ -79,7 +79,7 @@ def test_a_closed_gate_leaves_the_linear_prediction(network):
 
 def test_an_untrained_model_is_the_linear_prediction():
     torch.manual_seed(0)
-    config = ModelConfig("nano", WINDOW, 2, 10.0, (0,) * 6, (True,) * 6, (False,) * 6)
+    config = ModelConfig("nano", WINDOW, 2, 10.0, (0,) * 6, (True,) * 6, ("student_t",) * 6)
     inputs = make_inputs()
     assert torch.equal(LargeNeuralModel(config)(inputs).location_BLV, inputs.base_BLV)
 
@@ -122,9 +122,9 @@ def test_the_mean_predictor_costs_one():
     z = torch.from_numpy((counts_TV - mean) / sd)[None]
     for counts, spread in ((True, deviance), (False, 1.0)):
         told = (torch.tensor([spread]), torch.arange(int(counts)))
-        heads = Heads(torch.tensor([counts]), *columns, *told)
+        costs = Costs(torch.tensor([counts]), *columns, *told)
         predicted = Prediction(torch.zeros_like(z), torch.ones_like(z), torch.zeros_like(z))
-        error, _ = losses(predicted, z, heads)
+        error, _ = losses(predicted, z, costs)
         assert float(error.mean()) == pytest.approx(1.0, rel=1e-3)
 
 
@@ -135,7 +135,7 @@ def test_the_slopes_that_training_takes_are_those_of_the_losses():
     def draw():
         return torch.rand(shape, generator=rng)
 
-    heads = Heads(
+    costs = Costs(
         torch.tensor([True, False, False]),
         torch.tensor([0.5, -3.0, 1.0]),
         torch.tensor([1.0, 1.0, 2.0]),
@@ -153,8 +153,8 @@ def test_the_slopes_that_training_takes_are_those_of_the_losses():
         np.array([True, False, False]),
     )
     made = [(draw() + 0.1).requires_grad_() for _ in range(3)]
-    loss, slopes = weigh_errors(Prediction(*made), batch, heads)
-    error, spread = losses(Prediction(*made), z, heads)
+    loss, slopes = weigh_errors(Prediction(*made), batch, costs)
+    error, spread = losses(Prediction(*made), z, costs)
     apart = (z - made[2]).abs() * weight.sqrt() * MIDDLE_WEIGHT
     forecast = torch.tensor([mode == "forecast" for mode in modes])
     cost = error * weight + forecast[:, None, None] * apart + SCALE_WEIGHT * spread

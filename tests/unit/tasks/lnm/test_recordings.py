@@ -1,11 +1,18 @@
 """A real fly: short, drifting, eighty components; the case where a network overfits at once."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from schemas.settings.lnm import LnmSettings
+from tasks.lnm.infer import distribution_of, predict_future
+from tasks.lnm.noise import Noise
 from tasks.lnm.recording import Columns, Recording
 from tasks.lnm.results import train_and_examine
+from tasks.lnm.session import Session
+from tasks.lnm.skip import shift_back
+from tasks.lnm.trained import TrainedModel
 
 
 @pytest.mark.shared
@@ -36,3 +43,25 @@ def test_fly_loses_nothing_to_ridge(recordings):
     assert scores["forecast", "calcium", 1].model > 0.94
     assert scores["impute", "calcium", -1].model > 0.6
     assert np.isfinite(result.generated["value"]).all()
+    # Calibrated heads against the normal of the network's own scale, of the same means.
+    plain = Noise.plain(len(result.model.skip.horizons), columns.counts)
+    (crps, gap), (plain_crps, plain_gap) = (
+        weigh_forecasts(model, result.session)
+        for model in (result.model, replace(result.model, noise=plain))
+    )
+    assert crps < 0.97 * plain_crps
+    assert gap < 0.8 * plain_gap
+
+
+def weigh_forecasts(model: TrainedModel, session: Session) -> tuple[float, float]:
+    """Return the CRPS of forecasts of the test part, in standard deviations; gap of coverage."""
+    located = predict_future(model, session.material, session.origin_O, session.context_O)
+    crps, gaps = [], []
+    for horizon in model.skip.horizons:
+        real_TV = shift_back(session.recording.values_TV, session.runs(2), horizon)
+        found = distribution_of(model, located.at((slice(None), horizon - 1)))
+        real_OV = real_TV[session.origin_O]
+        crps.append(np.nanmean(found.crps(real_OV) / model.scaler.sd_V))
+        shares = (0.5, 0.8, 0.95)
+        gaps += [abs(np.nanmean(found.covered(real_OV, share)) - share) for share in shares]
+    return float(np.mean(crps)), float(np.mean(gaps))

@@ -1,5 +1,6 @@
 """Learning what ridge cannot; no leak from hidden data; the same seed, the same model."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -19,7 +20,7 @@ from tasks.lnm.query import decode, encode, forecast, generate, impute, query
 from tasks.lnm.recording import Columns, cut_windows, find_runs
 from tasks.lnm.results import describe_scores, result_tree, train_and_examine
 from tasks.lnm.schedule import count_steps, schedule
-from tasks.lnm.trained import load_model, save_model
+from tasks.lnm.trained import CONFIG_NAME, load_model, save_model
 from tasks.lnm.windows import Mixing, TaskWeights
 
 
@@ -160,6 +161,14 @@ def test_saved_and_loaded_answers_are_identical(product_result, product_session,
 
 def test_loading_says_what_is_missing(tmp_path):
     with pytest.raises(LakeError, match=r"no model\.json"):
+        load_model(tmp_path)
+
+
+def test_a_model_of_an_older_format_is_refused_with_the_remedy(product_result, tmp_path):
+    save_model(product_result.model, tmp_path)
+    told = json.loads((tmp_path / CONFIG_NAME).read_text())
+    (tmp_path / CONFIG_NAME).write_text(json.dumps({**told, "format": 5}))
+    with pytest.raises(LakeError, match=r"format 5, not 6.*Train it again"):
         load_model(tmp_path)
 
 

@@ -130,7 +130,7 @@ def test_windows_in_pieces_choose_the_same_gates(product_session, quick, monkeyp
     for most in (16_000_000, 3 * 16 * 10):
         monkeypatch.setattr("tasks.lnm.windows.MOST_VALUES", most)
         cuts = validation_cuts(session, quick, 20)
-        measured = [measure_shares(network, cut, session.heads) for cut in cuts]
+        measured = [measure_shares(network, cut, session.costs) for cut in cuts]
         found.append([choose_shares(own) for own in measured])
         pieces = [len(cut.pieces) for cut in cuts]
         assert max(pieces) == (1 if most > 1000 else 27)

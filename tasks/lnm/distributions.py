@@ -1,0 +1,106 @@
+"""The predicted distributions of many columns at once, each by the head of its kind."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tasks.lnm.heads import HEADS, Doubles, Head, HeadName, Told, VonMises
+from tasks.lnm.recording import Bools, Columns, Floats, Ints
+
+
+def choose_heads(columns: Columns, values_TV: Floats, train: Bools) -> tuple[HeadName, ...]:
+    """Return the head of each column.
+
+    Spike counts are negative binomial (Poisson where that is enough), angles on the circle von
+    Mises, columns that are only ever 0 or 1 in training yes or no, all others Student's t.
+    """
+    heads: list[HeadName] = []
+    for counts, values_T in zip(columns.counts, values_TV.T, strict=True):
+        known_T = values_T[train & np.isfinite(values_T)]
+        binary = bool(np.isin(known_T, (0.0, 1.0)).all())
+        heads.append("negative_binomial" if counts else "bernoulli" if binary else "student_t")
+    for pair in columns.angles.values():
+        for column in pair:
+            heads[column] = "von_mises"
+    return tuple(heads)
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """What is predicted of some columns.
+
+    told : (..., column) what the heads are told; NaN where nothing is predicted
+    groups : each head with the numbers of its columns; of angles first cosines, then sines
+    angles : names of the angles among them
+    """
+
+    told: Told
+    groups: Sequence[tuple[Head, Ints]]
+    angles: Sequence[str]
+
+    @classmethod
+    def of(cls, told: Told, heads: Sequence[HeadName], columns: Columns) -> "Distribution":
+        """Give each column its head; a cosine without its sine is no angle."""
+        whole = [part for pair in zip(*columns.angles.values(), strict=True) for part in pair]
+        names = np.array(heads, dtype=object)
+        lone = [v for v in np.flatnonzero(names == "von_mises") if v not in whole]
+        names[lone] = "student_t"
+        groups = [
+            (head, np.array(whole) if name == "von_mises" else np.flatnonzero(names == name))
+            for name, head in HEADS.items()
+            if (names == name).any()
+        ]
+        return cls(told, groups, tuple(columns.angles))
+
+    def sd(self) -> Doubles:
+        """Return standard deviations."""
+        return self._each(lambda head, told, own: head.sd(told))
+
+    def quantile(self, level: float) -> Doubles:
+        """Return the values that a share `level` lies below."""
+        return self._each(lambda head, told, own: head.quantile(told, level))
+
+    def sample(self, rng: np.random.Generator) -> Doubles:
+        """Draw a value of each; cosine and sine of an angle together."""
+        return self._each(lambda head, told, own: head.sample(told, rng))
+
+    def crps(self, real: Floats) -> Doubles:
+        """Return the continuous ranked probability scores, in own units."""
+        return self._each(lambda head, told, own: head.crps(real[..., own], told))
+
+    def covered(self, real: Floats, share: float) -> Doubles:
+        """Return how much of each true value lies inside the central `share`, 0 to 1.
+
+        A count is in part inside where its probability is spread over the edge, so that the true
+        distribution covers `share` on average (Czado et al. 2009, doi:10.1111/j.1541-0420.2009).
+        """
+        low, high = (1 - share) / 2, (1 + share) / 2
+
+        def inside(head: Head, told: Told, own: Ints) -> Doubles:
+            below, at_most = head.cdf(real[..., own], told)
+            width = at_most - below
+            part = np.clip(np.minimum(at_most, high) - np.maximum(below, low), 0, None)
+            whole = (at_most >= low) & (at_most <= high) & np.isfinite(at_most)
+            known = 0 * at_most
+            return np.where(width > 1e-9, part / np.maximum(width, 1e-9), whole) + known
+
+        return self._each(inside)
+
+    def directions(self, level: float | None = None) -> Doubles:
+        """Return (..., angle) circular means, or quantiles about them, in radians."""
+        for head, own in self.groups:
+            if isinstance(head, VonMises):
+                return head.direction(self.told.take(own), level)
+        return np.empty((*self.told.mean.shape[:-1], 0))
+
+    def _each(self, ask: Callable[[Head, Told, Ints], Doubles]) -> Doubles:
+        out = np.full(self.told.mean.shape, np.nan)
+        for head, own in self.groups:
+            out[..., own] = ask(head, self.told.take(own), own)
+        return out
+
+
+def circular_error(real: Floats, answered: Floats) -> Doubles:
+    """Return how far directions (radians) lie apart on the circle, 0 to pi."""
+    return np.abs(np.angle(np.exp(1j * (np.asarray(real, np.float64) - answered))))
