@@ -35,7 +35,7 @@ FEWEST = 32
 """Valid values of a column that are enough to choose by."""
 PRIOR_WINDOWS = 4
 """Windows of a column's own values that weigh as much as those of all columns of its target."""
-MOST_ROWS = 3000
+MOST_ROWS, MOST_VALUES = 3000, 60_000
 FAR = np.concatenate([np.linspace(0, 8, 801), np.geomspace(8.1, 1e4, 300)])
 
 
@@ -57,6 +57,11 @@ class Asked(NamedTuple):
     def take(self, own: Ints) -> "Asked":
         """Return some columns."""
         return Asked(*(part[..., own] for part in self))
+
+    def thin(self, rows: slice) -> "Asked":
+        """Return some rows."""
+        real_TV, mean_TV, scale_TV = (part[rows] for part in self[:3])
+        return self._replace(real_TV=real_TV, mean_TV=mean_TV, scale_TV=scale_TV)
 
 
 def calibrate(model: TrainedModel, session: Session) -> Noise:
@@ -133,15 +138,15 @@ def fit_noise(asked: Asked, heads: Sequence[HeadName], columns: Columns, window:
     found_PV = _plain(heads)
     rows = len(asked.real_TV)
     blocks_T = number_blocks(rows, window)
-    thin = slice(None, None, max(1, -(-rows // MOST_ROWS)))
-    known_V = (np.isfinite(asked.real_TV) & np.isfinite(asked.mean_TV)).sum(0) >= FEWEST
     for name, group in _fitted_together(heads, columns):
-        own = group[known_V[group]]
+        most = min(MOST_ROWS, max(FEWEST, MOST_VALUES // len(group)))
+        thin = slice(None, None, max(1, -(-rows // most)))
+        some = asked.thin(thin)
+        known_TV = np.isfinite(some.real_TV[:, group]) & np.isfinite(some.mean_TV[:, group])
+        own = group[known_TV.sum(0) >= FEWEST]
         if len(own) and (name != "von_mises" or len(own) == len(group)):
-            part = asked.take(own)
-            part = part._replace(**{n: getattr(part, n)[thin] for n in Asked._fields[:3]})
-            prior = PRIOR_WINDOWS * window * len(part.real_TV) / rows
-            found_PV[:, own] = _Fit.of(part, name, prior).choose(blocks_T[thin])
+            prior = PRIOR_WINDOWS * window * len(some.real_TV) / rows
+            found_PV[:, own] = _Fit.of(some.take(own), name, prior).choose(blocks_T[thin])
     return found_PV
 
 

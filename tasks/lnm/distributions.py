@@ -6,23 +6,26 @@ from dataclasses import dataclass
 import numpy as np
 
 from tasks.lnm.heads import HEADS, Doubles, Head, HeadName, Told, VonMises
-from tasks.lnm.recording import Bools, Columns, Floats, Ints
+from tasks.lnm.recording import Bools, Columns, Floats, Ints, Scaler
 
 
-def choose_heads(columns: Columns, values_TV: Floats, train: Bools) -> tuple[HeadName, ...]:
+def choose_heads(
+    columns: Columns, values_TV: Floats, train: Bools, scaler: Scaler
+) -> tuple[HeadName, ...]:
     """Return the head of each column.
 
     Spike counts are negative binomial (Poisson where that is enough), angles on the circle von
     Mises, columns that are only ever 0 or 1 in training yes or no, all others Student's t.
     """
-    heads: list[HeadName] = []
-    for counts, values_T in zip(columns.counts, values_TV.T, strict=True):
-        known_T = values_T[train & np.isfinite(values_T)]
-        binary = bool(np.isin(known_T, (0.0, 1.0)).all())
-        heads.append("negative_binomial" if counts else "bernoulli" if binary else "student_t")
-    for pair in columns.angles.values():
-        for column in pair:
-            heads[column] = "von_mises"
+    heads: list[HeadName] = ["student_t"] * len(columns.names)
+    for column in np.flatnonzero(~columns.counts & (scaler.low_V == 0) & (scaler.high_V == 1)):
+        values_T = values_TV[train, column]
+        if np.isin(values_T[np.isfinite(values_T)], (0.0, 1.0)).all():
+            heads[column] = "bernoulli"
+    for column in np.flatnonzero(columns.counts):
+        heads[column] = "negative_binomial"
+    for cosine, sine in columns.angles.values():
+        heads[cosine] = heads[sine] = "von_mises"
     return tuple(heads)
 
 

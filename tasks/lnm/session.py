@@ -111,7 +111,7 @@ def prepare_session(
     spread = residual_spread(material, runs, split.train)
     deviance_V = _mean_deviance(recording, split.train, scaler)
     traits_VF = describe_columns(recording, runs, split.train, scaler)
-    heads = choose_heads(columns, recording.values_TV, split.train)
+    heads = choose_heads(columns, recording.values_TV, split.train, scaler)
     about = (material, spread, window, origin_O, context_O, rivals, scaler, deviance_V, traits_VF)
     return Session(recording, split, part_T, *about, heads)
 
