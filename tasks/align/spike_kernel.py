@@ -40,18 +40,22 @@ def count_in_bins(
     made : (bin, unit) to be filled
     """
     bins, units = made.shape
-    counts = np.empty((TOGETHER, bins), np.int32)
+    counts = np.zeros((bins, TOGETHER), np.int32)
     per_s, by_unit = _bins_per_second(low), valid.shape[1] > 1
     for start in range(0, units, TOGETHER):
         size = min(TOGETHER, units - start)
-        counts[:size] = 0
         for row in range(size):
             spikes = time[begin[start + row] : end[start + row]]
-            _count_train(spikes, low, high, per_s, counts[row])
+            _count_train(spikes, low, high, per_s, counts[:, row])
         for place in range(bins):
-            for row in range(size):
-                known = valid[place, start + row if by_unit else 0]
-                made[place, start + row] = counts[row, place] if known else 0
+            if by_unit:
+                for row in range(size):
+                    made[place, start + row] = counts[place, row] * valid[place, start + row]
+            else:
+                known = np.int32(valid[place, 0])
+                for row in range(size):
+                    made[place, start + row] = counts[place, row] * known
+        counts[:] = 0
 
 
 @njit(cache=True, nogil=True)
