@@ -156,7 +156,7 @@ def test_counts_that_do_not_clump_are_poisson():
 def turning():
     """Clumped counts of six units tuned to heading; the heading, a lick line and a speed."""
     rng = np.random.default_rng(7)
-    length = 1800
+    length = 3000
     # Mostly one way, so that mean cosine and sine are not 0.
     turns = 0.15 * rng.standard_normal(length)
     heading_T = np.zeros(length)
@@ -219,7 +219,7 @@ def test_clumped_counts_are_not_taken_for_poisson(turned, turning):
     clumping = turned.model.noise.factor.two_sided["encode"][:6]
     # The gamma's coefficient of variation is a half.
     assert 0.3 <= np.median(clumping) <= 0.65
-    answer = impute(turned.model, turning, ["units"], t0=150.0)
+    answer = impute(turned.model, turning, ["units"], t0=250.0)
     assert (answer["sd"] > np.sqrt(answer["mean"])).all()
     scores = [s for s in turned.exam.scores if s.task == "encode"]
     assert scores[0].quality.coverage == pytest.approx(0.9, abs=0.04)
