@@ -1,19 +1,23 @@
 """How many delays unfold a node: the dimension in which it predicts itself best."""
 
+from functools import partial
+
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
 from schemas.settings.causal import CausalSettings
-from tasks.causal.engine import open_engine
+from tasks.causal.blocks import NO_STORE, Block, BlockStore, divide, fetch_blocks
+from tasks.causal.engine import Engine, PortableEngine
 from tasks.causal.problem import CrossMapProblem
 from tasks.causal.rule import CrossMapRule
-from tasks.common.progress import track
 
 _EQUAL = 2e-6
 
 
-def embedding_dimensions(nodes: xr.Dataset, settings: CausalSettings) -> xr.Dataset:
+def embedding_dimensions(
+    nodes: xr.Dataset, settings: CausalSettings, store: BlockStore = NO_STORE
+) -> xr.Dataset:
     """Find each node's embedding dimension by its own forecast one sample ahead.
 
     Parameters
@@ -37,14 +41,11 @@ def embedding_dimensions(nodes: xr.Dataset, settings: CausalSettings) -> xr.Data
     problem = CrossMapProblem(
         series_NT, series_NT[:0], nodes["segment"].to_numpy(), highest_N, rule
     )
-    engine = open_engine(problem, settings.backend, settings.threads)
-    blocks = [
-        range(start, min(start + settings.block, len(series_NT)))
-        for start in range(0, len(series_NT), settings.block)
-    ]
-    skill_NE = np.concatenate(
-        [engine.self_skills(block, tried) for block in track(blocks, "embedding dimension")]
-    )
+    engine = PortableEngine(problem, settings.backend, settings.threads)
+    parts = divide(len(series_NT), settings.block)
+    forecast = partial(_forecast, engine, tried)
+    blocks = fetch_blocks(store, "embedding dimension", parts, forecast, settings.backend)
+    skill_NE = np.concatenate([np.asarray(block["skill"], np.float64) for block in blocks])
     best_N = best_dimension(skill_NE)
     return xr.Dataset(
         {
@@ -53,6 +54,10 @@ def embedding_dimensions(nodes: xr.Dataset, settings: CausalSettings) -> xr.Data
         },
         {"node": nodes["node"]},
     )
+
+
+def _forecast(engine: Engine, dimensions: list[int], nodes: range) -> Block:
+    return {"skill": engine.self_skills(nodes, dimensions)}
 
 
 def best_dimension(skill_NE: NDArray[np.floating]) -> NDArray[np.intp]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from importlib.util import find_spec
+from threading import Lock
 from typing import Literal, Protocol
 
 import numpy as np
@@ -114,6 +115,45 @@ class ReferenceEngine:
         vectors_TE = embed(self.problem.libraries_NT[library], segment_T, dimension, rule.tau)
         observed_T = shift(self.problem.targets_MT[target], segment_T, rule.tp)
         return np.isfinite(vectors_TE[:, 0]) & np.isfinite(observed_T)
+
+
+class PortableEngine:
+    """An engine that travels as its problem: laid out where, and when, it is first used."""
+
+    def __init__(self, problem: CrossMapProblem, backend: Backend, threads: int = 0) -> None:
+        self.problem, self.backend, self.threads = problem, backend, threads
+        self._engine: Engine | None = None
+        self._opening = Lock()
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Leave out what was laid out here."""
+        return PortableEngine, (self.problem, self.backend, self.threads)
+
+    def skills(
+        self, libraries: Sequence[int], draws: LibraryDraws = NO_DRAWS
+    ) -> NDArray[np.floating]:
+        """Return the skill (1 + draw, library, target); entry 0 is the full library."""
+        return self._open().skills(libraries, draws)
+
+    def self_skills(
+        self, libraries: Sequence[int], dimensions: Sequence[int]
+    ) -> NDArray[np.floating]:
+        """Return how well each library predicts itself (library, dimension)."""
+        return self._open().self_skills(libraries, dimensions)
+
+    def predictions(self, library: int) -> NDArray[np.floating]:
+        """Return what one library predicts of each target (time, target); NaN where nothing."""
+        return self._open().predictions(library)
+
+    def vectors(self, library: int) -> int:
+        """Return how many rows the smallest full library of this series has."""
+        return self._open().vectors(library)
+
+    def _open(self) -> Engine:
+        with self._opening:
+            if self._engine is None:
+                self._engine = open_engine(self.problem, self.backend, self.threads)
+            return self._engine
 
 
 def open_engine(problem: CrossMapProblem, backend: Backend = "cpu", threads: int = 0) -> Engine:

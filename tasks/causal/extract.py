@@ -61,7 +61,7 @@ def extract_graph(
     require_memory(*count_nodes(aligned, settings), settings)
     nodes = gather_nodes(aligned, settings)
     usable = nodes.isel(node=np.flatnonzero(~nodes["excluded"].to_numpy()))
-    dimensions = embedding_dimensions(usable, settings)
+    dimensions = embedding_dimensions(usable, settings, store)
     dimension_N = dimensions["embedding_dimension"].to_numpy()
     screened = usable.sizes["node"] > settings.screening.above
     measure = _measure_survivors if screened else _measure_all

@@ -1,6 +1,5 @@
 """The pairs that survived, and what a closer look at them needs."""
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -12,6 +11,7 @@ from schemas.settings.causal import CausalSettings
 from tasks.causal.dimension import tau_samples, theiler_samples
 from tasks.causal.engine import Backend
 from tasks.causal.rule import CrossMapRule
+from tasks.common.cluster import available_threads
 
 _DISTANCES = 2e10
 """Row pairs times dimensions that a closer look may measure; some ten seconds of two cores."""
@@ -61,7 +61,7 @@ def find_pairs(
 
 def thread_count(settings: CausalSettings) -> int:
     """Return how many threads the settings mean on this machine."""
-    return settings.threads or len(os.sched_getaffinity(0))
+    return settings.threads or available_threads()
 
 
 def closer_backend(settings: CausalSettings) -> Backend:

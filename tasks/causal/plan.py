@@ -15,6 +15,7 @@ from tasks.causal.pairs import thread_count
 from tasks.causal.problem import CrossMapProblem
 from tasks.causal.rule import CrossMapRule, neighbour_count
 from tasks.causal.survivors import RANDOM_CAUSES
+from tasks.common.cluster import present_workers
 
 _TRIAL_NODES, _TRIAL_SAMPLES, _TRIAL_DIMENSION = 64, 1000, 5
 _PROGRAM = 2**29
@@ -166,13 +167,17 @@ def require_memory(nodes: int, samples: int, settings: CausalSettings) -> None:
     TectumError
         With the plan, and what to change.
     """
-    if memory_needed(nodes, samples, settings) <= machine_memory():
+    found = present_workers()
+    workers = found.here if found else 0
+    needed = memory_needed(nodes, samples, settings, workers)
+    if needed <= machine_memory():
         return
+    shared = f"\nwith {workers} Dask workers on this machine: {_size(needed)}" if workers else ""
     plan = plan_cross_map(nodes, samples, settings)
     raise TectumError(
-        f"Cross mapping would not fit into this machine's memory.\n{describe_plan(plan)}",
-        remedy="Use fewer nodes, a coarser clock, a lower causal.block, fewer threads or a larger "
-        "machine; a lower causal.screening.above if nodes are fewer than that.",
+        f"Cross mapping would not fit into this machine's memory.\n{describe_plan(plan)}{shared}",
+        remedy="Use fewer nodes, a coarser clock, a lower causal.block, fewer threads or Dask "
+        "workers, or a larger machine; if nodes are fewer than causal.screening.above, lower that.",
     )
 
 
@@ -223,21 +228,30 @@ def _seconds(
     return time.perf_counter() - start, laid_out
 
 
-def memory_needed(nodes: int, samples: int, settings: CausalSettings) -> int:
-    """Return the bytes that are held at once at most, results included."""
+def memory_needed(nodes: int, samples: int, settings: CausalSettings, workers: int = 0) -> int:
+    """Return the bytes that are held at once at most, results included.
+
+    workers : Dask's on this machine, each of which lays the problem out for one thread
+    """
+    held = _process(nodes, samples, settings, thread_count(settings))
+    held += workers * _process(nodes, samples, settings, 1)
+    if nodes <= settings.screening.above:
+        return held + 4 * nodes**2 * (len(settings.library_fractions) + 8)
+    return held + nodes * min(settings.screening.causes, nodes) * _SURVIVOR
+
+
+def _process(nodes: int, samples: int, settings: CausalSettings, threads: int) -> int:
+    """Return the bytes of one process that computes, short of the results."""
     screening, drawn, float32 = settings.screening, _draws(settings), 4
     series = float32 * nodes * samples * _COPIES
     tables = 8 * samples * (256 + min(drawn, 64) * neighbour_count(_dimension(settings)))
-    threads = thread_count(settings)
     if nodes <= screening.above:
-        results = float32 * nodes**2 * (len(settings.library_fractions) + 8)
         block = float32 * settings.block * nodes * drawn * 2
         panel = 2 * 2**27 if settings.surrogates else 0
-        return _PROGRAM + series + results + block + threads * tables + panel
-    kept = nodes * min(screening.causes, nodes) * _SURVIVOR
+        return _PROGRAM + series + block + threads * tables + panel
     panel = float32 * screening.surrogates * samples * _COPIES
     # Skills of all draws, means, scores and ranks, mostly float64.
     block = settings.block * (nodes + screening.surrogates) * (8 * (1 + screening.samples) + 80)
     tested = (screening.causes + RANDOM_CAUSES) * settings.surrogates
     surrogates = float32 * tested * samples * _COPIES
-    return _PROGRAM + series + panel + kept + block + threads * (tables + surrogates)
+    return _PROGRAM + series + panel + block + threads * (tables + surrogates)

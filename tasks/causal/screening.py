@@ -14,18 +14,14 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from schemas.settings.causal import CausalSettings
-from tasks.causal.blocks import NO_STORE, Block, BlockStore
+from tasks.causal.blocks import NO_STORE, Block, BlockStore, divide, fetch_blocks
 from tasks.causal.convergence import mean_of_draws
 from tasks.causal.draws import LibraryDraws
-from tasks.causal.engine import open_engine
+from tasks.causal.engine import Engine, PortableEngine
 from tasks.causal.graph import regional_skills
 from tasks.causal.panel import Panel, make_panel
 from tasks.causal.problem import CrossMapProblem
-from tasks.causal.skill import (
-    cross_map_problem,
-    draw_libraries,
-    effect_blocks,
-)
+from tasks.causal.skill import cross_map_problem, draw_libraries
 
 BIN_EDGES = np.linspace(-1, 1, 201)
 
@@ -71,33 +67,14 @@ def screen_pairs(
     """
     panel = make_panel(nodes, dimension_N, settings)
     problem = _with_panel(cross_map_problem(nodes, dimension_N, settings), panel, settings)
-    count, groups = len(dimension_N), panel.source_GS.shape
-    engine = open_engine(problem, settings.backend, settings.threads)
+    engine = PortableEngine(problem, settings.backend, settings.threads)
     draws, size_D = draw_libraries(engine, problem, settings)
-    smallest = replace(draws, sizes=[draws.sizes[0]] * settings.screening.samples)
     region_N = nodes["region"].to_numpy().astype(str)
-
-    def screen(effects: range) -> Block:
-        skill_DBM = engine.skills(effects, smallest)
-        skill_DBM[:, range(len(effects)), effects] = np.nan
-        sizes_D = np.array([size_D[0], *smallest.sizes])
-        low_BN, full_BN = mean_of_draws(skill_DBM[:, :, :count], sizes_D)
-        null_BGS = skill_DBM[0, :, count:].reshape(-1, *groups)
-        score_BN = panel.scores(effects, full_BN, null_BGS)
-        effect_E, cause_E = survivors_of(full_BN, full_BN - low_BN, score_BN, settings)
-        return {
-            "effect": (effects.start + effect_E).astype(np.int32),
-            "cause": cause_E.astype(np.int32),
-            "count": np.histogram(full_BN, BIN_EDGES)[0],
-            "regions": regional_skills(region_N, effects, full_BN),
-        }
-
-    blocks = [
-        store.fetch(
-            f"screen-{settings.backend}-{effects.start}-{effects.stop}", partial(screen, effects)
-        )
-        for effects in effect_blocks(count, settings)
-    ]
+    # The panel's series went into the problem.
+    scores_only = replace(panel, series_GST=panel.series_GST[:, :, :0])
+    screen = partial(_screen, engine, scores_only, draws, int(size_D[0]), region_N, settings)
+    parts = divide(len(dimension_N), settings.block)
+    blocks = list(fetch_blocks(store, "screening", parts, screen, settings.backend))
     return Survivors(
         np.concatenate([block["cause"] for block in blocks]).astype(np.int32),
         np.concatenate([block["effect"] for block in blocks]).astype(np.int32),
@@ -106,6 +83,32 @@ def screen_pairs(
         np.sum([np.asarray(block["count"], np.int64) for block in blocks], axis=0),
         np.sum([np.asarray(block["regions"], np.float64) for block in blocks], axis=0),
     )
+
+
+def _screen(
+    engine: Engine,
+    panel: Panel,
+    draws: LibraryDraws,
+    full: int,
+    region_N: NDArray[np.str_],
+    settings: CausalSettings,
+    effects: range,
+) -> Block:
+    """Return the survivors of some effects; `full`: size of the full library."""
+    smallest = replace(draws, sizes=[draws.sizes[0]] * settings.screening.samples)
+    count = len(region_N)
+    skill_DBM = engine.skills(effects, smallest)
+    skill_DBM[:, range(len(effects)), effects] = np.nan
+    low_BN, full_BN = mean_of_draws(skill_DBM[:, :, :count], np.array([full, *smallest.sizes]))
+    null_BGS = skill_DBM[0, :, count:].reshape(-1, *panel.source_GS.shape)
+    score_BN = panel.scores(effects, full_BN, null_BGS)
+    effect_E, cause_E = survivors_of(full_BN, full_BN - low_BN, score_BN, settings)
+    return {
+        "effect": (effects.start + effect_E).astype(np.int32),
+        "cause": cause_E.astype(np.int32),
+        "count": np.histogram(full_BN, BIN_EDGES)[0],
+        "regions": regional_skills(region_N, effects, full_BN),
+    }
 
 
 def _with_panel(

@@ -1,6 +1,5 @@
 """Is a skill more than two unrelated series of this kind would show? And among so many pairs?"""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -10,12 +9,11 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from schemas.settings.causal import CausalSettings
-from tasks.causal.blocks import NO_STORE, Block, BlockStore
+from tasks.causal.blocks import NO_STORE, Block, BlockStore, divide, fetch_blocks
 from tasks.causal.dimension import tau_samples, theiler_samples
 from tasks.causal.engine import open_engine
 from tasks.causal.skill import cross_map_problem
 from tasks.causal.surrogates import SurrogateRule, make_surrogates
-from tasks.common.progress import track
 
 _PANEL_BYTES = 2**27
 _LEAST_SURROGATES = 4
@@ -40,25 +38,35 @@ def cross_map_significance(
     """
     score_NM = np.full(skill.shape, np.nan)
     pool = ScorePool()
-
-    def score(causes: range) -> Block:
-        null_NMS = _null_skills(nodes, dimension_N, settings, causes)
-        score_NC = standard_score(skill.to_numpy()[:, causes], null_NMS)
-        # A series and its own surrogates are no unrelated pair.
-        null_NMS[causes, range(len(causes))] = np.nan
-        own = ScorePool()
-        own.add(left_out_scores(null_NMS))
-        return {"score": score_NC, "counts": own.counts, "highest": own.highest}
-
-    for causes in _cause_blocks(nodes, settings):
-        name = f"surrogates-{settings.backend}-{causes.start}-{causes.stop}"
-        block = store.fetch(name, partial(score, causes))
+    # As many causes at a time as have surrogates that fit into a panel.
+    series_bytes = 4 * settings.surrogates * nodes.sizes["time"]
+    parts = divide(nodes.sizes["node"], max(1, _PANEL_BYTES // series_bytes))
+    score = partial(_score, nodes, dimension_N, skill.to_numpy(), settings)
+    blocks = fetch_blocks(store, "surrogates", parts, score, settings.backend)
+    for causes, block in zip(parts, blocks, strict=True):
         score_NM[:, causes] = block["score"]
         pool.merge(block["counts"], block["highest"])
     p_NM = pool.p_values(score_NM)
     dims = ("effect", "cause")
     q_NM = false_discovery_rate(p_NM, settings.fdr_method)
     return xr.Dataset({"p_value": (dims, p_NM), "q_value": (dims, q_NM)}, dict(skill.coords))
+
+
+def _score(
+    nodes: xr.Dataset,
+    dimension_N: NDArray[np.integer],
+    skill_NM: NDArray[np.floating],
+    settings: CausalSettings,
+    causes: range,
+) -> Block:
+    """Return the scores of some causes' skills, and their part of the null of all pairs."""
+    null_NMS = _null_skills(nodes, dimension_N, settings, causes)
+    score_NC = standard_score(skill_NM[:, causes], null_NMS)
+    # A series and its own surrogates are no unrelated pair.
+    null_NMS[causes, range(len(causes))] = np.nan
+    own = ScorePool()
+    own.add(left_out_scores(null_NMS))
+    return {"score": score_NC, "counts": own.counts, "highest": own.highest}
 
 
 def standard_score(
@@ -245,15 +253,6 @@ def false_discovery_rate_among(
     q_E = np.full(len(p_E), np.nan)
     q_E[defined] = known
     return q_E
-
-
-def _cause_blocks(nodes: xr.Dataset, settings: CausalSettings) -> Iterator[range]:
-    """Yield as many causes at a time as have surrogates that fit into a panel."""
-    count, samples = nodes.sizes["node"], nodes.sizes["time"]
-    at_once = max(1, _PANEL_BYTES // (4 * settings.surrogates * samples))
-    starts = range(0, count, at_once)
-    for start in track(starts, "surrogates", len(starts)):
-        yield range(start, min(start + at_once, count))
 
 
 def _null_skills(

@@ -1,6 +1,5 @@
 """All pairs: how well each effect's history recovers each cause, and whether that converges."""
 
-from collections.abc import Iterator
 from functools import partial
 
 import numpy as np
@@ -9,11 +8,11 @@ from numpy.typing import NDArray
 
 from schemas.errors import RecordingTooShortError
 from schemas.settings.causal import CausalSettings
-from tasks.causal.blocks import NO_STORE, Block, BlockStore
+from tasks.causal.blocks import NO_STORE, Block, BlockStore, divide, fetch_blocks
 from tasks.causal.convergence import kendall_trend, mean_of_draws
 from tasks.causal.dimension import tau_samples, theiler_samples
 from tasks.causal.draws import LibraryDraws
-from tasks.causal.engine import Engine, open_engine
+from tasks.causal.engine import Engine, PortableEngine, open_engine
 from tasks.causal.problem import CrossMapProblem
 from tasks.causal.rule import CrossMapRule, neighbour_count
 from tasks.common.progress import track
@@ -53,8 +52,10 @@ def cross_map_skill(
     """
     problem = cross_map_problem(nodes, dimension_N, settings)
     engine = open_engine(problem, settings.backend, settings.threads)
-    blocks = effect_blocks(len(problem.libraries_NT), settings)
-    skill_NM = np.concatenate([engine.skills(effects)[0] for effects in blocks])
+    blocks = divide(len(problem.libraries_NT), settings.block)
+    skill_NM = np.concatenate(
+        [engine.skills(effects)[0] for effects in track(blocks, "cross mapping")]
+    )
     np.fill_diagonal(skill_NM, np.nan)
     names = nodes["node"].to_numpy()
     return xr.DataArray(
@@ -89,28 +90,20 @@ def cross_map_convergence(
         The smallest library has fewer vectors than a simplex has corners.
     """
     problem = cross_map_problem(nodes, dimension_N, settings)
-    engine = open_engine(problem, settings.backend, settings.threads)
+    engine = PortableEngine(problem, settings.backend, settings.threads)
     draws, size_D = draw_libraries(engine, problem, settings)
-
-    def summarize(effects: range) -> Block:
-        skill_DBM = engine.skills(effects, draws)
-        skill_DBM[:, range(len(effects)), effects] = np.nan  # nothing drives itself here
-        return summarize_draws(skill_DBM, size_D)
-
-    blocks = [
-        store.fetch(
-            f"skill-{settings.backend}-{effects.start}-{effects.stop}", partial(summarize, effects)
-        )
-        for effects in effect_blocks(len(problem.libraries_NT), settings)
-    ]
+    parts = divide(len(problem.libraries_NT), settings.block)
+    converge = partial(_converge, engine, draws, size_D)
+    blocks = list(fetch_blocks(store, "cross mapping", parts, converge, settings.backend))
     return _pair_dataset(nodes, np.unique(size_D), blocks)
 
 
-def effect_blocks(count: int, settings: CausalSettings) -> Iterator[range]:
-    """Yield the effects of one unit of work at a time, reporting progress."""
-    starts = range(0, count, settings.block)
-    for start in track(starts, "cross mapping", len(starts)):
-        yield range(start, min(start + settings.block, count))
+def _converge(
+    engine: Engine, draws: LibraryDraws, size_D: NDArray[np.integer], effects: range
+) -> Block:
+    skill_DBM = engine.skills(effects, draws)
+    skill_DBM[:, range(len(effects)), effects] = np.nan  # nothing drives itself here
+    return summarize_draws(skill_DBM, size_D)
 
 
 def library_sizes(full: int, settings: CausalSettings, least: int) -> list[int]:

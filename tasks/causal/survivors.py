@@ -2,14 +2,13 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
 from schemas.settings.causal import CausalSettings
-from tasks.causal.blocks import NO_STORE, Block, BlockStore
+from tasks.causal.blocks import NO_STORE, Block, BlockStore, divide, fetch_blocks
 from tasks.causal.engine import Engine, open_engine
 from tasks.causal.pairs import closer_backend, thread_count
 from tasks.causal.problem import CrossMapProblem
@@ -22,7 +21,6 @@ from tasks.causal.significance import (
     surrogates_of,
 )
 from tasks.causal.skill import cross_map_problem, summarize_draws
-from tasks.common.progress import track
 
 _EFFECTS_AT_ONCE = 256
 """Effects in one unit of work."""
@@ -49,17 +47,11 @@ def measure_survivors(
     """
     of_effect = SurvivorsOfEffect(nodes, dimension_N, found, settings)
     pool = ScorePool()
-    count = len(of_effect.effects)
-    parts = [
-        range(start, min(start + _EFFECTS_AT_ONCE, count))
-        for start in range(0, count, _EFFECTS_AT_ONCE)
-    ]
-    blocks = []
-    for part in track(parts, "survivors"):
-        measure = partial(of_effect.measure_all, part)
-        block = dict(store.fetch(f"survivors-{part.start}-{part.stop}", measure))
+    parts = divide(len(of_effect.effects), _EFFECTS_AT_ONCE)
+    work, backend = of_effect.measure_all, closer_backend(settings)
+    blocks = [dict(block) for block in fetch_blocks(store, "survivors", parts, work, backend)]
+    for block in blocks:
         pool.merge(block.pop("counts"), block.pop("highest"))
-        blocks.append(block)
     names = nodes["node"].to_numpy().astype(str)
     sizes_L = np.unique(found.size_D)
     nothing = of_effect.join([])

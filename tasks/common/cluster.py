@@ -2,14 +2,18 @@
 
 import os
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from schemas.errors import SettingsError
 
 if TYPE_CHECKING:
     from distributed import Client, Worker
+
+
+_THIS_MACHINE = "127.0.0.1"
 
 
 @contextmanager
@@ -54,10 +58,13 @@ def local_client(workers: int | None = None) -> Generator["Client"]:
 
     with (
         LocalCluster(
-            n_workers=workers, host="127.0.0.1", dashboard_address=None, threads_per_worker=1
+            n_workers=workers, threads_per_worker=1, host=_THIS_MACHINE,
+            # Any free port. Without an address it is 8787, and a second cluster on this machine
+            # warns that it is taken.
+            dashboard_address=f"{_THIS_MACHINE}:0",
         ) as cluster,
         Client(cluster) as client,
-    ):
+    ):  # fmt: skip
         _share_cores(client)
         yield client
 
@@ -90,6 +97,61 @@ def limit_threads(count: int) -> None:
         numba.set_num_threads(min(count, numba.config.NUMBA_NUM_THREADS))
     else:
         os.environ["NUMBA_NUM_THREADS"] = str(count)
+
+
+@dataclass(frozen=True)
+class Workers:
+    """Workers of a cluster that have what a task needs.
+
+    threads : of all of them; here : how many are on this machine
+    needs : Dask's resources that a task takes while it runs
+    """
+
+    client: "Client"
+    addresses: tuple[str, ...]
+    threads: int
+    here: int
+    needs: Mapping[str, float]
+
+
+def present_workers(needs: Mapping[str, float] | None = None) -> Workers | None:
+    """Return the workers that this process may give tasks to; None if there are none.
+
+    None inside a Dask task too: it would hold its worker while it waits for others.
+    """
+    if "distributed" not in sys.modules or _inside_task():
+        return None
+    client, needs = _present_client(), needs or {}
+    if client is None:
+        return None
+    from distributed.utils import get_ip
+
+    found = {
+        address: worker
+        for address, worker in client.scheduler_info(n_workers=-1)["workers"].items()
+        if all(worker["resources"].get(name, 0) >= amount for name, amount in needs.items())
+    }
+    here = sum(worker["host"] in (_THIS_MACHINE, get_ip()) for worker in found.values())
+    threads = sum(worker["nthreads"] for worker in found.values())
+    return Workers(client, tuple(found), threads, here, needs) if found else None
+
+
+def available_threads() -> int:
+    """Return how many threads a computation may take: all cores.
+
+    One inside a Dask task: its worker runs as many tasks at once as it was told to.
+    """
+    return 1 if "distributed" in sys.modules and _inside_task() else len(os.sched_getaffinity(0))
+
+
+def _inside_task() -> bool:
+    from distributed import get_worker
+
+    try:
+        get_worker()
+    except ValueError:
+        return False
+    return True
 
 
 def _present_client() -> "Client | None":

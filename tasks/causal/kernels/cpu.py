@@ -4,7 +4,6 @@ Threads take whole libraries, so no thread waits for another, several engines ma
 process (Dask workers), and the result does not depend on how many there are.
 """
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -19,6 +18,7 @@ from tasks.causal.kernels.targets import TargetSet, penalty_of, single_target
 from tasks.causal.kernels.vectors import LANES
 from tasks.causal.problem import CrossMapProblem
 from tasks.causal.rule import neighbour_count
+from tasks.common.cluster import available_threads
 
 _TOGETHER = 8
 """Full libraries whose tables are looked up in a tile of targets while that is in the cache."""
@@ -35,7 +35,7 @@ class CpuEngine(PaddedProblem):
 
     def __init__(self, problem: CrossMapProblem, threads: int = 0) -> None:
         super().__init__(problem)
-        self.threads = threads or len(os.sched_getaffinity(0))
+        self.threads = threads or available_threads()
         self._penalty_P = penalty_of(self._reachable_P)
 
     def skills(

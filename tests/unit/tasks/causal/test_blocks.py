@@ -1,12 +1,14 @@
 """A run that was killed goes on where it was, with the same result to the bit."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import xarray as xr
 
 from schemas.settings.causal import CausalSettings
 from tasks.causal import skill
-from tasks.causal.blocks import BlockStore
+from tasks.causal.blocks import BlockStore, fetch_blocks
 from tasks.causal.extract import extract_graph
 from tasks.common.progress import progress_to
 
@@ -22,17 +24,20 @@ class Killed(BaseException):
 def test_a_block_is_computed_once_and_only_whole_ones_count(tmp_path):
     calls = []
 
-    def compute(value: float):
+    def compute(value: float, part: range):
         calls.append(value)
         if value < 0:
             raise Killed
-        return {"a": np.full((2, 3), value, np.float32), "b": np.arange(4)}
+        return {"a": np.full((2, 3), value, np.float32), "b": np.arange(part.stop)}
 
-    store = BlockStore(tmp_path / "blocks")
+    def fetch(value: float):
+        store = BlockStore(tmp_path / "blocks")
+        return next(fetch_blocks(store, "some work", [range(4)], partial(compute, value), "cpu"))
+
     with pytest.raises(Killed):
-        store.fetch("first", lambda: compute(-1.0))
+        fetch(-1.0)
     for _ in range(2):
-        block = BlockStore(tmp_path / "blocks").fetch("first", lambda: compute(1.5))
+        block = fetch(1.5)
         np.testing.assert_array_equal(block["a"], np.full((2, 3), 1.5))
         assert block["b"].dtype == np.arange(4).dtype
     assert calls == [-1.0, 1.5]

@@ -9,6 +9,7 @@ from tasks.causal.plan import (
     EngineSpeed,
     describe_plan,
     measure_speed,
+    memory_needed,
     plan_cross_map,
     require_memory,
 )
@@ -58,6 +59,12 @@ def test_what_does_not_fit_is_refused_with_its_size():
         require_memory(10_000_000, 8_528, CausalSettings())
     for told in ("ordered pairs", "survive", "memory: ", "time: about"):
         assert told in str(caught.value)
+
+
+def test_each_worker_on_this_machine_lays_the_problem_out():
+    alone, four = (memory_needed(1000, 8528, CausalSettings(threads=1), n) for n in (0, 4))
+    # Each holds the padded series and its tiles; the results are held once.
+    assert 4 * 4 * 4 * 1000 * 8528 < four - alone < 4 * alone
 
 
 def test_a_plan_is_told_in_words():
