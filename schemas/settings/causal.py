@@ -141,6 +141,13 @@ class CausalSettings(StageSettings):
         description="Kernels that do the arithmetic; all agree within 1e-4. 'gpu' needs CUDA and "
         "has been run in Triton's interpreter only; 'auto' takes a GPU where there is one.",
     )
+    precision: Literal["float32", "float16"] = Field(
+        default="float32",
+        description="In which all pairs' series are kept; the arithmetic is float32 either way. "
+        "'float16' halves what a GPU reads, is no faster on a CPU, and changes skills by up to "
+        "0.005, in one dimension, where values coincide, by 0.05 (2,000 samples; noiseless maps: "
+        "0.03 and 0.05).",
+    )
     block: int = Field(default=32, ge=1, description="Libraries in one unit of work.")
     threads: int = Field(default=0, ge=0, description="Threads; 0 takes all cores.")
 

@@ -39,8 +39,9 @@ def embedding_dimensions(
     rule = CrossMapRule(tau_samples(nodes, settings), 1, theiler_samples(nodes, settings))
     highest_N = np.full(len(series_NT), tried[-1])
     problem = CrossMapProblem(
-        series_NT, series_NT[:0], nodes["segment"].to_numpy(), highest_N, rule
-    )
+        series_NT, series_NT[:0], nodes["segment"].to_numpy(), highest_N, rule,
+        precision=settings.precision,
+    )  # fmt: skip
     engine = PortableEngine(problem, settings.backend, settings.threads)
     parts = divide(len(series_NT), settings.block)
     forecast = partial(_forecast, engine, tried)

@@ -1,6 +1,7 @@
 """Engines that cross map a problem: interchangeable, because they agree."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib.util import find_spec
 from threading import Lock
 from typing import Literal, Protocol
@@ -41,7 +42,11 @@ class ReferenceEngine:
     """The definition, as an engine: slow, for tests and doubts. `dtype` is that of distances."""
 
     def __init__(self, problem: CrossMapProblem, dtype: DTypeLike = np.float64) -> None:
-        self.problem = problem
+        self.problem = replace(
+            problem,
+            libraries_NT=problem.rounded(problem.libraries_NT),
+            targets_MT=problem.rounded(problem.targets_MT),
+        )
         self.dtype = dtype
 
     def skills(

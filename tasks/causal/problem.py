@@ -2,11 +2,14 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tasks.causal.rule import CrossMapRule
+
+Precision = Literal["float32", "float16"]
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,7 @@ class CrossMapProblem:
     dimension_M : (target,) if given, a library is embedded for each target in the target's own
         dimension (as kEDM and mpEDM do), else in the library's (as pyEDM does)
     stride : only every so many samples are predicted; all of them are neighbours still
+    precision : that series are rounded to; the arithmetic stays what it is
     """
 
     libraries_NT: NDArray[np.floating]
@@ -33,6 +37,7 @@ class CrossMapProblem:
     rule: CrossMapRule
     dimension_M: NDArray[np.integer] | None = None
     stride: int = 1
+    precision: Precision = "float32"
 
     @cached_property
     def longest(self) -> int:
@@ -42,7 +47,14 @@ class CrossMapProblem:
 
     def without_gaps(self, series_NT: NDArray[np.floating]) -> NDArray[np.floating]:
         """Return series with NaN wherever they hold no data: outside segments, and infinities."""
-        return np.where((self.segment_T >= 0) & np.isfinite(series_NT), series_NT, np.nan)
+        there_NT = (self.segment_T >= 0) & np.isfinite(series_NT)
+        return self.rounded(np.where(there_NT, series_NT, np.nan))
+
+    def rounded(self, series_NT: NDArray[np.floating]) -> NDArray[np.floating]:
+        """Return series in the problem's precision, as numbers of the engines."""
+        if self.precision == "float32":
+            return series_NT
+        return series_NT.astype(np.float16).astype(np.float32)
 
     def dimension(self, library: int, target: int) -> int:
         """Return the dimension that `library` is embedded in to recover `target`."""

@@ -26,8 +26,9 @@ def cross_map_problem(
     rule = CrossMapRule(tau_samples(nodes, settings), settings.tp, theiler_samples(nodes, settings))
     by_target = dimension_N if settings.dimension_by == "target" else None
     return CrossMapProblem(
-        series_NT, series_NT, nodes["segment"].to_numpy(), dimension_N, rule, by_target
-    )
+        series_NT, series_NT, nodes["segment"].to_numpy(), dimension_N, rule, by_target,
+        precision=settings.precision,
+    )  # fmt: skip
 
 
 def cross_map_skill(

@@ -159,6 +159,6 @@ class SurvivorsOfEffect:
         own = CrossMapProblem(
             problem.libraries_NT[[effect]], target_MT, problem.segment_T,
             problem.dimension_N[[effect]], problem.rule,
-            None if by_target is None else by_target[node_M],
+            None if by_target is None else by_target[node_M], precision=problem.precision,
         )  # fmt: skip
         return open_engine(own, closer_backend(self.settings), 1)

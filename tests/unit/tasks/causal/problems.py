@@ -32,6 +32,7 @@ def problems(draw: st.DrawFn) -> CrossMapProblem:
     return CrossMapProblem(
         standardise(series_NT.T).T, standardise(series_NT.T).T, segment_T, draw(dimensions),
         draw(rules), by_target, draw(st.integers(1, 3)),
+        draw(st.sampled_from(("float32", "float16"))),
     )  # fmt: skip
 
 

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from tasks.causal.draws import LibraryDraws
 from tasks.causal.engine import ReferenceEngine
 from tasks.causal.kernels.cpu import CpuEngine
-from tasks.causal.kernels.reference import cross_map
 from tasks.causal.nodes import standardise
 from tasks.causal.problem import CrossMapProblem
 from tasks.causal.rule import CrossMapRule
@@ -21,18 +20,7 @@ from tests.unit.tasks.causal.problems import noisy_walks, problems
 
 
 def reference_skill(problem: CrossMapProblem, dtype: type) -> NDArray[np.float64]:
-    return np.array(
-        [
-            [
-                cross_map(
-                    library_T, target_T, problem.segment_T, problem.dimension(i, j), problem.rule,
-                    stride=problem.stride, dtype=dtype,
-                )
-                for j, target_T in enumerate(problem.targets_MT)
-            ]
-            for i, library_T in enumerate(problem.libraries_NT)
-        ]
-    )  # fmt: skip
+    return ReferenceEngine(problem, dtype).skills(range(len(problem.libraries_NT)))[0]
 
 
 @given(problems())
