@@ -23,6 +23,7 @@ from tasks.report.elements import (
 )
 from tasks.report.evidence import Evidence
 from tasks.report.figures import (
+    FAINT,
     INK,
     KIND_COLOURS,
     MODEL,
@@ -68,7 +69,7 @@ def write_causal(evidence: Evidence, settings: ReportSettings) -> Section:
     nodes, edges, skill = parts["nodes"], parts["edges"], parts.get("skill")
     blocks: list[Block] = [paragraph(READING), _facts(nodes, parts), _excluded(nodes)]
     if skill is None:
-        blocks.append(_screening(parts["screening"], nodes))
+        blocks.append(_screening(parts["screening"], nodes, edges))
     else:
         blocks.append(_matrices(skill, nodes, settings))
     if edges.sizes["edge"]:
@@ -129,18 +130,26 @@ def typical_skill(screening: xr.Dataset) -> float | None:
     return float(screening["skill_bin"].values[np.searchsorted(below_B, below_B[-1] / 2)])
 
 
-def _screening(screening: xr.Dataset, nodes: xr.Dataset) -> Chart:
+def _screening(screening: xr.Dataset, nodes: xr.Dataset, edges: xr.Dataset) -> Chart:
     """Return the histogram of all pairs' skills, which stands for a matrix too large to draw."""
-    figure = new_figure(320, x="skill, screened", y="pairs")
-    figure.add_bar(x=screening["skill_bin"].values, y=screening["pairs"].values)
-    figure.update_yaxes(type="log")
+    figure = new_figure(320, x="skill", y="pairs")
+    centre_B = screening["skill_bin"].values
+    middle_B = (centre_B[1:] + centre_B[:-1]) / 2
+    kept_B = np.histogram(edges["skill"].values, [-np.inf, *middle_B, np.inf])[0]
+    figure.add_bar(x=centre_B, y=screening["pairs"].values, name="all pairs, screened")
+    figure.add_bar(x=centre_B, y=kept_B, name="edges, measured in full")
+    for bar, colour in zip(figure.data, (FAINT, MODEL), strict=True):
+        bar.marker = {"color": colour, "line": {"width": 0}}
+    figure.update_layout(barmode="overlay", bargap=0, showlegend=True)
+    figure.update_yaxes(type="log", dtick=1)
     count = int((~nodes["excluded"].values.astype(bool)).sum())
     settings = screening.attrs
+    samples = "all" if settings["stride"] == 1 else f"one in {settings['stride']}"
     return Chart(
         "causal-screening",
         figure,
         "All pairs, screened",
-        f"With {count:,} nodes all pairs were predicted at one in {settings['stride']} samples; "
+        f"With {count:,} nodes all pairs were predicted at {samples} samples; "
         f"the {settings['survivors']:,} that came near the rule of an edge were then measured in "
         "full. False discoveries are controlled over all pairs.",
     )

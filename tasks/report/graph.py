@@ -276,6 +276,10 @@ def write_regions(regions: xr.Dataset, most: int = 40) -> Markup:
     return table(columns, rows, most=most)
 
 
+def _tell_q(value: float) -> str:
+    return f"{value:.3f}" if value >= 0.001 else "< 0.001"
+
+
 def _driver_card(
     name: str,
     edges: xr.Dataset,
@@ -289,10 +293,15 @@ def _driver_card(
     if "lag_s" in edges:
         measures["lag_s"] = "leads by [s]"
     causes, columns = edges["cause"].values, [edges[key].values for key in measures]
+    tells = [_tell_q if key == "q_value" else "{:.2f}".format for key in measures]
 
     def rows(picked: NDArray[np.intp]) -> list[list[Cell]]:
         return [
-            [str(causes[at]), *(f"{values[at]:.2f}" for values in columns)] for at in picked[:most]
+            [
+                str(causes[at]),
+                *(tell(values[at]) for values, tell in zip(columns, tells, strict=True)),
+            ]
+            for at in picked[:most]
         ]
 
     count = f"{count_of(len(neural), 'neuron')}, {count_of(len(behavioural), 'behaviour')}"

@@ -204,6 +204,10 @@ def test_a_screened_graph_shows_all_pairs_as_a_histogram(trees: Trees) -> None:
     assert "causal-screening" in keys
     assert "causal-skill" not in keys
     assert "1,234 that came near" in section.html
+    histogram = next(chart.figure for chart in section.charts if chart.key == "causal-screening")
+    pairs, kept = (np.asarray(bar.y) for bar in histogram.data)
+    assert pairs.sum() == 82
+    assert kept.sum() == curves.sizes["edge"]
     assert typical_skill(screening) == 0.3
     dense = write_causal(Evidence(trees=trees), SETTINGS)
     drawn, expected = (
