@@ -8,7 +8,8 @@ import xarray as xr
 from tasks.lnm.infer import Located, asked_columns, predict_future, predict_task
 from tasks.lnm.linear import Runs
 from tasks.lnm.locations import Functional, location_to_values
-from tasks.lnm.recording import Bools, Floats, Recording, find_runs, forecast_origins
+from tasks.lnm.recording import Bools, Floats, Recording
+from tasks.lnm.runs import find_runs, forecast_origins
 from tasks.lnm.scoring import Metric, functional_of, metrics_of, score_alone
 from tasks.lnm.skip import shift_back
 from tasks.lnm.trained import TrainedModel

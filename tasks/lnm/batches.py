@@ -13,7 +13,8 @@ from schemas.settings.lnm import LnmSettings
 from tasks.lnm.gating import GatedCut, GatedPiece, group_asked, number_blocks
 from tasks.lnm.masks import Masks, draw_masks, draw_modes, possible_modes, thin_columns
 from tasks.lnm.objective import Batch, weigh_batch
-from tasks.lnm.recording import Ints, cut_windows
+from tasks.lnm.recording import Ints
+from tasks.lnm.runs import cut_windows
 from tasks.lnm.session import Session
 from tasks.lnm.windows import TWO_SIDED, cut_batch, windows_at_once
 

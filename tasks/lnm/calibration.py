@@ -19,7 +19,8 @@ from tasks.lnm.heads import HEADS, Doubles, HeadName, StudentT, Told
 from tasks.lnm.infer import LEAST_SCALE, Located, predict_future, predict_task
 from tasks.lnm.locations import location_to_values
 from tasks.lnm.noise import Noise
-from tasks.lnm.recording import Bools, Columns, Floats, Ints, forecast_origins
+from tasks.lnm.recording import Bools, Columns, Floats, Ints
+from tasks.lnm.runs import forecast_origins
 from tasks.lnm.session import Session
 from tasks.lnm.skip import shift_back
 from tasks.lnm.trained import TrainedModel

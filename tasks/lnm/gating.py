@@ -11,12 +11,10 @@ from numpy.typing import NDArray
 from tasks.lnm.costs import Costs, losses
 from tasks.lnm.masks import Mode
 from tasks.lnm.model import Inputs, Prediction
-from tasks.lnm.recording import Bools, Columns, Floats, Ints
-from tasks.lnm.wide import paired_rows
-from tasks.lnm.windows import MOST_VALUES, TWO_SIDED, Cut, Material, Mixing, TaskWeights
+from tasks.lnm.recording import Columns, Floats, Ints
+from tasks.lnm.windows import TWO_SIDED, Cut, Mixing, TaskWeights
 
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
-LEAST_SPREAD = 0.03
 FEWEST_BLOCKS = 4
 SURE = 2.0
 """Standard errors that a gain on validation must exceed, as the verdict's 95 % interval asks."""
@@ -263,48 +261,6 @@ def apply_choices(
 
     middle_HV = spread.forecast_HV * factors("middle_G", 0.0, "forecast")
     return Mixing(scaled("share_G", 0.0), scaled("spread_G", 1.0), middle_HV)
-
-
-def residual_spread(material: Material, runs: list[tuple[int, int]], train: Bools) -> TaskWeights:
-    """Return the spread of what linear predictions leave over in training.
-
-    The network's output is multiplied by it, so that it has the same work to do at a horizon of
-    one sample, where little is left over, as far ahead. 1 for counts and where ridge does worse
-    than the mean.
-    """
-    counts_V, z_TV, horizons = material.counts_V, material.z_TV, material.skip.horizons
-    rows, columns = np.flatnonzero(train), z_TV.shape[1]
-    step = max(1, MOST_VALUES // (columns * len(horizons)))
-    blocks = [rows[at : at + step] for at in range(0, len(rows), step)]
-    two_sided: dict[Mode, Floats] = {task: np.ones(columns, np.float32) for task in TWO_SIDED}
-    for task, base_TV in material.base.items():
-        left_over = _LeftOver(columns)
-        for own in blocks:
-            left_over.add(z_TV[own] - base_TV[own])
-        two_sided[task] = left_over.spread(counts_V)
-    of_horizon = [_LeftOver(columns) for _ in horizons]
-    for own in blocks:
-        forecast_RHV, _ = material.forecast_base(own)
-        for h, horizon in enumerate(horizons):
-            paired_R = np.isin(own, paired_rows(runs, train, horizon))
-            of_horizon[h].add(z_TV[own[paired_R] + horizon] - forecast_RHV[paired_R, h])
-    return TaskWeights(two_sided, np.stack([left.spread(counts_V) for left in of_horizon]))
-
-
-class _LeftOver:
-    """Sums of squares of what a prediction leaves over, block after block of rows."""
-
-    def __init__(self, columns: int) -> None:
-        self.power_V, self.known_V = np.zeros(columns), np.zeros(columns, np.int64)
-
-    def add(self, left_TV: Floats) -> None:
-        self.power_V += np.nansum(left_TV.astype(np.float64) ** 2, axis=0)
-        self.known_V += np.isfinite(left_TV).sum(0)
-
-    def spread(self, counts_V: Bools) -> Floats:
-        power_V = np.where(self.known_V > 0, self.power_V / np.maximum(self.known_V, 1), 1.0)
-        spread_V = np.clip(np.sqrt(power_V), LEAST_SPREAD, 1.0)
-        return np.where(counts_V, 1.0, spread_V).astype(np.float32)
 
 
 @dataclass(frozen=True)

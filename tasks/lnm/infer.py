@@ -13,7 +13,8 @@ from tasks.lnm.linear import Runs
 from tasks.lnm.locations import location_to_values
 from tasks.lnm.masks import Masks, Mode
 from tasks.lnm.model import Inputs
-from tasks.lnm.recording import Bools, Floats, Ints, cut_windows
+from tasks.lnm.recording import Bools, Floats, Ints
+from tasks.lnm.runs import cut_windows
 from tasks.lnm.trained import TrainedModel
 from tasks.lnm.windows import Cut, Material, cut_batch, windows_at_once
 

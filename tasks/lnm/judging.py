@@ -6,7 +6,8 @@ import numpy as np
 
 from tasks.lnm.blending import Weights, choose_blend
 from tasks.lnm.locations import Functional, location_to_values
-from tasks.lnm.recording import Columns, Floats, Ints, Recording, Scaler, find_runs
+from tasks.lnm.recording import Columns, Floats, Ints, Recording, Scaler
+from tasks.lnm.runs import find_runs
 from tasks.lnm.scoring import Metric, functional_of, metrics_of, score_alone
 from tasks.lnm.skip import shift_back
 

@@ -10,7 +10,8 @@ from scipy.stats import spearmanr
 
 from tasks.lnm.infer import cut_hidden
 from tasks.lnm.linear import Runs, fit_ridge
-from tasks.lnm.recording import Bools, Floats, Ints, cut_windows
+from tasks.lnm.recording import Bools, Floats, Ints
+from tasks.lnm.runs import cut_windows
 from tasks.lnm.trained import TrainedModel
 from tasks.lnm.windows import Material
 

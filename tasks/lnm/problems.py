@@ -16,7 +16,8 @@ from tasks.lnm.linear import (
     smoothing_kernels,
 )
 from tasks.lnm.members import Library, View
-from tasks.lnm.recording import Bools, Columns, Floats, Ints, Scaler, find_runs
+from tasks.lnm.recording import Bools, Columns, Floats, Ints, Scaler
+from tasks.lnm.runs import find_runs
 from tasks.lnm.skip import (
     NEAREST,
     anchor_ridge,

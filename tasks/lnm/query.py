@@ -9,8 +9,9 @@ from schemas.errors import NotFoundError, RecordingTooShortError, SettingsError
 from tasks.lnm.answers import answer_dataset, answer_draws, describe_question
 from tasks.lnm.infer import distribution_of, predict_future, predict_hidden
 from tasks.lnm.masks import TOGETHER, Mode
-from tasks.lnm.recording import Bools, Columns, Floats, Recording, find_runs
+from tasks.lnm.recording import Bools, Columns, Floats, Recording
 from tasks.lnm.rollout import roll_out
+from tasks.lnm.runs import find_runs
 from tasks.lnm.trained import TrainedModel
 
 

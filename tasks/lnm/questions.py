@@ -12,13 +12,8 @@ from schemas.settings.split import SplitSettings
 from tasks.lnm.appraisal import score
 from tasks.lnm.probing import compare_geometry, embed, probe_layers
 from tasks.lnm.query import forecast, generate, query, side_of
-from tasks.lnm.recording import (
-    Recording,
-    find_runs,
-    keep_behaviour,
-    part_of_each_sample,
-    split_with_guard,
-)
+from tasks.lnm.recording import Recording, keep_behaviour
+from tasks.lnm.runs import find_runs, part_of_each_sample, split_with_guard
 from tasks.lnm.trained import TrainedModel
 
 

@@ -16,11 +16,13 @@ from schemas.errors import NothingToDoError, RecordingTooShortError
 from schemas.settings.lnm import LnmSettings
 from tasks.common.splits import TimeSplit
 from tasks.lnm.batches import validation_cuts
-from tasks.lnm.gating import Choice, Measured, measure_shares, residual_spread, take_shares
+from tasks.lnm.gating import Choice, Measured, measure_shares, take_shares
 from tasks.lnm.masks import Mode
 from tasks.lnm.model import LargeNeuralModel
-from tasks.lnm.recording import Recording, find_runs, part_of_each_sample
+from tasks.lnm.recording import Recording
+from tasks.lnm.runs import find_runs, part_of_each_sample
 from tasks.lnm.session import Session, divide_recording
+from tasks.lnm.spread import residual_spread
 
 VALIDATION_SHARE = 0.3
 """Of the minutes that are known; penalties, gates and the end of training rest on it."""

@@ -9,7 +9,6 @@ from schemas.settings.lnm import LnmSettings
 from tasks.common.splits import TimeSplit
 from tasks.lnm.costs import Costs
 from tasks.lnm.distributions import choose_heads
-from tasks.lnm.gating import residual_spread
 from tasks.lnm.heads import HeadName
 from tasks.lnm.linear import Runs
 from tasks.lnm.recording import (
@@ -18,16 +17,19 @@ from tasks.lnm.recording import (
     Ints,
     Recording,
     Scaler,
-    choose_window,
-    find_runs,
     fit_scaler,
-    forecast_origins,
     keep_behaviour,
-    part_of_each_sample,
-    split_with_guard,
     usable_columns,
 )
 from tasks.lnm.rivals import Rivals, fit_rivals
+from tasks.lnm.runs import (
+    choose_window,
+    find_runs,
+    forecast_origins,
+    part_of_each_sample,
+    split_with_guard,
+)
+from tasks.lnm.spread import residual_spread
 from tasks.lnm.trained import make_costs
 from tasks.lnm.traits import describe_columns
 from tasks.lnm.windows import Material, Mixing, TaskWeights, prepare_material

@@ -15,7 +15,8 @@ from tasks.lnm.costs import Costs
 from tasks.lnm.masks import TOGETHER, Together
 from tasks.lnm.model import LargeNeuralModel, ModelConfig
 from tasks.lnm.noise import Noise
-from tasks.lnm.recording import Columns, Floats, Recording, Scaler, find_runs
+from tasks.lnm.recording import Columns, Floats, Recording, Scaler
+from tasks.lnm.runs import find_runs
 from tasks.lnm.skip import Skip
 from tasks.lnm.stored_skip import describe_map, map_arrays, read_map
 from tasks.lnm.windows import TWO_SIDED, Material, Mixing, TaskWeights, prepare_material

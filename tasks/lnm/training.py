@@ -24,7 +24,7 @@ from tasks.lnm.masks import Mode
 from tasks.lnm.model import LargeNeuralModel, ModelConfig, visibility_groups
 from tasks.lnm.noise import Noise
 from tasks.lnm.objective import Batch, weigh_errors
-from tasks.lnm.recording import cut_windows
+from tasks.lnm.runs import cut_windows
 from tasks.lnm.schedule import count_steps, make_optimiser, schedule
 from tasks.lnm.session import Session
 from tasks.lnm.trained import TrainedModel, copy_state

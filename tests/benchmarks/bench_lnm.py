@@ -19,15 +19,9 @@ from schemas.settings.split import SplitSettings
 from tasks.lnm.batches import draw_ahead
 from tasks.lnm.machine import Machine
 from tasks.lnm.objective import weigh_errors
-from tasks.lnm.recording import (
-    Columns,
-    Recording,
-    cut_windows,
-    fit_scaler,
-    part_of_each_sample,
-    split_with_guard,
-)
+from tasks.lnm.recording import Columns, Recording, fit_scaler
 from tasks.lnm.rivals import Rivals
+from tasks.lnm.runs import cut_windows, part_of_each_sample, split_with_guard
 from tasks.lnm.schedule import make_optimiser
 from tasks.lnm.session import Session, divide_recording, prepare_session
 from tasks.lnm.skip import Skip, hide_together, horizons_of

@@ -9,8 +9,8 @@ import torch
 from schemas.errors import RecordingTooShortError
 from tasks.lnm.adaptation import adapt, core_of, few_shot_curve, pretrain
 from tasks.lnm.gating import Measured
-from tasks.lnm.recording import split_with_guard
 from tasks.lnm.rehearsal import pool_evidence, rehearse, weigh_evidence
+from tasks.lnm.runs import split_with_guard
 from tasks.lnm.session import prepare_session
 from tasks.lnm.training import train_models
 

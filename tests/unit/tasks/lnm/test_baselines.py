@@ -9,8 +9,9 @@ from schemas.settings.lnm import LnmSettings
 from tasks.lnm.blending import choose_blend
 from tasks.lnm.problems import make_problems
 from tasks.lnm.quality import Worth, assess
-from tasks.lnm.recording import Scaler, fit_scaler, forecast_origins
+from tasks.lnm.recording import Scaler, fit_scaler
 from tasks.lnm.rivals import BASELINES, fit_rivals
+from tasks.lnm.runs import forecast_origins
 
 
 def thirds(recording):

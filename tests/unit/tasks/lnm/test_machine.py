@@ -11,8 +11,8 @@ from safetensors.torch import load_file
 
 from tasks.lnm.batches import draw_batch
 from tasks.lnm.machine import Machine
-from tasks.lnm.recording import cut_windows
 from tasks.lnm.results import train_and_examine
+from tasks.lnm.runs import cut_windows
 from tasks.lnm.schedule import make_optimiser
 from tasks.lnm.training import _take_step, build_network, train_model
 from tests.unit.tasks.lnm.handover import hand_over, prepare

@@ -10,16 +10,13 @@ from hypothesis import strategies as st
 from schemas.errors import NothingToDoError, RecordingTooShortError
 from schemas.settings.lnm import LnmSettings
 from schemas.settings.split import SplitSettings
-from tasks.lnm.recording import (
+from tasks.lnm.recording import fit_scaler, keep_behaviour, read_recording, usable_columns
+from tasks.lnm.runs import (
     choose_window,
     cut_windows,
     find_runs,
-    fit_scaler,
-    keep_behaviour,
     part_of_each_sample,
-    read_recording,
     split_with_guard,
-    usable_columns,
 )
 
 

@@ -17,8 +17,9 @@ from tasks.common.progress import progress_to
 from tasks.lnm.batches import draw_ahead, draw_batch
 from tasks.lnm.infer import predict_future, predict_hidden
 from tasks.lnm.query import decode, encode, forecast, generate, impute, query
-from tasks.lnm.recording import Columns, cut_windows, find_runs
+from tasks.lnm.recording import Columns
 from tasks.lnm.results import describe_scores, result_tree, train_and_examine
+from tasks.lnm.runs import cut_windows, find_runs
 from tasks.lnm.schedule import count_steps, schedule
 from tasks.lnm.trained import CONFIG_NAME, load_model, save_model
 from tasks.lnm.windows import Mixing, TaskWeights

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from tasks.lnm.recording import find_runs, fit_scaler
+from tasks.lnm.recording import fit_scaler
+from tasks.lnm.runs import find_runs
 from tasks.lnm.traits import HASHED, TRAITS, describe_columns, hash_name
 
 

@@ -9,9 +9,10 @@ from tasks.lnm.baselines_wide import fit_wide, view_judged
 from tasks.lnm.batches import draw_batch, validation_cuts
 from tasks.lnm.gating import choose_shares, measure_shares
 from tasks.lnm.problems import make_problems
-from tasks.lnm.recording import cut_windows, fit_scaler
+from tasks.lnm.recording import fit_scaler
 from tasks.lnm.results import result_tree, train_and_examine
 from tasks.lnm.rivals import BASELINES, fit_rivals
+from tasks.lnm.runs import cut_windows
 from tasks.lnm.session import divide_recording
 from tasks.lnm.trained import load_model, save_model
 from tasks.lnm.training import build_network
