@@ -80,12 +80,12 @@ def fetch_blocks(
         may do it
     """
     names = [f"{label.replace(' ', '-')}-{backend}-{p.start}-{p.stop}" for p in parts]
-    waiting = [p for p, name in zip(parts, names, strict=True) if store.find(name) is None]
+    stored = [store.find(name) for name in names]
+    waiting = [part for part, found in zip(parts, stored, strict=True) if found is None]
     with store.folder() as folder:
         computed = _compute(waiting, work, backend, folder / "arrays-of-workers")
-        for name in track(names, label):
-            found = store.find(name)
-            if found is not None:
+        for at, name in enumerate(track(names, label)):
+            if (found := stored[at]) is not None:
                 yield {key: np.asarray(array[...]) for key, array in found.arrays()}
                 continue
             block = next(computed)

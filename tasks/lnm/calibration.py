@@ -18,7 +18,7 @@ from tasks.lnm.gating import FEWEST_BLOCKS, number_blocks
 from tasks.lnm.heads import HEADS, Doubles, HeadName, StudentT, Told
 from tasks.lnm.infer import LEAST_SCALE, Located, predict_future, predict_task
 from tasks.lnm.locations import location_to_values
-from tasks.lnm.noise import Noise
+from tasks.lnm.noise import Noise, plain_noise
 from tasks.lnm.recording import Bools, Columns, Floats, Ints
 from tasks.lnm.runs import forecast_origins
 from tasks.lnm.session import Session
@@ -152,9 +152,8 @@ def fit_noise(asked: Asked, heads: Sequence[HeadName], columns: Columns, window:
 
 
 def _plain(heads: Sequence[HeadName]) -> Doubles:
-    """Return (factor, power, tail) x (column) where nothing is known: see Noise.plain."""
-    ones = np.ones(len(heads))
-    return np.stack([np.where(np.array(heads) == "negative_binomial", 0, ones), ones, 0 * ones])
+    """Return (factor, power, tail) x (column) where nothing is known."""
+    return plain_noise(np.array(heads) == "negative_binomial").astype(np.float64)
 
 
 def _fitted_together(

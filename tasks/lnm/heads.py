@@ -7,6 +7,7 @@ methods and a name in `HEADS`.
 
 import math
 from collections.abc import Mapping
+from functools import cache
 from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
@@ -295,18 +296,25 @@ def _chance(told: Told) -> Doubles:
     return np.clip(np.asarray(told.mean, np.float64), LEAST_RATE, 1 - LEAST_RATE)
 
 
-def _turned(kappa: Doubles, level_Q: Doubles) -> Doubles:
-    """Return (level, ...) angles about 0 that shares of von Mises distributions lie below.
-
-    From a table: in units of 1 / sqrt(kappa) these angles change slowly with the logarithm of
-    kappa, and towards those of a normal distribution.
-    """
+@cache
+def _circular_table() -> tuple[Doubles, Doubles, Doubles]:
+    """Return concentrations, angles about 0 and the shares that lie below these."""
     known_K = np.logspace(-3, 8, 331)
     reach_K1 = np.minimum(np.pi, 12 / np.sqrt(known_K))[:, None]
     angle_KA = reach_K1 * np.linspace(-1, 1, 1201)
     density_KA = np.exp(-2 * known_K[:, None] * np.sin(angle_KA / 2) ** 2)
     below_KA = np.cumsum(density_KA, axis=1) - (density_KA + density_KA[:, :1]) / 2
     below_KA /= below_KA[:, -1:]
+    return known_K, angle_KA, below_KA
+
+
+def _turned(kappa: Doubles, level_Q: Doubles) -> Doubles:
+    """Return (level, ...) angles about 0 that shares of von Mises distributions lie below.
+
+    From a table: in units of 1 / sqrt(kappa) these angles change slowly with the logarithm of
+    kappa, and towards those of a normal distribution.
+    """
+    known_K, angle_KA, below_KA = _circular_table()
     table_KQ = np.stack(
         [np.interp(level_Q, below, angle) for below, angle in zip(below_KA, angle_KA, strict=True)]
     )

@@ -9,6 +9,16 @@ from tasks.lnm.recording import Bools, Floats, Ints
 from tasks.lnm.skip import interpolate_horizons
 from tasks.lnm.windows import TWO_SIDED, TaskWeights
 
+PLAIN = (1.0, 1.0, 0.0)
+"""Factor, power and tail that leave a scale as it is."""
+
+
+def plain_noise(counts_V: Bools) -> Floats:
+    """Return (factor, power, tail) x (column) that leave scales as they are; counts are Poisson."""
+    plain_PV = np.repeat(np.array(PLAIN, np.float32)[:, None], len(counts_V), axis=1)
+    plain_PV[0, counts_V] = 0.0
+    return plain_PV
+
 
 @dataclass(frozen=True)
 class Noise:
@@ -21,10 +31,11 @@ class Noise:
     @classmethod
     def plain(cls, horizons: int, counts_V: Bools) -> "Noise":
         """Return what leaves scales as they are, without tails; counts are Poisson."""
-        noise = cls(*(TaskWeights.filled(v, horizons, len(counts_V)) for v in (1.0, 1.0, 0.0)))
-        for factor_V in (*noise.factor.two_sided.values(), *noise.factor.forecast_HV):
-            factor_V[counts_V] = 0.0
-        return noise
+        parts = (
+            TaskWeights({task: part_V.copy() for task in TWO_SIDED}, np.tile(part_V, (horizons, 1)))
+            for part_V in plain_noise(counts_V)
+        )
+        return cls(*parts)
 
     def hidden(
         self, mode: Mode, scale: Floats, kept: Ints, counts_V: Bools
@@ -37,7 +48,7 @@ class Noise:
         parts = [part.two_sided[mode if calibrated else "impute"][kept] for part in self._parts]
         if not calibrated:
             # Units as when they are imputed, which is the nearest that is known of them.
-            plain = zip(parts, (1.0, 1.0, 0.0), strict=True)
+            plain = zip(parts, PLAIN, strict=True)
             parts = [np.where(counts_V[kept], part, value) for part, value in plain]
         return _adjust(scale, *parts)
 

@@ -29,15 +29,17 @@ def subtract_line(
         for column in range(columns):
             for sample in range(samples):
                 base = along[sample] * slope[column] + level[column]
-                change = block[sample, column] - base
-                if divide:
-                    change = change / base if base > 0 else np.nan
-                made[sample, column] = change
+                made[sample, column] = _change(block[sample, column], base, divide)
     else:
         for sample in range(samples):
             for column in range(columns):
                 base = along[sample] * slope[column] + level[column]
-                change = block[sample, column] - base
-                if divide:
-                    change = change / base if base > 0 else np.nan
-                made[sample, column] = change
+                made[sample, column] = _change(block[sample, column], base, divide)
+
+
+@njit(nogil=True, error_model="numpy")
+def _change(value: float, base: float, divide: bool) -> float:
+    change = value - base
+    if divide:
+        return change / base if base > 0 else np.nan
+    return change
