@@ -238,22 +238,31 @@ def systems(quick: bool) -> Iterator[tuple[dict[str, object], System]]:
         yield told, calcium(c, length, seed)
 
 
-def compare(quick: bool = False) -> pd.DataFrame:
-    """Return a row a system and method: how well direct edges are ranked first."""
+def measure(told: dict[str, object], system: System) -> list[dict[str, object]]:
+    """Return a row a method: how well direct edges are ranked first."""
+    rows: list[dict[str, object]] = []
+    off_NN = ~np.eye(len(system.edge_NN), dtype=bool)
+    truth = system.edge_NN[off_NN]
+    for package, method in METHODS:
+        if package is not None and find_spec(package) is None:
+            continue
+        for name, score_NN in method(system).items():
+            # No score (maps in step leave nothing to test) is the lowest score.
+            score = np.nan_to_num(score_NN[off_NN], nan=-1e9, posinf=1e12)
+            auroc = roc_auc_score(truth, score)
+            precision = average_precision_score(truth, score)
+            found = {"method": name, "AUROC": auroc, "average precision": precision}
+            rows.append({**told, **found, "edges": truth.sum(), "pairs": truth.size})
+    return rows
+
+
+def compare(quick: bool = False, kept: Path | None = None) -> pd.DataFrame:
+    """Return a row a system and method, written to a file after each system if one is given."""
     rows = []
     for told, system in systems(quick):
-        off_NN = ~np.eye(len(system.edge_NN), dtype=bool)
-        truth = system.edge_NN[off_NN]
-        for package, method in METHODS:
-            if package is not None and find_spec(package) is None:
-                continue
-            for name, score_NN in method(system).items():
-                # No score (maps in step leave nothing to test) is the lowest score.
-                score = np.nan_to_num(score_NN[off_NN], nan=-1e9, posinf=1e12)
-                auroc = roc_auc_score(truth, score)
-                precision = average_precision_score(truth, score)
-                found = {"method": name, "AUROC": auroc, "average precision": precision}
-                rows.append({**told, **found, "edges": truth.sum(), "pairs": truth.size})
+        rows += measure(told, system)
+        if kept is not None:
+            pd.DataFrame(rows).to_csv(kept, index=False)
     return pd.DataFrame(rows)
 
 
@@ -286,6 +295,4 @@ def draw(table: pd.DataFrame, folder: Path) -> None:
 
 if __name__ == "__main__":
     place = Path(sys.argv[1])
-    result = compare()
-    result.to_csv(place / "systems.csv", index=False)
-    draw(result, place)
+    draw(compare(kept=place / "systems.csv"), place)

@@ -36,16 +36,19 @@ class PublishedDraws(LibraryDraws):
         word_WP[0, candidates_L] = 1
         for draw in range(len(self.sizes)):
             word, bit = divmod(draw + 1, AT_ONCE)
-            word_WP[word, self._chosen(draw, candidates_L)] |= np.uint64(1 << bit)
+            word_WP[word, self.members(library, draw, candidates_L)] |= np.uint64(1 << bit)
         return word_WP
 
-    def _chosen(self, draw: int, candidates_L: NDArray[np.integer]) -> NDArray[np.integer]:
+    def members(
+        self, library: int, draw: int, candidates_L: NDArray[np.integer]
+    ) -> NDArray[np.integer]:
+        """Return the members that this draw takes of the candidates, in their order."""
         size = self.sizes[draw]
         rng = np.random.default_rng(np.random.SeedSequence(self.seed))
         for _ in range(draw - list(self.sizes).index(size)):
             rng.choice(len(candidates_L), min(size, len(candidates_L)), replace=False)
         chosen = rng.choice(len(candidates_L), min(size, len(candidates_L)), replace=False)
-        return candidates_L[chosen]
+        return candidates_L[np.sort(chosen)]
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,7 @@ class TreeOrder:
 
     def __init__(self, newest_first: bool) -> None:
         self.step = 1 if newest_first else -1
-        self.of: bytes = b""
+        self.of: tuple[object, object] = (None, None)
 
     def nearest(
         self,
@@ -98,20 +101,20 @@ class TreeOrder:
         row: int,
         candidates: NDArray[np.bool_],
         theiler: int,
+        count: int | None = None,
     ) -> tuple[NDArray[np.intp], NDArray[np.floating]]:
         """Stand in for the reference's search."""
-        states_TE = vectors_TE[:, :: self.step]
-        key = candidates.tobytes() + np.nan_to_num(states_TE).tobytes()
-        if key != self.of:
-            self.of, self.row_L = key, np.flatnonzero(candidates)
-            self.tree = KDTree(states_TE[self.row_L])
-        count = vectors_TE.shape[1] + 1
-        distance_K, at_K = self.tree.query(
-            states_TE[row], k=min(count + 1 + 2 * theiler, self.tree.n)
-        )
-        row_K = self.row_L[at_K]
+        count = vectors_TE.shape[1] + 1 if count is None else count
+        if self.of[0] is not vectors_TE or self.of[1] is not candidates:
+            self.of = vectors_TE, candidates
+            states_TE = np.nan_to_num(vectors_TE[:, :: self.step])
+            row_L = np.flatnonzero(candidates)
+            tree = KDTree(states_TE[row_L])
+            self.distance_TK, at_TK = tree.query(states_TE, min(count + 1 + 2 * theiler, tree.n))
+            self.row_TK = row_L[at_TK]
+        row_K = self.row_TK[row]
         far = np.abs(row_K - row) > theiler
-        return row_K[far][:count], distance_K[far][:count]
+        return row_K[far][:count], self.distance_TK[row][far][:count]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.valid)

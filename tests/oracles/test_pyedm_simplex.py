@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from tasks.causal.kernels import reference
-from tasks.causal.kernels.reference import nearest, pearson, predict, simplex_weights
+from tasks.causal.kernels.reference import pearson, predict
 from tasks.causal.rule import CrossMapRule
 from tests.oracles.conftest import ReadTable
 
@@ -87,17 +87,22 @@ def test_projections(pyedm: ReadTable, case: Case):
         series_T[list(rows)] = np.nan
     rule = CrossMapRule(case.tau, case.tp, case.theiler)
     allowed_T = members(case.library, len(table), case.dimension, rule)
-    predicted_T, _ = predict(
-        library_T, target_T, np.zeros(len(table), int), case.dimension, rule, members_T=allowed_T
-    )
-    at = rows_of(valid, table)
-    expected = pd.Series(valid["Predictions"].to_numpy()[at >= 0], at[at >= 0]).dropna()
+    given = library_T, target_T, np.zeros(len(table), int), case.dimension, rule
+    predicted_T, _ = predict(*given, members_T=allowed_T)
+    row = rows_of(valid, table)
+    expected = pd.Series(valid["Predictions"].to_numpy()[row >= 0], row[row >= 0]).dropna()
     ours = pd.Series(predicted_T, np.arange(len(table)) + case.tp).reindex(expected.index)
     # Where the target is not known there is nothing to score, so we predict nothing.
     known = np.isfinite(target_T[expected.index])
     assert known.sum() > 10
     assert ours[known].notna().all()
     np.testing.assert_allclose(ours[known], expected[known], rtol=1e-7, atol=case.digits)
+    at = expected.index[known]
+    in_float32_T, _ = predict(*given, members_T=allowed_T, dtype=np.float32)
+    skill, in_float32 = (
+        pearson(found_T[at - case.tp], target_T[at]) for found_T in (predicted_T, in_float32_T)
+    )
+    assert in_float32 == pytest.approx(skill, abs=1e-4)
 
 
 def rows_of(valid: pd.DataFrame, table: pd.DataFrame) -> NDArray[np.int64]:
@@ -117,19 +122,6 @@ def test_a_library_of_chosen_rows(pyedm: ReadTable):
     expected = valid["Predictions"].to_numpy()[1:-1]
     at = valid["Time"].to_numpy(int)[1:-1] - 2
     np.testing.assert_allclose(predicted_T[at], expected, rtol=0, atol=LEAST)
-
-
-def test_states_of_several_series(pyedm: ReadTable):
-    table, valid = pyedm("block_3sp"), pyedm("Smplx_E3_embd_block_3sp_valid")
-    states_TE = table[["x_t", "y_t", "z_t"]].to_numpy(float)
-    x_T = table["x_t"].to_numpy(float)
-    allowed_T = np.arange(len(x_T)) < 98
-    found = []
-    for row in range(99, 197):
-        chosen, distance_K = nearest(states_TE, row, allowed_T, 0)
-        found.append(simplex_weights(distance_K) @ x_T[chosen + 1])
-    expected = valid["Predictions"].to_numpy()[1:]
-    np.testing.assert_allclose(found, expected[: len(found)], rtol=0, atol=LEAST)
 
 
 def skill_of(

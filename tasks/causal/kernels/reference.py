@@ -47,12 +47,17 @@ def shift(
 
 
 def nearest(
-    vectors_TE: NDArray[np.floating], row: int, candidates: NDArray[np.bool_], theiler: int
+    vectors_TE: NDArray[np.floating],
+    row: int,
+    candidates: NDArray[np.bool_],
+    theiler: int,
+    count: int | None = None,
 ) -> tuple[NDArray[np.intp], NDArray[np.floating]]:
     """Return the simplex of one row: E+1 neighbours and their distances, nearest first.
 
     Equal distances are ordered by |dt|, then by index. Fewer are returned if there are fewer.
     """
+    count = neighbour_count(vectors_TE.shape[1]) if count is None else count
     index = np.arange(len(vectors_TE))
     gap = np.abs(index - row)
     allowed = candidates & (gap > theiler)
@@ -60,7 +65,7 @@ def nearest(
     for column in (vectors_TE - vectors_TE[row]).T:
         squared = squared + column * column
     order = np.lexsort((index, gap, squared))
-    chosen = order[allowed[order]][: neighbour_count(vectors_TE.shape[1])]
+    chosen = order[allowed[order]][:count]
     return chosen, np.sqrt(squared[chosen])
 
 
@@ -107,12 +112,43 @@ def predict(
     Sugihara & May 1990, doi:10.1038/344734a0
     """
     vectors_TE = embed(np.asarray(library_T, dtype), segment_T, dimension, rule.tau)
-    observed_T = shift(np.asarray(target_T, dtype), segment_T, rule.tp)
-    usable_T = np.isfinite(vectors_TE[:, 0]) & np.isfinite(observed_T)
+    return predict_from_states(
+        vectors_TE, target_T, segment_T, rule, members_T=members_T, stride=stride
+    )
+
+
+def predict_from_states(
+    states_TV: NDArray[np.floating],
+    target_T: NDArray[np.floating],
+    segment_T: NDArray[np.integer],
+    rule: CrossMapRule,
+    *,
+    members_T: NDArray[np.bool_] | None = None,
+    stride: int = 1,
+    neighbours: int | None = None,
+) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+    """Predict a target from given states, as of several series at once (see `predict`).
+
+    Parameters
+    ----------
+    states_TV : (time, variable) such as columns of samples, or `embed` of several series side by
+        side; a row with NaN does not exist. Its dtype is that of the arithmetic
+    neighbours : how many each prediction rests on; one more than variables by default
+
+    Returns
+    -------
+    predicted, observed : (time,) at the row of the state; NaN where not predicted
+
+    References
+    ----------
+    Dixon et al. 1999, doi:10.1126/science.283.5407.1528 (states of several series)
+    """
+    observed_T = shift(np.asarray(target_T, states_TV.dtype), segment_T, rule.tp)
+    usable_T = np.isfinite(states_TV).all(1) & np.isfinite(observed_T)
     candidates_T = usable_T if members_T is None else usable_T & members_T
     predicted_T = np.full_like(observed_T, np.nan)
     for row in np.flatnonzero(usable_T & (np.arange(len(usable_T)) % stride == 0)):
-        chosen, distance_K = nearest(vectors_TE, int(row), candidates_T, rule.theiler)
+        chosen, distance_K = nearest(states_TV, int(row), candidates_T, rule.theiler, neighbours)
         if len(chosen):
             predicted_T[row] = simplex_weights(distance_K) @ observed_T[chosen]
     return predicted_T, np.where(np.isfinite(predicted_T), observed_T, np.nan)
