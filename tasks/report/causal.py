@@ -9,6 +9,7 @@ from plotly import graph_objects as go
 from schemas.settings.report import ReportSettings
 from tasks.common.segments import split_runs
 from tasks.report.alignment import order_similar
+from tasks.report.drivers import write_drivers, write_hubs, write_regions
 from tasks.report.elements import (
     Block,
     Cell,
@@ -41,9 +42,6 @@ from tasks.report.graph import (
     names_of,
     tell_nodes,
     with_curves,
-    write_drivers,
-    write_hubs,
-    write_regions,
 )
 from tasks.report.network import Node
 

@@ -1,18 +1,20 @@
-"""The edges of a causal graph: which to show, as a picture, as curves, and by behaviour."""
+"""The edges of a causal graph: which to show, as a picture, as delays and as curves."""
 
-from collections import Counter
+from itertools import pairwise
 
 import numpy as np
 import xarray as xr
-from markupsafe import Markup
 from numpy.typing import NDArray
 
 from schemas.settings.report import ReportSettings
-from tasks.report.elements import Cell, Chart, cards, count_of, details, note, table
-from tasks.report.figures import SERIES, label, new_figure
+from tasks.report.elements import Chart
+from tasks.report.figures import FAINT, SERIES, label, new_figure
 from tasks.report.network import Edge, Node, draw_network
 
-MOST_CARDS = 12
+BEHIND, AT_ONCE, UNMEASURED = "effect leads", "no delay", "delay unknown"
+AHEAD_COLOURS = ("#5b8def", "#8e44ad", "#d81b74")
+"""Of short, middling and long delays."""
+BEHIND_COLOUR = "#b08050"
 Bools = NDArray[np.bool_]
 
 
@@ -23,10 +25,11 @@ def names_of(nodes: xr.Dataset, mask: Bools) -> list[str]:
 
 def tell_nodes(nodes: xr.Dataset) -> dict[str, Node]:
     """Return what a picture needs to know of each node."""
-    columns = (nodes[name].values for name in ("node", "kind", "stream", "behaviour"))
+    names = ("node", "kind", "stream", "behaviour", "region" if "region" in nodes else "stream")
+    columns = (nodes[name].values for name in names)
     return {
-        str(node): Node(str(kind), str(stream), bool(behaviour))
-        for node, kind, stream, behaviour in zip(*columns, strict=True)
+        str(node): Node(str(kind), str(stream), bool(behaviour), str(region))
+        for node, kind, stream, behaviour, region in zip(*columns, strict=True)
     }
 
 
@@ -61,12 +64,14 @@ def draw_graph(nodes: xr.Dataset, edges: xr.Dataset, settings: ReportSettings) -
     """Draw the graph, or the part of it that can be read."""
     picked = pick_edges(nodes, edges, settings)
     rows = edges.isel(edge=picked)
+    groups, colours = group_by_delay(rows)
     drawn = [
         Edge(
             str(rows["cause"].values[at]),
             str(rows["effect"].values[at]),
             float(rows["skill"].values[at]),
             tell_edge(rows, at),
+            groups[at],
         )
         for at in range(len(picked))
     ]
@@ -79,11 +84,38 @@ def draw_graph(nodes: xr.Dataset, edges: xr.Dataset, settings: ReportSettings) -
     )
     return Chart(
         "causal-network",
-        draw_network(drawn, tell_nodes(nodes)),
+        draw_network(drawn, tell_nodes(nodes), colours=colours),
         "The graph",
-        f"{caption} Diamonds are behaviour; a thick arrow is a high skill; hover over an arrow's "
-        "head for its figures; click on a stream in the legend to hide it.",
+        f"{caption} Diamonds are behaviour; a thick arrow is a high skill"
+        f"{', its colour the delay' * bool(colours)}; names stand where there is room, those of "
+        "hubs, behaviour and its drivers first. Hover over an arrow's head for its figures, over a "
+        "node for its name; click on an entry of the legend to hide it.",
     )
+
+
+def group_by_delay(edges: xr.Dataset) -> tuple[list[str], dict[str, str]]:
+    """Return for each edge the class of its delay, and the classes' colours, shortest first.
+
+    Delays ahead of the effect are in at most three classes of like size. None where no delay was
+    measured.
+    """
+    if "lag_s" not in edges or not np.isfinite(edges["lag_s"].values).any():
+        return [""] * edges.sizes["edge"], {}
+    lag_E = edges["lag_s"].values.astype(float)
+    ahead = lag_E[lag_E > 0]
+    thirds = (1 / 3, 2 / 3, 1)
+    ends = np.unique(np.quantile(ahead, thirds, method="higher")) if len(ahead) else ahead
+    names = [BEHIND, AT_ONCE]
+    for before, end in pairwise([0.0, *ends]):
+        start = ahead[ahead > before].min()
+        names.append(f"{end:.3g} s" if start == end else f"{start:.3g} to {end:.3g} s")
+    names.append(UNMEASURED)
+    place_E = np.select(
+        [lag_E < 0, lag_E == 0, lag_E > 0], [0, 1, 2 + np.searchsorted(ends, lag_E)], -1
+    )
+    groups = [names[place] for place in place_E]
+    colours = (BEHIND_COLOUR, SERIES[1], *AHEAD_COLOURS[: len(ends)], FAINT)
+    return groups, {name: its for name, its in zip(names, colours, strict=True) if name in groups}
 
 
 def tell_edge(edges: xr.Dataset, at: int) -> str:
@@ -182,135 +214,3 @@ def draw_convergence(edges: xr.Dataset, nodes: xr.Dataset, settings: ReportSetti
         "Neurons as causes first. Skill that grows with the library is the sign of a causal link; "
         "a flat curve is mere correlation.",
     )
-
-
-def write_drivers(nodes: xr.Dataset, edges: xr.Dataset, settings: ReportSettings) -> Markup:
-    """Return a card for each behaviour with its strongest causes, neurons before behaviour."""
-    used = ~nodes["excluded"].values.astype(bool)
-    behaviours = names_of(nodes, nodes["behaviour"].values.astype(bool) & used)
-    if not behaviours:
-        return note("No behaviour channel is a node of the graph.")
-    every, edges = edges, edges.isel(edge=np.flatnonzero(driving(edges)))
-    from_behaviour, _ = ends_in_behaviour(nodes, edges)
-    skills = edges["skill"].values
-    found: list[tuple[float, int, Markup]] = []
-    for place, name in enumerate(behaviours):
-        onto = np.flatnonzero(edges["effect"].values == name)
-        if len(onto):
-            neural = onto[~from_behaviour[onto]]
-            best = float(skills[neural].max(initial=-1.0))
-            card = _driver_card(name, edges, neural, onto[from_behaviour[onto]], settings.drivers)
-            found.append((-best, place, card))
-    others = sorted(set(behaviours) - {str(name) for name in edges["effect"].values})
-    shown = [card for _, _, card in sorted(found, key=lambda item: item[:2])]
-    blocks = cards(shown[:MOST_CARDS])
-    if len(shown) > MOST_CARDS:
-        rest = f"{len(shown) - MOST_CARDS} more behaviours, with weaker neural causes"
-        blocks += details(rest, cards(shown[MOST_CARDS:]))
-    if others:
-        blocks += note(f"No driver was found for: {', '.join(others)}.")
-    return blocks + _ahead(every, behaviours)
-
-
-def driving(edges: xr.Dataset) -> Bools:
-    """Return (edge,) whether the cause is a driver; all are where delays were not looked for."""
-    if "drives" not in edges:
-        return np.ones(edges.sizes["edge"], bool)
-    return edges["drives"].values.astype(bool)
-
-
-def _ahead(edges: xr.Dataset, behaviours: list[str]) -> Markup:
-    """Name the nodes that behaviours lead: tied to them, but recovered best as they will be."""
-    if "lag_s" not in edges:
-        return Markup("")
-    effects = [str(name) for name in edges["effect"].values]
-    leads = (edges["lag_s"].values < 0) & np.isin(effects, behaviours)
-    told = [
-        f"{effects[at]} leads {edges['cause'].values[at]} by "
-        f"{abs(float(edges['lag_s'].values[at])):.2g} s"
-        for at in np.flatnonzero(leads)
-    ]
-    if not told:
-        return Markup("")
-    shown = "; ".join(told[:MOST_CARDS]) + ("; ..." if len(told) > MOST_CARDS else "")
-    return note(
-        f"Not counted as drivers, because the behaviour comes first ({len(told):,}): {shown}. "
-        "A calcium indicator is late itself: a drive that is faster cannot be told from this."
-    )
-
-
-def write_hubs(nodes: xr.Dataset, edges: xr.Dataset, most: int = 10) -> Markup:
-    """Return the nodes that drive most others as a table."""
-    kept = edges.isel(edge=np.flatnonzero(driving(edges)))
-    drives, driven = (
-        Counter(str(name) for name in kept[end].values) for end in ("cause", "effect")
-    )
-    told = tell_nodes(nodes)
-    rows: list[list[Cell]] = [
-        [name, told[name].stream, count, driven[name]] for name, count in drives.most_common(most)
-    ]
-    if not rows:
-        return note("No node drives another.")
-    return table(["node", "stream", "drives", "driven by"], rows)
-
-
-def write_regions(regions: xr.Dataset, most: int = 40) -> Markup:
-    """Return the pairs of regions with the largest share of driving edges as a table."""
-    pairs_RR, edges_RR = (regions[name].values for name in ("pairs", "edges"))
-    share_RR = edges_RR / np.maximum(pairs_RR, 1)
-    effect_P, cause_P = np.unravel_index(
-        np.argsort(-share_RR, axis=None, kind="stable"), share_RR.shape
-    )
-    rows: list[list[Cell]] = [
-        [
-            str(regions["cause_region"].values[cause]),
-            str(regions["effect_region"].values[effect]),
-            f"{int(edges_RR[effect, cause]):,} of {int(pairs_RR[effect, cause]):,}",
-            f"{share_RR[effect, cause]:.1%}",
-            f"{float(regions['skill'].values[effect, cause]):.2f}",
-        ]
-        for effect, cause in zip(effect_P, cause_P, strict=True)
-        if pairs_RR[effect, cause]
-    ]
-    columns = ["cause", "effect", "pairs that drive", "share", "mean skill of all pairs"]
-    return table(columns, rows, most=most)
-
-
-def _tell_q(value: float) -> str:
-    return f"{value:.3f}" if value >= 0.001 else "< 0.001"
-
-
-def _driver_card(
-    name: str,
-    edges: xr.Dataset,
-    neural: NDArray[np.intp],
-    behavioural: NDArray[np.intp],
-    most: int,
-) -> Markup:
-    measures = {"skill": "skill", "delta_skill": "Δ skill"}
-    if "q_value" in edges:
-        measures["q_value"] = "q"
-    if "lag_s" in edges:
-        measures["lag_s"] = "leads by [s]"
-    causes, columns = edges["cause"].values, [edges[key].values for key in measures]
-    tells = [_tell_q if key == "q_value" else "{:.2f}".format for key in measures]
-
-    def rows(picked: NDArray[np.intp]) -> list[list[Cell]]:
-        return [
-            [
-                str(causes[at]),
-                *(tell(values[at]) for values, tell in zip(columns, tells, strict=True)),
-            ]
-            for at in picked[:most]
-        ]
-
-    count = f"{count_of(len(neural), 'neuron')}, {count_of(len(behavioural), 'behaviour')}"
-    title = Markup('<h4>{}</h4><p class="also">driven by {}</p>').format(name, count)
-    if not len(neural):
-        body = Markup('<p class="none">No neuron was found to drive it.</p>')
-    else:
-        body = table(["neuron", *measures.values()], rows(neural))
-    if len(behavioural):
-        strongest = ", ".join(f"{cause} ({skill})" for cause, skill, *_ in rows(behavioural)[:3])
-        body += Markup('<p class="also">Behaviour: {}</p>').format(strongest)
-    return title + body

@@ -60,7 +60,12 @@
   function paint(figure) {
     for (const trace of figure.data) {
       if (trace.meta && trace.meta.ink) trace.line = { ...trace.line, color: colour("--ink") };
-      if (trace.meta && trace.meta.rim) trace.marker.line.color = colour("--card");
+      if (trace.meta && trace.meta.rim) {
+        trace.marker.line.color = colour("--card");
+        // Names are read across lines.
+        const rim = `0 0 2px ${colour("--card")}`;
+        trace.textfont = { ...trace.textfont, shadow: [rim, rim, rim].join(", ") };
+      }
     }
     return { ...figure.layout, template: template(), autosize: true };
   }

@@ -14,6 +14,7 @@ from tasks.common.lineage import ArtifactStory, Lineage
 from tasks.report import stream_facts
 from tasks.report.causal import order_nodes, typical_skill, write_causal
 from tasks.report.courses import estimate_spectrum
+from tasks.report.drivers import write_drivers, write_hubs, write_regions
 from tasks.report.elements import Section
 from tasks.report.evidence import Ending, Evidence
 from tasks.report.graph import (
@@ -23,9 +24,6 @@ from tasks.report.graph import (
     pick_edges,
     tell_edge,
     with_curves,
-    write_drivers,
-    write_hubs,
-    write_regions,
 )
 from tasks.report.page import write_sections
 from tasks.report.quality import judge_session, write_quality
