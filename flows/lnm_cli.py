@@ -217,5 +217,7 @@ def _workspace(lake: str, catalogue: str) -> "Workspace":
 def _aligned(workspace: "Workspace", session: str) -> "Recording":
     from tasks.lnm.recording import read_recording
 
-    key = workspace.catalogue.find_session(session)
-    return read_recording(workspace.lake.open_tree(workspace.catalogue.latest(key, "aligned").ref))
+    catalogue = workspace.catalogue
+    key = catalogue.find_session(session)
+    tree = workspace.lake.open_tree(catalogue.latest(key, "aligned").ref)
+    return read_recording(tree, catalogue.session(key).subject.species)

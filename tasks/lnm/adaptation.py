@@ -13,6 +13,7 @@ from schemas.settings.lnm import LnmSettings
 from tasks.common.progress import report_progress
 from tasks.lnm.evaluation import examine
 from tasks.lnm.model import CORE, LargeNeuralModel
+from tasks.lnm.origins import gather_labels
 from tasks.lnm.recording import Recording
 from tasks.lnm.rehearsal import (
     Evidence,
@@ -41,10 +42,12 @@ class Learnt:
     """What other sessions taught.
 
     core : weights that do not depend on a session's columns
+    origins : labels of the sessions, animals and species that it has embeddings of
     evidence : by minutes known of a session, what shares of the network's output cost there
     """
 
     core: Mapping[str, Tensor]
+    origins: tuple[str, ...]
     evidence: Mapping[float | None, Evidence]
 
 
@@ -71,8 +74,9 @@ def pretrain(
     sessions = [*whole, *guessing]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
-        networks = [build_network(session, settings, ROW_DROPOUT) for session in whole]
-        networks += [_without_rows(session, settings) for session in guessing]
+        origins = gather_labels(recording.origin for recording in recordings)
+        networks = [build_network(session, settings, ROW_DROPOUT, origins) for session in whole]
+        networks += [_without_rows(session, settings, origins) for session in guessing]
         for network in networks[1:]:
             network.share_core(networks[0])
         columns = max(len(session.recording.columns.names) for session in whole)
@@ -83,12 +87,14 @@ def pretrain(
         m: pool_evidence(gather_evidence(next(trained), s, settings) for s in found)
         for m, found in few.items()
     }
-    return Learnt(core_of(networks[0]), evidence)
+    return Learnt(core_of(networks[0]), origins, evidence)
 
 
-def _without_rows(session: Session, settings: LnmSettings) -> LargeNeuralModel:
+def _without_rows(
+    session: Session, settings: LnmSettings, origins: tuple[str, ...]
+) -> LargeNeuralModel:
     """Return a network that guesses the embeddings of all columns."""
-    network = build_network(session, settings)
+    network = build_network(session, settings, origins=origins)
     for rows in (network.read, network.write, network.bias):
         nn.init.zeros_(rows).requires_grad_(False)
     return network
@@ -168,7 +174,7 @@ def _take_on(
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
-        network = _without_rows(session, settings)
+        network = _without_rows(session, settings, learnt.origins)
         network.load_state_dict(dict(learnt.core), strict=False)
         for name, weights in network.named_parameters():
             weights.requires_grad_(not name.startswith(CORE))

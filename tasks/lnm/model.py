@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from schemas.settings.lnm import Preset, ReadIn
 from tasks.lnm.heads import HeadName
+from tasks.lnm.origins import Origins
 from tasks.lnm.tokens import TokenPool
 from tasks.lnm.traits import TRAITS
 
@@ -26,7 +27,7 @@ PRESETS: dict[Preset, tuple[int, int, int]] = {
 }
 """Features, layers, heads."""
 
-CORE = ("blocks.", "norm.", "guess.", "inside.", "pool.")
+CORE = ("blocks.", "norm.", "guess.", "inside.", "pool.", "origins.")
 """Names of the weights that do not depend on a session's columns start with these."""
 
 READ, WRITTEN, FLAGS = 2, 3, 2
@@ -48,9 +49,11 @@ class ModelConfig:
         the fraction that is visible; each behaviour channel has its own
     neural : (column,) true for units
     heads : (column,) name of the family of distributions, see heads.py
-    read_in : sums over columns alone, or attention to a token of each column and patch besides
     row_dropout : share of the columns whose own rows are left out of a training step, so that the
         guess must do
+    read_in : sums over columns alone, or attention to a token of each column and patch besides
+    origin : labels of the session, its animal and its species
+    origins : labels that the core has embeddings of
     """
 
     preset: Preset
@@ -63,6 +66,8 @@ class ModelConfig:
     dropout: float = 0.0
     row_dropout: float = 0.0
     read_in: ReadIn = "pooled"
+    origin: tuple[str, ...] = ()
+    origins: tuple[str, ...] = ()
 
 
 class Inputs(NamedTuple):
@@ -109,7 +114,8 @@ class LargeNeuralModel(nn.Module):
     """Predict every value of a window from those that are visible.
 
     Read-in: each token is the sum over columns of value times embedding (any number of units, one
-    product), plus the visible fraction of each group, plus the skip's prediction of what is hidden.
+    product), plus the visible fraction of each group, plus the skip's prediction of what is hidden,
+    plus, where several sessions share the core, whose recording it is.
     Read-out: one embedding a column and sample. Embeddings are a guess by the column's traits,
     which any session shares, plus rows of the column's own. The read-out starts at zero, so that
     before training the model is the skip's prediction; `gate_BLV` = 0 makes it so again.
@@ -129,6 +135,7 @@ class LargeNeuralModel(nn.Module):
         self.guess = Guess(patch, width)
         self.inside = nn.Linear(patch, width)
         self.pool = TokenPool(width, heads) if config.read_in == "tokens" else None
+        self.origins = Origins(config.origins, width) if config.origins else None
         self.blocks = nn.ModuleList(Block(width, heads, config.dropout) for _ in range(layers))
         self.norm = Norm(width)
         half = width // heads // 2
@@ -161,6 +168,7 @@ class LargeNeuralModel(nn.Module):
         """Take over every module of another session's network that is not of its columns alone."""
         self.blocks, self.norm = other.blocks, other.norm
         self.guess, self.inside, self.pool = other.guess, other.inside, other.pool
+        self.origins = other.origins
 
     def forward(self, inputs: Inputs) -> Prediction:
         """Return the distribution of every value, visible or not."""
@@ -201,6 +209,8 @@ class LargeNeuralModel(nn.Module):
         shares = [part.float() @ self.share_VG for part in (inputs.visible_BLV, inputs.given_BLV)]
         inside_BP = self._patches(inputs.inside_BL.float()[..., None])
         tokens_BPD: Tensor = self.inside(inside_BP)
+        if self.origins is not None:
+            tokens_BPD = tokens_BPD + self.origins(self.config.origin, len(tokens_BPD))
         read = zip((seen_BLV, base_BLV, *shares), (*rows.read, *rows.flags), strict=True)
         for values_BLC, row_SCD in read:
             tokens_BPD = tokens_BPD + self._patches(values_BLC) @ row_SCD.flatten(0, 1)

@@ -80,6 +80,7 @@ class Recording:
     segment_T : (time,) number of the gapless segment, -1 outside any
     trial_T : (time,) true inside trials; None where the session has none
     place_VX : (column, 3) coordinates of units, NaN where not known; None where none is
+    origin : labels of the session, its animal and, where told, its species
     """
 
     values_TV: Floats
@@ -89,6 +90,7 @@ class Recording:
     columns: Columns
     trial_T: Bools | None = None
     place_VX: Floats | None = None
+    origin: tuple[str, ...] = ()
 
     def take(self, index: Ints) -> "Recording":
         """Return the recording with only the columns at `index`."""
@@ -120,8 +122,10 @@ def keep_behaviour(recording: Recording) -> Recording:
     )
 
 
-def read_recording(aligned: xr.DataTree) -> Recording:
+def read_recording(aligned: xr.DataTree, species: str = "") -> Recording:
     """Stack neurons and behaviour of an aligned tree into one matrix, in memory.
+
+    species : of the animal, which the catalogue knows
 
     Raises
     ------
@@ -153,7 +157,17 @@ def read_recording(aligned: xr.DataTree) -> Recording:
         columns,
         _inside_trials(aligned, time_T),
         places["position"].values,
+        _origin_of(aligned, species),
     )
+
+
+def _origin_of(aligned: xr.DataTree, species: str) -> tuple[str, ...]:
+    told = {
+        "session": aligned.attrs.get("session_name", ""),
+        "animal": aligned.attrs.get("subject_id", ""),
+        "species": species,
+    }
+    return tuple(f"{what} {which}" for what, which in told.items() if which)
 
 
 def read_for(columns: Columns, aligned: xr.DataTree) -> Recording:

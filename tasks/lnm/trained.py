@@ -24,6 +24,8 @@ from tasks.lnm.windows import TWO_SIDED, Material, Mixing, TaskWeights, prepare_
 WEIGHTS_NAME = "model.safetensors"
 CONFIG_NAME = "model.json"
 FORMAT = 6
+LISTED = ("groups", "neural", "heads", "origin", "origins")
+"""Parts of the configuration that are tuples, which JSON does not know."""
 NOISE_PARTS = ("factor", "power", "tail")
 
 
@@ -116,7 +118,7 @@ def load_model(folder: Path) -> TrainedModel:
         )
     tensors = load_file(str(folder / WEIGHTS_NAME))
     config = described["network"]
-    shape = {name: tuple(config[name]) for name in ("groups", "neural", "heads")}
+    shape = {name: tuple(config[name]) for name in LISTED}
     network = LargeNeuralModel(ModelConfig(**{**config, **shape}))
     prefix = "network."
     network.load_state_dict(

@@ -24,6 +24,7 @@ from tasks.lnm.masks import Mode
 from tasks.lnm.model import LargeNeuralModel, ModelConfig, visibility_groups
 from tasks.lnm.noise import Noise
 from tasks.lnm.objective import Batch, weigh_errors
+from tasks.lnm.origins import gather_labels
 from tasks.lnm.runs import cut_windows
 from tasks.lnm.schedule import count_steps, make_optimiser, schedule
 from tasks.lnm.session import Session
@@ -66,7 +67,8 @@ def train_models(
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
-        networks = [build_network(session, settings) for session in sessions]
+        origins = gather_labels(session.recording.origin for session in sessions)
+        networks = [build_network(session, settings, origins=origins) for session in sessions]
         for network in networks[1:]:
             network.share_core(networks[0])
         steps = count_steps(settings, max(len(s.recording.columns.names) for s in sessions))
@@ -91,9 +93,15 @@ def train_networks(
 
 
 def build_network(
-    session: Session, settings: LnmSettings, row_dropout: float = 0.0
+    session: Session,
+    settings: LnmSettings,
+    row_dropout: float = 0.0,
+    origins: tuple[str, ...] = (),
 ) -> LargeNeuralModel:
-    """Return an untrained network for a session's columns."""
+    """Return an untrained network for a session's columns.
+
+    origins : labels of the sessions that share its core
+    """
     columns = session.recording.columns
     network = LargeNeuralModel(
         ModelConfig(
@@ -107,6 +115,8 @@ def build_network(
             settings.dropout,
             row_dropout,
             settings.read_in,
+            session.recording.origin,
+            origins,
         )
     )
     network.traits_VF.copy_(torch.from_numpy(session.traits_VF))
