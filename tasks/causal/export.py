@@ -70,11 +70,12 @@ def write_graph(tree: xr.DataTree, path: Path) -> None:
 
 
 def find_hubs(tree: xr.DataTree, most: int = 10) -> pd.DataFrame:
-    """Return the nodes that drive most others, with how many drive them."""
+    """Return the nodes that drive most others, with how many drive them; none that drives none."""
     columns = ["node", "stream", "drives", "driven_by"]
     order = ["drives", "driven_by", "node"]
-    frame = node_table(tree).sort_values(order, ascending=[False, True, True])
-    return frame[columns].head(most).reset_index(drop=True)
+    nodes = node_table(tree)
+    driving = nodes[nodes["drives"] > 0].sort_values(order, ascending=[False, True, True])
+    return driving[columns].head(most).reset_index(drop=True)
 
 
 def drivers_of_behaviour(tree: xr.DataTree) -> pd.DataFrame:

@@ -118,7 +118,7 @@ def load_model(folder: Path) -> TrainedModel:
         )
     tensors = load_file(str(folder / WEIGHTS_NAME))
     config = described["network"]
-    shape = {name: tuple(config[name]) for name in LISTED}
+    shape = {name: tuple(config[name]) for name in LISTED if name in config}
     network = LargeNeuralModel(ModelConfig(**{**config, **shape}))
     prefix = "network."
     network.load_state_dict(

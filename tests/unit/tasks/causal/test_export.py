@@ -78,6 +78,7 @@ def test_files_hold_the_edges_and_other_endings_are_refused(tree, tmp_path):
 
 def test_who_matters_is_told(tree):
     assert find_hubs(tree, 1)["node"].tolist() == ["a"]
+    assert find_hubs(tree)["node"].tolist() == ["a", "b"]
     assert drivers_of_behaviour(tree)["cause"].tolist() == ["b"]
     assert undriven_behaviour(tree) == []
     tree["edges"]["drives"].values[1] = False

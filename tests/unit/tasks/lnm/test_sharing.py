@@ -1,5 +1,7 @@
 """A published folder loads again with the same answers, and its card tells the scores."""
 
+import json
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -10,7 +12,7 @@ from tasks.lnm.query import decode
 from tasks.lnm.recording import Columns, read_for
 from tasks.lnm.results import result_tree
 from tasks.lnm.sharing import publish_model, pull_model
-from tasks.lnm.trained import save_model
+from tasks.lnm.trained import load_model, save_model
 
 
 def test_published_and_pulled_answers_are_identical(product_result, product_session, tmp_path):
@@ -26,6 +28,10 @@ def test_published_and_pulled_answers_are_identical(product_result, product_sess
         decode(pulled, product_session, t1=30.0),
         decode(product_result.model, product_session, t1=30.0),
     )
+    described = json.loads((made / "model.json").read_text())
+    del described["network"]["origin"], described["network"]["origins"]
+    (made / "model.json").write_text(json.dumps(described))
+    assert load_model(made).network.config.origins == ()  # saved before there were any
     card = (tmp_path / "mine" / "README.md").read_text()
     assert "CC-BY-4.0" in card
     assert "rat 7" in card
