@@ -15,6 +15,7 @@ from flows.options import (
     DaskOption,
     JsonOption,
     LakeOption,
+    RecordingsArgument,
     SessionArgument,
     SettingsOption,
     VerboseOption,
@@ -35,9 +36,7 @@ app.add_typer(lnm, name="lnm")
 
 @app.command()
 def run(
-    recordings: Annotated[
-        list[str], typer.Argument(help="NWB files, Zarr folders, or http(s):// and s3:// URLs.")
-    ],
+    recordings: RecordingsArgument,
     lake: LakeOption = "lake",
     catalogue: CatalogueOption = "",
     settings: SettingsOption = None,
@@ -57,7 +56,7 @@ def run(
 @app.command()
 def demo(
     recording: Annotated[
-        Path | None, typer.Option(help="A recording of your own in place of a simulated one.")
+        str | None, typer.Option(help="A recording of your own in place of a simulated one.")
     ] = None,
     lake: LakeOption = "lake",
     catalogue: CatalogueOption = "",
@@ -77,7 +76,7 @@ def demo(
 
 @app.command()
 def validate(
-    recordings: Annotated[list[Path], typer.Argument(help="NWB files.")],
+    recordings: RecordingsArgument,
     settings: SettingsOption = None,
     notes: Annotated[bool, typer.Option("--notes", help="Also print what is only noted.")] = False,
     as_json: JsonOption = False,

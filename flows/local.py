@@ -50,14 +50,14 @@ def run_recordings(
 
 def run_demo(
     workspace: WorkspaceSettings,
-    recording: Path | None,
+    recording: str | None,
     settings_file: Path | None,
     *,
     as_json: bool,
 ) -> bool:
     """Run the chain on a recording, or on a simulated animal if none is given."""
     if recording is not None:
-        return run_recordings(workspace, [str(recording)], settings_file, as_json=as_json)
+        return run_recordings(workspace, [recording], settings_file, as_json=as_json)
     settings = load_settings(settings_file)
     with console.show_progress(quiet=as_json):
         chain = Chain(workspace)

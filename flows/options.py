@@ -6,6 +6,9 @@ from typing import Annotated
 import typer
 
 SessionArgument = Annotated[str, typer.Argument(help="Session name, or its start.")]
+RecordingsArgument = Annotated[
+    list[str], typer.Argument(help="NWB files, Zarr folders, or http(s):// and s3:// URLs.")
+]
 LakeOption = Annotated[
     str, typer.Option("--lake", envvar="TECTUM_LAKE", help="Folder that holds all artifacts.")
 ]

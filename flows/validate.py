@@ -11,7 +11,7 @@ from tasks.ingest.validate import QUARANTINED, Validation, validate_recording
 STYLES = {"error": "bold red", "warning": "yellow", "info": "dim"}
 
 
-def validate_files(files: list[Path], settings: Path | None, *, notes: bool, as_json: bool) -> bool:
+def validate_files(files: list[str], settings: Path | None, *, notes: bool, as_json: bool) -> bool:
     """Print each file's verdict and findings; whether none would be quarantined."""
     ingest = load_settings(settings).ingest
     with console.show_progress(quiet=as_json):

@@ -55,14 +55,17 @@ def test_a_file_that_cannot_be_read_would_be_quarantined(recording, keep):
     assert done.findings[0].remedy
 
 
-def test_the_command_prints_a_table_and_fails_for_what_cannot_be_used(recording, tmp_path):
+def test_the_command_prints_a_table_and_fails_for_what_cannot_be_used(
+    recording, far_server, tmp_path
+):
     good = recording("good.nwb", np.arange(300) / 10)
     settings = tmp_path / "settings.yaml"
     settings.write_text("ingest: {inspector: false}")
     options = ["--settings", str(settings)]
-    done = CliRunner().invoke(app, ["validate", str(good), *options])
-    assert done.exit_code == 0
-    assert "accepted" in done.stdout
+    for place in (str(good), f"{far_server.url}/{good.relative_to(tmp_path)}"):
+        done = CliRunner().invoke(app, ["validate", place, *options])
+        assert done.exit_code == 0
+        assert "accepted" in done.stdout
     with h5py.File(tmp_path / "other.nwb", "w") as file:
         file["x"] = 1
     files = [str(good), str(tmp_path / "other.nwb")]
