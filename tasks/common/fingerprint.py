@@ -23,6 +23,7 @@ KEEPERS = frozenset(
     {
         "schemas.errors",
         "schemas.settings.workspace",
+        "tasks.common.block_order",
         "tasks.common.catalogue",
         "tasks.common.cluster",
         "tasks.common.lake",

@@ -6,10 +6,13 @@ does not depend on chunking: chunked equals whole, bit for bit.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import dask
 import dask.array as da
 import numpy as np
+from dask.base import tokenize
+from dask.highlevelgraph import HighLevelGraph
 from numpy.typing import DTypeLike, NDArray
 
 BLOCK_BYTES = 32 * 2**20
@@ -50,22 +53,41 @@ def map_windows(
     if columns is not None:
         values = values.rechunk({1: -1})
     across = values.chunks[1:] if columns is None else ((columns,),)
-    parts = [_one_window(values, window, dtype, across) for window in windows if window.size]
-    if not parts:
+    used = [window for window in windows if window.size]
+    if not used:
         return da.zeros((0, *map(sum, across)), dtype=dtype)
-    return da.concatenate(parts, axis=0)
+    name = f"windows-{tokenize(values, used, columns)}"
+    layer = {}
+    for row, window in enumerate(used):
+        blocks, task = _plan_window(window, values.chunks[0])
+        for place in np.ndindex(*map(len, across)):
+            # One task, in one layer: dask's own slices and joins would be several, each with the
+            # graph of everything before it, and the slices would pile up.
+            sources = [(values.name, block, *place) for block in blocks]
+            layer[name, row, *place] = (task, sources)
+    graph = HighLevelGraph.from_collections(name, layer, dependencies=[values])
+    chunks = (tuple(window.size for window in used), *across)
+    return da.Array(graph, name, chunks, meta=np.empty((0,) * len(chunks), dtype))
 
 
-def _one_window(
-    values: da.Array, window: Window, dtype: DTypeLike, across: tuple[tuple[int, ...], ...]
-) -> da.Array:
-    rows = values[window.source].rechunk({0: -1})
-    return rows.map_blocks(
-        window.kernel,
-        dtype=dtype,
-        chunks=((window.size,), *across),
-        meta=np.empty((0,) * values.ndim, dtype),
-    )
+def _plan_window(window: Window, sizes: Sequence[int]) -> tuple[range, Kernel]:
+    """Return the blocks of rows that a window reads, and what makes its output of them."""
+    edges = np.cumsum((0, *sizes))
+    source = window.source
+    first = min(int(np.searchsorted(edges, source.start, "right")), len(sizes)) - 1
+    last = max(int(np.searchsorted(edges, source.stop, "left")), first + 1)
+    blocks = range(first, last)
+    places = [
+        slice(max(source.start - at, 0), source.stop - at) for at in edges[first:last].tolist()
+    ]
+    return blocks, partial(_run_window, kernel=window.kernel, places=places)
+
+
+def _run_window(
+    blocks: Sequence[NDArray[np.generic]], kernel: Kernel, places: Sequence[slice]
+) -> NDArray[np.generic]:
+    rows = [block[place] for block, place in zip(blocks, places, strict=True)]
+    return kernel(rows[0] if len(rows) == 1 else np.concatenate(rows))
 
 
 def block_starts(source_start_T: NDArray[np.int64], columns: int, most_rows: int) -> list[int]:

@@ -12,6 +12,7 @@ import zarr
 from numpy.typing import NDArray
 from zarr.codecs import BloscCodec
 
+from tasks.common.block_order import OneByOne
 from tasks.common.zarr_links import find_origin, link_array, mark_origins
 
 CHUNK_SAMPLES = 6_000
@@ -54,7 +55,7 @@ def write_tree(tree: xr.DataTree, path: Path) -> None:
         group: _prepare(dataset.drop_vars([n for g, n in unchanged if g == group]))
         for group, dataset in groups.items()
     }
-    with quiet_zarr():
+    with quiet_zarr(), OneByOne():
         # What it warns of cannot happen: _require_finite.
         warnings.filterwarnings("ignore", message=r".*without any _FillValue to use for NaNs")
         xr.DataTree.from_dict(prepared).to_zarr(path, mode="w", zarr_format=3, consolidated=False)

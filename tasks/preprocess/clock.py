@@ -41,14 +41,15 @@ class Clock:
     @cached_property
     def segment(self) -> NDArray[np.int32]:
         """Number of the gapless stretch of every sample: for slow streams."""
-        return self.labels(0, self.size)
+        lengths = self.runs[:, 1] - self.runs[:, 0]
+        return np.repeat(np.arange(len(self.runs), dtype=np.int32), lengths)
 
-    def labels(self, start: int, stop: int) -> NDArray[np.int32]:
-        """Return the number of the gapless stretch of the samples from `start` to `stop`."""
+    def stretches(self, start: int, stop: int) -> list[slice]:
+        """Return the gapless stretches between two samples, counted from the first of these."""
         first = int(np.searchsorted(self.runs[:, 1], start, side="right"))
         last = int(np.searchsorted(self.runs[:, 0], stop, side="left"))
-        edges = np.clip(self.runs[first:last], start, stop)
-        return np.repeat(np.arange(first, last, dtype=np.int32), edges[:, 1] - edges[:, 0])
+        edges = np.clip(self.runs[first:last], start, stop) - start
+        return [slice(*edge) for edge in edges.tolist()]
 
     def at(self, samples: NDArray[np.int64]) -> Times:
         """Return the times of some samples, ascending."""

@@ -1,5 +1,6 @@
 """Anti-aliased decimation of each gapless stretch, a window at a time."""
 
+from collections.abc import Sequence
 from functools import partial
 from itertools import pairwise
 
@@ -8,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import signal
 
-from tasks.common.segments import split_runs
 from tasks.common.windows import Window, block_starts, columns_at_once, map_windows
 from tasks.preprocess.clock import Clock
 
@@ -55,7 +55,7 @@ def decimate(voltage: da.Array, clock: Clock, kept: NDArray[np.int64], factor: i
         kernel = partial(
             _filter_window,
             kept=inside - lowest,
-            segment=clock.labels(lowest, highest),
+            stretches=clock.stretches(lowest, highest),
             taps=taps,
             factor=factor,
         )
@@ -66,13 +66,13 @@ def decimate(voltage: da.Array, clock: Clock, kept: NDArray[np.int64], factor: i
 def _filter_window(
     block: NDArray[np.float32],
     kept: NDArray[np.int64],
-    segment: NDArray[np.integer],
+    stretches: Sequence[slice],
     taps: NDArray[np.float64],
     factor: int,
 ) -> NDArray[np.float32]:
     """Filter the rows of one window and return those at `kept`."""
     made = np.empty((len(kept), block.shape[1]), np.float32)
-    for run in split_runs(segment):
+    for run in stretches:
         mine = (kept >= run.start) & (kept < run.stop)
         if mine.any():
             made[mine] = _filter_run(block[run], kept[mine] - run.start, taps, factor)

@@ -134,8 +134,19 @@ def _reference(block: NDArray[np.float32], good: NDArray[np.bool_]) -> NDArray[n
     kept = block[:, good]
     missing = ~np.isfinite(kept).all(1)
     middle = np.zeros(len(block), np.float32)
-    middle[~missing] = np.median(kept[~missing], axis=1)
+    middle[~missing] = _median_rows(kept[~missing])
     for row in np.flatnonzero(missing):
         finite = kept[row][np.isfinite(kept[row])]
         middle[row] = np.median(finite) if finite.size else np.nan
     return block - middle[:, None]
+
+
+def _median_rows(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return what numpy.median does along the second axis; no value may be missing."""
+    half = rows.shape[1] // 2
+    # One place at a time is vectorised in NumPy; the two that numpy.median asks for take four
+    # times as long.
+    ordered = np.partition(rows, half, axis=1)
+    low = ordered[:, half] if rows.shape[1] % 2 else ordered[:, :half].max(1)
+    middle: NDArray[np.float32] = np.stack([low, ordered[:, half]]).mean(0)
+    return middle
