@@ -50,6 +50,8 @@ class Chain:
         self.outcomes: list[StageOutcome] = []
         self._call = call
         self._announce = announce
+        # Of each stage that could not be fed: the stage that began it.
+        self._first: dict[str, StageOutcome] = {}
 
     def run(
         self, stage: str, task: Task, needs: dict[str, StageOutcome], *args: Any
@@ -57,14 +59,22 @@ class Chain:
         """Run one stage on what others made; `needs` comes first in the task's arguments."""
         missing = [name for name, outcome in needs.items() if outcome.ref is None]
         if missing:
-            reason = f"needs {' and '.join(missing)}, which {_did(needs[missing[0]])}."
+            reason = self._why_unfed(missing, needs[missing[0]])
             outcome = StageOutcome(stage=stage, state=RunState.EMPTY, reason=reason)
+            self._first[stage] = self._first.get(needs[missing[0]].stage, needs[missing[0]])
         else:
             self._announce(stage)
             refs = [outcome.ref for outcome in needs.values()]
             outcome = self._attempt(stage, task, *refs, *args)
         self.outcomes.append(outcome)
         return outcome
+
+    def _why_unfed(self, missing: list[str], before: StageOutcome) -> str:
+        """Tell what began it; the reason itself only right after the stage that gave it."""
+        first = self._first.get(before.stage, before)
+        verb = "failed" if first.state is RunState.FAILED else "ended Empty"
+        told = f": {first.reason}" if first is before else "."
+        return f"needs {' and '.join(missing)}, but {first.stage} {verb}{told}"
 
     def _attempt(self, stage: str, task: Task, *args: Any) -> StageOutcome:
         """Call a task; a failure ends this stage, not the session."""
@@ -130,8 +140,3 @@ def find_ancestor(
                 return parent
             waiting.append(parent)
     return None
-
-
-def _did(outcome: StageOutcome) -> str:
-    verb = "failed" if outcome.state is RunState.FAILED else "ended Empty"
-    return f"{verb} ({outcome.stage}: {outcome.reason.rstrip('.')})"

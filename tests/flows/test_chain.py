@@ -54,8 +54,10 @@ def test_a_failure_ends_its_stage_and_names_itself(chain: Chain, broken: Any, wo
     assert word in outcome.reason
     after = chain.run("align", make_streams, {"ingested streams": outcome})
     assert after.state is RunState.EMPTY
-    assert "needs ingested streams, which failed" in after.reason
+    assert "needs ingested streams, but ingest failed: " in after.reason
     assert word in after.reason
+    later = chain.run("causal", make_streams, {"aligned streams": after})
+    assert later.reason == "needs aligned streams, but ingest failed."
     assert chain.run("other", make_streams, {}).state is RunState.COMPLETE
 
 
@@ -63,7 +65,8 @@ def test_what_needs_an_empty_stage_says_so(chain: Chain) -> None:
     empty = chain.run("causal", find_nothing, {})
     after = chain.run("twin", make_streams, {"the causal graph": empty})
     assert after.state is RunState.EMPTY
-    assert "the causal graph, which ended Empty (causal: there are no neurons)" in after.reason
+    assert after.reason.startswith("needs the causal graph, but causal ended Empty: ")
+    assert "there are no neurons" in after.reason
 
 
 def test_a_flow_runs_the_same_function_as_a_prefect_task(tmp_path: Path) -> None:
