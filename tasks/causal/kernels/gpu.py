@@ -70,7 +70,8 @@ class GpuEngine(PaddedProblem):
     ) -> NDArray[np.float32]:
         """Return how well each library predicts itself (library, dimension)."""
         shape = self._shape(NO_DRAWS, list(dimensions))
-        at_once = plan_device(shape, self._free_bytes).libraries
+        resident = sum(tiles.nbytes for tiles in self._resident.values())
+        at_once = plan_device(shape, self._free_bytes - resident).libraries
         blocks = [libraries[b : b + at_once] for b in range(0, len(libraries), at_once)]
         return np.concatenate([self._self_skill(block, list(dimensions)) for block in blocks])
 

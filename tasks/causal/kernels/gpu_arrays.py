@@ -189,8 +189,8 @@ def correlate(table: Neighbours, row_R: torch.Tensor, tiles_IPJ: torch.Tensor) -
         LANES=LANES, **_fixed(ROWS=64),
     )  # fmt: skip
     predicted_B = (table.row[:, 0] >= 0).sum(-1)
-    sums = [a.reshape(tables, tiles * LANES) for a in sum_BISJ.unbind(2)]
-    return pearson_of_sums(sums, predicted_B[:, None])
+    skill_BIJ = pearson_of_sums(list(sum_BISJ.unbind(2)), predicted_B[:, None, None])
+    return skill_BIJ.view(tables, tiles * LANES)
 
 
 def correlate_own(table: Neighbours, row_BR: torch.Tensor, own_BP: torch.Tensor) -> torch.Tensor:
@@ -206,13 +206,17 @@ def correlate_own(table: Neighbours, row_BR: torch.Tensor, own_BP: torch.Tensor)
 
 
 def pearson_of_sums(sums: list[torch.Tensor], count: torch.Tensor) -> torch.Tensor:
-    """Return float32 correlations from the sums of p, p², py, y, y², as cpu.py does."""
-    p, pp, py, y, yy = (a / count.clamp(min=1) for a in sums)
-    variance_p, variance_y = pp - p * p, yy - y * y
-    flat = FLAT * (pp + yy)
+    """Return float32 correlations from the sums of p, p², py, y, y², as cpu.py does.
+
+    The sums are overwritten: of all random libraries and targets together they are what is large.
+    """
+    p, pp, py, y, yy = (a.div_(count.clamp(min=1)) for a in sums)
+    flat = (pp + yy).mul_(FLAT)
+    variance_p, variance_y = pp.sub_(p * p), yy.sub_(y * y)
     defined = (variance_p > flat) & (variance_y > flat) & (count >= 2)
-    scale = torch.sqrt(torch.where(defined, variance_p * variance_y, 1.0))
-    return torch.where(defined, (py - p * y) / scale, torch.nan).to(torch.float32)
+    del flat
+    scale = variance_p.mul_(variance_y).sqrt_()
+    return py.sub_(p.mul_(y)).div_(scale).where(defined, torch.nan).to(torch.float32)
 
 
 def to_device(values: NDArray[np.generic], device: torch.device) -> torch.Tensor:

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from schemas.errors import TectumError
 
-LANES, SUMS_BYTES = 64, 5 * 8 + 4 * 4
-"""Targets in a tile; bytes of a pair's sums and of what becomes a skill."""
+LANES, SUMS_BYTES = 64, 5 * 8 + 2 * 8 + 4
+"""Targets in a tile; bytes of a pair's sums, of what becomes of two of them at once, of a skill."""
 PANEL, MOST_LIBRARIES = 1024, 64
 _USED = 0.85
 """Of the free memory: the rest is what the allocator cannot join together."""

@@ -9,6 +9,7 @@ from tasks.causal.nodes import standardise
 from tasks.causal.problem import CrossMapProblem
 from tasks.causal.rule import CrossMapRule
 
+RULE = CrossMapRule(tau=2, tp=-1, theiler=4)
 rules = st.builds(
     CrossMapRule, tau=st.integers(1, 3), tp=st.integers(-3, 3), theiler=st.integers(0, 5)
 )
@@ -42,3 +43,18 @@ def noisy_walks(nodes: int, length: int, seed: int = 0) -> NDArray[np.float32]:
     common = rng.standard_normal((length, 1)).cumsum(0)
     walks = rng.standard_normal((length, nodes)).cumsum(0) + common
     return standardise(walks - np.linspace(walks[0], walks[-1], length)).T
+
+
+def mapped(
+    series_NT: NDArray[np.float32],
+    dimension: int,
+    rule: CrossMapRule = RULE,
+    libraries: int = 3,
+    by_target: NDArray[np.integer] | None = None,
+) -> CrossMapProblem:
+    """Return the problem of mapping the first few series with all, without gaps."""
+    length = series_NT.shape[1]
+    return CrossMapProblem(
+        series_NT[:libraries], series_NT, np.zeros(length, int), np.full(libraries, dimension),
+        rule, by_target,
+    )  # fmt: skip

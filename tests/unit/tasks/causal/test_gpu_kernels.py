@@ -28,9 +28,8 @@ from tasks.causal.kernels import gpu, gpu_arrays
 from tasks.causal.kernels.cpu import CpuEngine
 from tasks.causal.kernels.gpu import GpuEngine
 from tasks.causal.kernels.gpu_memory import DeviceBlocks, DeviceShape, plan_device
-from tasks.causal.problem import CrossMapProblem
 from tasks.causal.rule import CrossMapRule
-from tests.unit.tasks.causal.problems import noisy_walks, problems
+from tests.unit.tasks.causal.problems import mapped, noisy_walks, problems
 
 FEW = settings(max_examples=8, deadline=None)
 
@@ -63,17 +62,6 @@ def test_self_skill_of_all_dimensions_agrees_with_the_reference(problem):
     tried = list(range(1, problem.longest + 1))
     expected = ReferenceEngine(problem, np.float32).self_skills(range(3), tried)
     np.testing.assert_allclose(GpuEngine(problem).self_skills(range(3), tried), expected, atol=1e-4)
-
-
-RULE = CrossMapRule(tau=2, tp=-1, theiler=4)
-
-
-def mapped(series_NT, dimension, rule=RULE, libraries=3, by_target=None):
-    length = series_NT.shape[1]
-    return CrossMapProblem(
-        series_NT[:libraries], series_NT, np.zeros(length, int), np.full(libraries, dimension),
-        rule, by_target,
-    )  # fmt: skip
 
 
 @pytest.mark.parametrize("dimension", [1, 20])
