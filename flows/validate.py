@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from rich.table import Table
+from rich.table import Column, Table
 
 from flows import console
 from schemas.settings.pipeline import load_settings
@@ -26,7 +26,9 @@ def validate_files(files: list[str], settings: Path | None, *, notes: bool, as_j
 
 
 def _summary(done: list[Validation]) -> Table:
-    table = Table("file", "verdict", "streams", "errors", "warnings", "notes")
+    told = (Column("verdict", max_width=13), Column("streams", max_width=13))
+    file = Column("file", overflow="fold", min_width=20)
+    table = Table(file, *told, "errors", "warnings", "notes")
     for one in done:
         style = "bold red" if one.verdict == QUARANTINED else "green"
         counts = [str(one.count(severity)) for severity in ("error", "warning", "info")]
