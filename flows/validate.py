@@ -26,8 +26,8 @@ def validate_files(files: list[str], settings: Path | None, *, notes: bool, as_j
 
 
 def _summary(done: list[Validation]) -> Table:
-    told = (Column("verdict", max_width=13), Column("streams", max_width=13))
-    file = Column("file", overflow="fold", min_width=20)
+    told = (Column("verdict", max_width=11), Column("streams", max_width=12))
+    file = Column("file", overflow="fold", min_width=19)
     table = Table(file, *told, "errors", "warnings", "notes")
     for one in done:
         style = "bold red" if one.verdict == QUARANTINED else "green"
