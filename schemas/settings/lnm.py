@@ -70,6 +70,14 @@ class LnmSettings(StageSettings):
         "nano preset: 1,200 for up to 150 columns, in proportion fewer beyond, at least 200. "
         "Steps, not seconds, so that a run can be repeated exactly.",
     )
+    members: int = Field(
+        default=1,
+        ge=1,
+        le=20,
+        description="Networks whose answers are averaged, each trained without another part of the "
+        "training time; how much of them to use is then chosen on all of that time too, and not "
+        "on validation alone. 5 answer better and take five times as long to train.",
+    )
     patience: int = Field(
         default=8,
         ge=1,

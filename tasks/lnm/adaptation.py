@@ -11,23 +11,25 @@ from torch import Tensor, nn
 
 from schemas.settings.lnm import LnmSettings
 from tasks.common.progress import report_progress
+from tasks.lnm.ensemble import Ensemble
 from tasks.lnm.evaluation import examine
+from tasks.lnm.evidence import gather_evidence
+from tasks.lnm.gating import Evidence, pool_evidence
 from tasks.lnm.model import CORE, LargeNeuralModel
 from tasks.lnm.origins import gather_labels
 from tasks.lnm.recording import Recording
-from tasks.lnm.rehearsal import (
-    Evidence,
-    gather_evidence,
-    known_minutes,
-    pool_evidence,
-    rehearse,
-    weigh_evidence,
-)
+from tasks.lnm.rehearsal import known_minutes, rehearse, weigh_evidence
 from tasks.lnm.schedule import count_steps
 from tasks.lnm.scoring import Key, Score, key_coords
 from tasks.lnm.session import Session, divide_recording
 from tasks.lnm.trained import TrainedModel
-from tasks.lnm.training import build_network, mix_network, train_model, train_networks
+from tasks.lnm.training import (
+    build_network,
+    join_skip,
+    mix_network,
+    train_model,
+    train_networks,
+)
 
 CORE_STEPS = 3
 """Times the steps of one session that a core is trained for, over all rehearsals."""
@@ -84,10 +86,15 @@ def pretrain(
         train_networks(networks, sessions, settings, steps)
     trained = iter(networks[len(whole) :])
     evidence: dict[float | None, Evidence] = {
-        m: pool_evidence(gather_evidence(next(trained), s, settings) for s in found)
+        m: pool_evidence(_examine_whole(next(trained), s, settings) for s in found)
         for m, found in few.items()
     }
     return Learnt(core_of(networks[0]), origins, evidence)
+
+
+def _examine_whole(network: LargeNeuralModel, session: Session, settings: LnmSettings) -> Evidence:
+    model = join_skip(Ensemble([network]), session, settings)
+    return gather_evidence(model, session, session.runs(1))
 
 
 def _without_rows(
@@ -181,9 +188,9 @@ def _take_on(
         careful = {"learning_rate": CAREFUL * settings.learning_rate}
         steps = min(MOST_STEPS, count_steps(settings, len(session.recording.columns.names)))
         train_networks([network], [session], settings.model_copy(update=careful), steps)
-    own = gather_evidence(network, session, settings)
-    choices = weigh_evidence(pool_evidence([evidence, own]), session)
-    return mix_network(network, session, choices, settings)
+    model = join_skip(Ensemble([network]), session, settings)
+    own = gather_evidence(model, session, session.runs(1))
+    return mix_network(model, session, weigh_evidence(pool_evidence([evidence, own]), session))
 
 
 def _prepare(recording: Recording, settings: LnmSettings, minutes: float | None) -> Session:

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 
 from schemas.settings.lnm import LnmSettings
-from tasks.lnm.gating import GatedCut, GatedPiece, group_asked, number_blocks
+from tasks.lnm.gating import number_blocks
 from tasks.lnm.masks import Masks, draw_masks, draw_modes, possible_modes, thin_columns
 from tasks.lnm.objective import Batch, weigh_batch
 from tasks.lnm.recording import Ints
 from tasks.lnm.runs import cut_windows
 from tasks.lnm.session import Session
+from tasks.lnm.stopping import AskedCut, AskedPiece, group_asked
 from tasks.lnm.windows import TWO_SIDED, cut_batch, windows_at_once
 
 FORECASTS = 4
@@ -86,7 +87,7 @@ def draw_ahead(
             yield found
 
 
-def validation_cuts(session: Session, settings: LnmSettings, most: int) -> list[GatedCut]:
+def validation_cuts(session: Session, settings: LnmSettings, most: int) -> list[AskedCut]:
     """Cut the same validation windows, `most` or fewer, for each task the session can be asked."""
     rng = np.random.default_rng(settings.seed + 1)
     columns, skip = session.recording.columns, session.material.skip
@@ -95,7 +96,7 @@ def validation_cuts(session: Session, settings: LnmSettings, most: int) -> list[
     block_T = np.zeros(len(session.part_T), np.int64)
     block_T[held_out] = number_blocks(len(held_out), session.window)
     values = session.window * len(columns.names)
-    gated = []
+    asked = []
     for mode in possible_modes(columns.neural, skip.together):
         if mode not in SCORED_MODES:
             continue
@@ -121,8 +122,8 @@ def validation_cuts(session: Session, settings: LnmSettings, most: int) -> list[
             masked(rng)
             # What is in one piece fits in memory for all validations.
             pieces.append(cache(piece) if step == len(chosen) else piece)
-        gated.append(GatedCut(mode, int(block_T.max()) + 1, pieces))
-    return gated
+        asked.append(AskedCut(mode, int(block_T.max()) + 1, pieces))
+    return asked
 
 
 def _cut_piece(
@@ -132,7 +133,7 @@ def _cut_piece(
     block_T: Ints,
     draw: Callable[[np.random.Generator], Masks],
     rng: np.random.Generator,
-) -> GatedPiece:
+) -> AskedPiece:
     masks = draw(deepcopy(rng))
     start_B, length_B = windows.T
     mixing = session.whole_mixing()
@@ -141,4 +142,4 @@ def _cut_piece(
     )
     index_BL = np.minimum(start_B[:, None] + np.arange(session.window), len(block_T) - 1)
     about = (session.recording.columns, session.rivals.judged, session.material.skip.horizons)
-    return GatedPiece(cut, group_asked(cut, masks.known_B, *about), block_T[index_BL])
+    return AskedPiece(cut, group_asked(cut, masks.known_B, *about), block_T[index_BL])

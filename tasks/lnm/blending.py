@@ -3,12 +3,11 @@
 from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 
-from tasks.lnm.gating import least_cost, number_blocks
+from tasks.lnm.gating import block_costs, least_cost
 from tasks.lnm.locations import location_to_values
 from tasks.lnm.recording import Floats, Scaler
-from tasks.lnm.scoring import Metric, functional_of, gains_by_sample
+from tasks.lnm.scoring import Metric, functional_of
 
 Weights = dict[str, float]
 """Share of each baseline that is used; they sum to 1."""
@@ -49,7 +48,7 @@ def choose_blend(
 
     for _ in range(MOST_ADDED if len(known) > 1 else 0):
         options = [weights] + [mix_in(weights, name, share) for name in known for share in SHARES]
-        costs = [_block_costs(metric, real_TV, value(o), scaler, block) for o in options]
+        costs = [block_costs(metric, real_TV, value(o), scaler.sd_V, block) for o in options]
         best = int(least_cost(np.array(costs)[:, None])[0])
         if not best:
             break
@@ -61,13 +60,3 @@ def mix_in(weights: Weights, name: str, share: float) -> Weights:
     """Return the blend with a share of another in it."""
     mixed = {own: (1 - share) * weight for own, weight in weights.items() if share < 1}
     return {**mixed, name: mixed.get(name, 0.0) + share}
-
-
-def _block_costs(
-    metric: Metric, real_TV: Floats, value_TV: Floats, scaler: Scaler, block: int
-) -> NDArray[np.float64]:
-    """Return (block,) mean costs on blocks of consecutive rows."""
-    gains, norm_T = gains_by_sample(metric, real_TV, {"blend": value_TV}, scaler.sd_V)
-    block_T = number_blocks(len(norm_T), block)
-    scale = max(float(norm_T.mean()), 1e-9)
-    return np.asarray(-np.bincount(block_T, gains["blend"]) / np.bincount(block_T) / scale)

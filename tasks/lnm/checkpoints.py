@@ -35,6 +35,16 @@ class Curves:
         losses = {"loss/train": self.train_loss[-1], "loss/validation": self.validation_loss[-1]}
         return {**losses, "learning_rate": self.learning_rate[-1]}
 
+    def extend(self, other: "Curves") -> None:
+        """Add what another training went through behind this one."""
+        before = self.step[-1] if self.step else 0
+        self.step += [before + step for step in other.step]
+        self.train_loss += other.train_loss
+        self.validation_loss += other.validation_loss
+        self.learning_rate += other.learning_rate
+        self.best_step = before + other.best_step
+        self.stopped = "; ".join(filter(None, (self.stopped, other.stopped)))
+
     def record(self, step: int, train: float, validation: float, rate: float) -> None:
         """Add one validation."""
         self.step.append(step)

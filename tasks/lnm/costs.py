@@ -12,7 +12,7 @@ class Costs(NamedTuple):
     """What turns z-scores into counts and losses into shares of the mean predictor's.
 
     mean_V, sd_V, log_mean_V : of training, in each column's own units; log of counts only
-    deviance_V : mean Poisson deviance of the mean predictor in training
+    deviance_V : mean Poisson deviance of the mean predictor in training, one for a stream
     counted_C : numbers of the columns of counts
     """
 

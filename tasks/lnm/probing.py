@@ -23,7 +23,7 @@ MOST_STATES = 300
 def hidden_states(
     model: TrainedModel, material: Material, runs: Runs, seen_V: Bools
 ) -> tuple[Ints, Floats]:
-    """Run the network over whole windows and keep what each layer holds of each patch.
+    """Run the first network over whole windows and keep what each layer holds of each patch.
 
     Windows do not overlap, so that a patch has one state; the rest of a run that fills no window
     is left out.
@@ -43,15 +43,16 @@ def hidden_states(
     # The last window of a run is laid to its end and would overlap the one before.
     apart = np.r_[True, np.diff(whole[:, 0]) >= window] if len(whole) else np.zeros(0, bool)
     whole = whole[apart]
-    layers = len(model.network.blocks) + 1
-    width = model.network.norm.normalized_shape[0]
+    network = model.network.networks[0]
+    layers = len(network.blocks) + 1
+    width = network.norm.normalized_shape[0]
     states = np.zeros((layers, len(whole), window // patch, width), np.float32)
-    model.network.eval()
+    network.eval()
     with torch.no_grad():
         for at in range(0, len(whole), BATCH):
             start_B, length_B = whole[at : at + BATCH].T
             cut = cut_hidden(model, material, start_B, length_B, ~seen_V, "units", -1)
-            found = torch.stack(model.network.layers(cut.inputs))
+            found = torch.stack(network.layers(cut.inputs))
             states[:, at : at + BATCH] = found.numpy()
     first = whole[:, 0][:, None] + np.arange(0, window, patch)
     return first.reshape(-1), states.reshape(layers, -1, width)

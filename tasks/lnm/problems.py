@@ -17,7 +17,7 @@ from tasks.lnm.linear import (
 )
 from tasks.lnm.members import Library, View
 from tasks.lnm.recording import Bools, Columns, Floats, Ints, Scaler
-from tasks.lnm.runs import find_runs
+from tasks.lnm.runs import cut_folds, find_runs
 from tasks.lnm.skip import (
     NEAREST,
     anchor_ridge,
@@ -167,7 +167,7 @@ def make_problems(
 ) -> Iterator[Problem]:
     """Yield the questions one by one, so that the features of one task at most are in memory."""
     runs = find_runs(segment_T, part_T)
-    fold_T = cut_folds(part_T == 0)
+    fold_T = cut_folds(part_T == 0, TRAINING_FOLDS)
     rng = np.random.default_rng(seed)
     known_T = (part_T == 0) | (part_T == 1)
     judged_V = judged_columns(columns)
@@ -210,13 +210,6 @@ def make_problems(
         ahead_TO = shift_back(known_TO, runs, horizon)
         asked = (seen, every, own, axes, ahead_TO, last_TO)
         yield Problem("forecast", horizon, *asked, *own_about, wide)
-
-
-def cut_folds(train: Bools) -> Ints:
-    """Cut the training samples into blocks of consecutive time."""
-    fold_T = np.full(len(train), -1, np.int64)
-    fold_T[train] = np.arange(train.sum()) * TRAINING_FOLDS // max(1, int(train.sum()))
-    return fold_T
 
 
 def _axes(z_TV: Floats, inputs: Ints, train: Bools, rng: np.random.Generator) -> Floats | None:

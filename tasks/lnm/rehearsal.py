@@ -6,7 +6,6 @@ of it was of use is known before the new session has told anything (episodes of 
 arXiv:1606.04080).
 """
 
-from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 
@@ -15,23 +14,17 @@ import numpy as np
 from schemas.errors import NothingToDoError, RecordingTooShortError
 from schemas.settings.lnm import LnmSettings
 from tasks.common.splits import TimeSplit
-from tasks.lnm.batches import validation_cuts
-from tasks.lnm.gating import Choice, Measured, measure_shares, take_shares
-from tasks.lnm.masks import Mode
-from tasks.lnm.model import LargeNeuralModel
+from tasks.lnm.gating import Evidence, Question, Share, take_shares
 from tasks.lnm.recording import Recording
 from tasks.lnm.runs import find_runs, part_of_each_sample
 from tasks.lnm.session import Session, divide_recording
 from tasks.lnm.spread import residual_spread
+from tasks.lnm.windows import prepare_material
 
 VALIDATION_SHARE = 0.3
 """Of the minutes that are known; penalties, gates and the end of training rest on it."""
 MOST_STARTS = 3
 """Times that a session is rehearsed with so many minutes, each beginning elsewhere."""
-WINDOWS = 96
-
-Evidence = dict[tuple[Mode, str, int], Measured]
-"""By task, target and number of the horizon: what each share of the network costs there."""
 
 
 def known_minutes(
@@ -102,63 +95,26 @@ def _rehearse_from(
             where="adapt",
             remedy="Learn from longer sessions.",
         )
-    material = replace(session.material, ahead=None).keep_forecasts(np.flatnonzero(part_T >= 0))
+    # What the skip answers outside; there it has been fitted to nothing.
+    runs = find_runs(session.recording.segment_T, part_T)
+    skip, columns, rate_hz = session.material.skip, session.recording.columns, recording.rate_hz
+    material = prepare_material(session.material.z_TV, runs, skip, columns, rate_hz)
+    material = material.keep_forecasts(np.flatnonzero(part_T >= 0))
     # What is left over outside is more than within; the network only knows the latter.
-    runs = find_runs(session.recording.segment_T)
     left_over = residual_spread(material, runs, part_T == 0)
     seen = replace(session, split=beyond[0], part_T=part_T, material=material)
     return replace(seen, spread=left_over, reach=session.spread)
 
 
-def gather_evidence(network: LargeNeuralModel, session: Session, settings: LnmSettings) -> Evidence:
-    """Measure on validation what shares of a network's output cost."""
-    network.eval()
-    horizons = len(session.material.skip.horizons)
-    targets = list(dict.fromkeys(session.recording.columns.targets))
-    found: Evidence = {}
-    for cut in validation_cuts(session, settings, WINDOWS):
-        measured = measure_shares(network, cut, session.costs)
-        for at, group in enumerate(measured.groups):
-            target, horizon = divmod(int(group), horizons)
-            costs = (part[:, at : at + 1] for part in measured[1:])
-            found[cut.mode, targets[target], horizon] = Measured(measured.groups[[at]], *costs)
-    return found
-
-
-def pool_evidence(found: Iterable[Evidence]) -> Evidence:
-    """Put the blocks of time of several sessions together."""
-    pooled: Evidence = {}
-    for evidence in found:
-        for key, costs in evidence.items():
-            before = pooled.get(key)
-            parts = (
-                costs[1:]
-                if before is None
-                else (
-                    np.concatenate(pair, axis=2) for pair in zip(before[1:], costs[1:], strict=True)
-                )
-            )
-            pooled[key] = Measured(costs.groups, *parts)
-    return pooled
-
-
-def weigh_evidence(evidence: Evidence, session: Session) -> dict[Mode, Choice]:
+def weigh_evidence(evidence: Evidence, session: Session) -> dict[Question, Share]:
     """Choose for each target of a session the share that costs least on all that is known."""
-    horizons = len(session.material.skip.horizons)
-    order = {t: i for i, t in enumerate(dict.fromkeys(session.recording.columns.targets))}
-    choices: dict[Mode, Choice] = {}
-    for (mode, target, horizon), costs in evidence.items():
-        if target not in order or horizon >= horizons:
-            continue
-        own = costs._replace(groups=np.array([order[target] * horizons + horizon]))
-        best_G = np.nanmean(costs.error_AGC, axis=2).argmin(0)
-        middle = np.nanmean(costs.middle_AGC, axis=2).argmin(0) if costs.middle_AGC.size else best_G
-        _add(choices.setdefault(mode, Choice()), take_shares(own, best_G, middle))
-    return choices
-
-
-def _add(choice: Choice, more: Choice) -> None:
-    for name in ("share_G", "spread_G", "middle_G"):
-        mine: dict[int, float] = getattr(choice, name)
-        theirs: Mapping[int, float] = getattr(more, name)
-        mine.update(theirs)
+    targets, horizons = set(session.recording.columns.targets), session.material.skip.horizons
+    return {
+        question: take_shares(
+            costs,
+            int(np.nanmean(costs.error_AC, axis=1).argmin()),
+            int(np.nanmean(costs.middle_AC, axis=1).argmin()) if costs.middle_AC.size else 0,
+        )
+        for question, costs in evidence.items()
+        if question[1] in targets and question[2] < len(horizons)
+    }

@@ -9,7 +9,7 @@ from schemas.errors import RecordingTooShortError
 from schemas.settings.lnm import LnmSettings
 from schemas.settings.split import SplitSettings
 from tasks.common.splits import TimeSplit, split_by_time
-from tasks.lnm.recording import Ints, Recording
+from tasks.lnm.recording import Bools, Ints, Recording
 
 LONGEST_AUTO_WINDOW = 64
 SHORTEST_WINDOW = 8
@@ -78,6 +78,13 @@ def choose_window(segment_T: Ints, settings: LnmSettings) -> int:
             remedy="Align at a higher rate, set a shorter lnm.window, or record longer.",
         )
     return window
+
+
+def cut_folds(train: Bools, folds: int) -> Ints:
+    """Cut the training samples into blocks of consecutive time; -1 outside training."""
+    fold_T = np.full(len(train), -1, np.int64)
+    fold_T[train] = np.arange(train.sum()) * folds // max(1, int(train.sum()))
+    return fold_T
 
 
 def split_with_guard(recording: Recording, split: SplitSettings, window: int) -> TimeSplit:

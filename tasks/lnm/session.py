@@ -1,7 +1,7 @@
 """A session ready for training: its parts, its scaler, its skip and its baselines' answers."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -24,6 +24,7 @@ from tasks.lnm.recording import (
 from tasks.lnm.rivals import Rivals, fit_rivals
 from tasks.lnm.runs import (
     choose_window,
+    cut_folds,
     find_runs,
     forecast_origins,
     part_of_each_sample,
@@ -41,7 +42,8 @@ class Session:
 
     origin_O, context_O : test samples to forecast from, and how many may be seen up to each
     rivals : the baselines' answers on the test part, and which is the bar of each target
-    deviance_V : (column,) mean Poisson deviance of the mean predictor in training; 1 if not counts
+    deviance_V : (column,) mean Poisson deviance of the mean predictor in training over the units
+        of the column's stream; 1 if not counts
     traits_VF : (column, trait) what embeddings are guessed by
     heads : (column,) names of families of distributions
     reach : what the network's output is multiplied by; None is `spread`
@@ -75,6 +77,17 @@ class Session:
     def runs(self, part: int) -> Runs:
         """Return the runs of one part: 0 train, 1 validation, 2 test."""
         return find_runs(self.recording.segment_T, np.where(self.part_T == part, 0, -1))
+
+    def leave_out(self, fold: int, folds: int) -> "Session":
+        """Return the session without a fold of its training part, and half a window beside it."""
+        left_T = cut_folds(self.part_T == 0, folds) == fold
+        near_T = np.convolve(left_T, np.ones(self.window + 1), "same") > 0
+        return replace(self, part_T=np.where(near_T & (self.part_T == 0), -1, self.part_T))
+
+    def fold_runs(self, fold: int, folds: int) -> Runs:
+        """Return the runs of a fold of the training part."""
+        own_T = cut_folds(self.part_T == 0, folds) == fold
+        return find_runs(self.recording.segment_T, np.where(own_T, 0, -1))
 
 
 def divide_recording(
@@ -119,7 +132,7 @@ def prepare_session(
 
 
 def _mean_deviance(recording: Recording, train: np.ndarray, scaler: Scaler) -> Floats:
-    """Return the Poisson deviance of predicting the mean, a sample; 1 for continuous columns."""
+    """Return a stream's Poisson deviance of predicting the means, a sample and unit; else 1."""
     deviance_V = np.ones(len(scaler.mean_V), np.float32)
     counted = np.flatnonzero(recording.columns.counts)
     for at in range(0, len(counted), COLUMNS):
@@ -130,4 +143,8 @@ def _mean_deviance(recording: Recording, train: np.ndarray, scaler: Scaler) -> F
             log_TV = np.where(values_TV > 0, np.log(values_TV / mean_V), 0)
         found_V = np.nanmean(2 * (values_TV * log_TV - values_TV + mean_V), axis=0)
         deviance_V[own] = np.maximum(found_V, 1e-6)
+    # One for a stream: likelihoods are judged in sums over its units, of which some hardly fire.
+    streams_V = np.array(recording.columns.streams)
+    for stream in dict.fromkeys(streams_V[counted].tolist()):
+        deviance_V[streams_V == stream] = deviance_V[streams_V == stream].mean()
     return deviance_V

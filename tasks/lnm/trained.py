@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from schemas.errors import LakeError
 from tasks.lnm.costs import Costs
+from tasks.lnm.ensemble import Ensemble
 from tasks.lnm.masks import TOGETHER, Together
 from tasks.lnm.model import LargeNeuralModel, ModelConfig
 from tasks.lnm.noise import Noise
@@ -23,7 +24,8 @@ from tasks.lnm.windows import TWO_SIDED, Material, Mixing, TaskWeights, prepare_
 
 WEIGHTS_NAME = "model.safetensors"
 CONFIG_NAME = "model.json"
-FORMAT = 6
+FORMAT, LONE = 7, 6
+"""The format of today, and the one before, of a lone network."""
 LISTED = ("groups", "neural", "heads", "origin", "origins")
 """Parts of the configuration that are tuples, which JSON does not know."""
 NOISE_PARTS = ("factor", "power", "tail")
@@ -34,10 +36,10 @@ class TrainedModel:
     """Everything a query needs.
 
     linear_skip : whether the network adds to the skip or predicts alone
-    deviance_V : (column,) mean Poisson deviance of the mean predictor in training; 1 if not counts
+    deviance_V : (column,) as in Session
     """
 
-    network: LargeNeuralModel
+    network: Ensemble
     skip: Skip
     mixing: Mixing
     scaler: Scaler
@@ -91,6 +93,7 @@ def save_model(model: TrainedModel, folder: Path) -> None:
     described = {
         "format": FORMAT,
         "network": asdict(model.network.config),
+        "members": len(model.network.members),
         "columns": asdict(model.columns),
         "linear_skip": model.linear_skip,
         "horizons": list(model.skip.horizons),
@@ -110,7 +113,7 @@ def load_model(folder: Path) -> TrainedModel:
     if not (folder / CONFIG_NAME).is_file() or not (folder / WEIGHTS_NAME).is_file():
         raise LakeError(f"no {CONFIG_NAME} beside {WEIGHTS_NAME}.", where=str(folder))
     described = json.loads((folder / CONFIG_NAME).read_text(encoding="utf-8"))
-    if described["format"] != FORMAT:
+    if described["format"] not in (FORMAT, LONE):
         raise LakeError(
             f"model format {described['format']}, not {FORMAT}.",
             where=str(folder),
@@ -119,7 +122,10 @@ def load_model(folder: Path) -> TrainedModel:
     tensors = load_file(str(folder / WEIGHTS_NAME))
     config = described["network"]
     shape = {name: tuple(config[name]) for name in LISTED if name in config}
-    network = LargeNeuralModel(ModelConfig(**{**config, **shape}))
+    about = ModelConfig(**{**config, **shape})
+    network = Ensemble([LargeNeuralModel(about) for _ in range(described.get("members", 1))])
+    if described["format"] == LONE:
+        tensors = {n.replace("network.", "network.members.0.", 1): t for n, t in tensors.items()}
     prefix = "network."
     network.load_state_dict(
         {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
@@ -130,7 +136,7 @@ def load_model(folder: Path) -> TrainedModel:
 
 
 def _assemble(
-    network: LargeNeuralModel, described: dict[str, Any], arrays: dict[str, np.ndarray]
+    network: Ensemble, described: dict[str, Any], arrays: dict[str, np.ndarray]
 ) -> TrainedModel:
     scaler = Scaler(*(arrays[name] for name in ("mean", "sd", "low", "high")))
     columns = Columns(**{name: tuple(values) for name, values in described["columns"].items()})

@@ -18,9 +18,18 @@ from tasks.lnm.calibration import calibrate
 from tasks.lnm.checkpoints import Curves, TrainingState, restore_state, save_state
 from tasks.lnm.costs import Costs
 from tasks.lnm.curve_files import draw_point
-from tasks.lnm.gating import SHARES, Choice, GatedCut, apply_choices, choose_shares, measure_shares
+from tasks.lnm.ensemble import Ensemble
+from tasks.lnm.evidence import gather_evidence
+from tasks.lnm.gating import (
+    SHARES,
+    Evidence,
+    Question,
+    Share,
+    apply_choices,
+    choose_shares,
+    pool_evidence,
+)
 from tasks.lnm.machine import Machine
-from tasks.lnm.masks import Mode
 from tasks.lnm.model import LargeNeuralModel, ModelConfig, visibility_groups
 from tasks.lnm.noise import Noise
 from tasks.lnm.objective import Batch, weigh_errors
@@ -28,11 +37,13 @@ from tasks.lnm.origins import gather_labels
 from tasks.lnm.runs import cut_windows
 from tasks.lnm.schedule import count_steps, make_optimiser, schedule
 from tasks.lnm.session import Session
+from tasks.lnm.stopping import AskedCut, measure_loss
 from tasks.lnm.trained import TrainedModel, copy_state
 
 VALIDATE_EVERY = 50
-VALIDATION_WINDOWS, GATING_WINDOWS = 32, 192
-"""Windows of each task that stop the training, and that set the gates of what it ended with."""
+VALIDATION_WINDOWS = 32
+"""Windows of each task that stop the training."""
+NEXT_SEED = 100_003
 EMA_DECAY = 0.99
 CLIP_NORM = 1.0
 DIVERGED = 50.0
@@ -54,27 +65,39 @@ def train_models(
     settings: LnmSettings,
     checkpoints: Path | None = None,
 ) -> tuple[list[TrainedModel], Curves]:
-    """Train a network for each session, all with one core, and keep their best state.
+    """Train networks for each session, with one core for all sessions, and keep their best state.
 
     A session's embeddings are its own, for its units are; the transformer between them is shared,
     and each step is of the next session in turn. Best is the least validation loss of the averaged
     (EMA) weights. The skip's predictions of training samples come from fits that have not seen
     them: else the network would learn from what ridge leaves over in its own training data, which
-    is less than it leaves elsewhere.
+    is less than it leaves elsewhere. With `settings.members` above 1 the same is done so many
+    times, each time without another fold of the training part; answers are the mean.
 
     checkpoints : folder in which the state is kept after every validation; if it holds one of the
         same settings, training goes on from there and ends as if it had never stopped
     """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(settings.seed)
-        origins = gather_labels(session.recording.origin for session in sessions)
-        networks = [build_network(session, settings, origins=origins) for session in sessions]
-        for network in networks[1:]:
-            network.share_core(networks[0])
-        steps = count_steps(settings, max(len(s.recording.columns.names) for s in sessions))
-        curves = train_networks(networks, sessions, settings, steps * len(sessions), checkpoints)
-    pairs = zip(networks, sessions, strict=True)
-    return [_finish(network, session, settings) for network, session in pairs], curves
+    found, curves = [], Curves()
+    origins = gather_labels(session.recording.origin for session in sessions)
+    for member in range(settings.members):
+        own = settings.model_copy(update={"seed": settings.seed + NEXT_SEED * member})
+        folder = None if checkpoints is None else checkpoints / f"member-{member}"
+        seen = sessions
+        if settings.members > 1:
+            seen = [session.leave_out(member, settings.members) for session in sessions]
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(own.seed)
+            networks = [build_network(session, own, origins=origins) for session in seen]
+            for network in networks[1:]:
+                network.share_core(networks[0])
+            steps = len(seen) * count_steps(own, max(len(s.recording.columns.names) for s in seen))
+            curves.extend(train_networks(networks, seen, own, steps, folder))
+        found.append(networks)
+    models = [
+        _finish(Ensemble(own), session, settings)
+        for own, session in zip(zip(*found, strict=True), sessions, strict=True)
+    ]
+    return models, curves
 
 
 def train_networks(
@@ -123,27 +146,36 @@ def build_network(
     return network
 
 
-def _finish(network: LargeNeuralModel, session: Session, settings: LnmSettings) -> TrainedModel:
-    """Set the gates of a trained network on validation."""
-    cuts = validation_cuts(session, settings, GATING_WINDOWS)
-    choices, _ = _validate(network, cuts, session.costs, Machine(), settings)
-    return mix_network(network, session, choices, settings)
+def _finish(network: Ensemble, session: Session, settings: LnmSettings) -> TrainedModel:
+    """Set the gates on validation and, of several networks, on the fold that each has not seen."""
+    model = join_skip(network, session, settings)
+    evidence: list[Evidence] = []
+    if settings.linear_skip:
+        if settings.members > 1:
+            for fold, member in enumerate(network.networks):
+                lone = replace(model, network=Ensemble([member]))
+                runs = session.fold_runs(fold, settings.members)
+                evidence.append(gather_evidence(lone, session, runs))
+        evidence.append(gather_evidence(model, session, session.runs(1)))
+    return mix_network(model, session, choose_shares(pool_evidence(evidence)))
+
+
+def join_skip(network: Ensemble, session: Session, settings: LnmSettings) -> TrainedModel:
+    """Return network and skip as one model, with gates and noise that are yet to be chosen."""
+    network.eval()
+    skip, columns = session.material.skip, session.recording.columns
+    about = (session.scaler, columns, session.deviance_V, settings.linear_skip)
+    plain = Noise.plain(len(skip.horizons), columns.counts)
+    return TrainedModel(network, skip, session.whole_mixing(), *about, plain)
 
 
 def mix_network(
-    network: LargeNeuralModel,
-    session: Session,
-    choices: Mapping[Mode, Choice],
-    settings: LnmSettings,
+    model: TrainedModel, session: Session, choices: Mapping[Question, Share]
 ) -> TrainedModel:
-    """Return network and skip as one model, mixed as was chosen, its noise calibrated."""
-    network.eval()
-    skip, columns = session.material.skip, session.recording.columns
-    mixing = apply_choices(session.spread, choices, columns, skip.horizons)
-    about = (session.scaler, columns, session.deviance_V, settings.linear_skip)
-    plain = Noise.plain(len(skip.horizons), columns.counts)
-    model = TrainedModel(network, skip, mixing, *about, plain)
-    return replace(model, noise=calibrate(model, session))
+    """Return the model mixed as was chosen, its noise calibrated."""
+    mixing = apply_choices(session.spread, choices, model.columns, model.skip.horizons)
+    mixed = replace(model, mixing=mixing)
+    return replace(mixed, noise=calibrate(mixed, session))
 
 
 def _optimise(
@@ -214,7 +246,7 @@ def average_weights(network: nn.Module, average: Mapping[str, Tensor], decay: fl
     torch._foreach_lerp_(averages, list(current.values()), 1 - decay)
 
 
-_Exam = Sequence[tuple[LargeNeuralModel, Costs, list[GatedCut]]]
+_Exam = Sequence[tuple[LargeNeuralModel, Costs, list[AskedCut]]]
 """Each session's network, costs and validation windows."""
 
 
@@ -237,7 +269,7 @@ def _weigh(
 
 
 def _mean_loss(exam: _Exam, machine: Machine, settings: LnmSettings) -> float:
-    found = [_validate(n, cuts, costs, machine, settings)[1] for n, costs, cuts in exam]
+    found = [_validate(n, cuts, costs, machine, settings) for n, costs, cuts in exam]
     return float(np.mean(found))
 
 
@@ -262,16 +294,13 @@ def _take_step(
 
 def _validate(
     network: LargeNeuralModel,
-    cuts: Sequence[GatedCut],
+    cuts: Sequence[AskedCut],
     costs: Costs,
     machine: Machine,
     settings: LnmSettings,
-) -> tuple[dict[Mode, Choice], float]:
-    """Return the best share of the network in each task, and the loss over all tasks with it."""
+) -> float:
+    """Return the loss over all tasks, each target with the best share of the network."""
     shares = SHARES if settings.linear_skip else (1.0,)
     network.eval()
-    choices = {
-        cut.mode: choose_shares(measure_shares(partial(machine.run, network), cut, costs, shares))
-        for cut in cuts
-    }
-    return choices, float(np.mean([choice.loss for choice in choices.values()]))
+    run = partial(machine.run, network)
+    return float(np.mean([measure_loss(run, cut, costs, shares) for cut in cuts]))

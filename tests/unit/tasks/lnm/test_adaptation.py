@@ -8,8 +8,8 @@ import torch
 
 from schemas.errors import RecordingTooShortError
 from tasks.lnm.adaptation import adapt, core_of, few_shot_curve, pretrain
-from tasks.lnm.gating import Measured
-from tasks.lnm.rehearsal import pool_evidence, rehearse, weigh_evidence
+from tasks.lnm.gating import Measured, pool_evidence
+from tasks.lnm.rehearsal import rehearse, weigh_evidence
 from tasks.lnm.runs import split_with_guard
 from tasks.lnm.session import prepare_session
 from tasks.lnm.training import train_models
@@ -25,12 +25,14 @@ def test_sessions_share_a_core_and_keep_their_own_embeddings(
     ]
     models, curves = train_models(sessions, settings)
     assert curves.step[-1] == 12
-    one, two = (model.network for model in models)
+    one, two = (model.network.networks[0] for model in models)
     assert one.read.shape != two.read.shape
     for name, tensor in core_of(one).items():
         assert torch.equal(tensor, two.state_dict()[name])
     alone, _ = train_models(sessions[:1], settings)
-    assert not torch.equal(alone[0].network.blocks[0].up.weight, one.blocks[0].up.weight)
+    assert not torch.equal(
+        alone[0].network.networks[0].blocks[0].up.weight, one.blocks[0].up.weight
+    )
 
 
 def test_a_curve_over_minutes_of_a_session_never_seen(product_session, quick):
@@ -70,6 +72,9 @@ def test_a_rehearsal_is_learnt_from_outside_of_the_minutes_it_knows(product_sess
         known_T = np.abs(session.recording.time_T - first_s - 15.0) < 15.0
         assert not (known_T & (session.part_T >= 0)).any()
         assert set(np.unique(session.part_T)) == {-1, 0, 1}
+        # The skip of those minutes answers there too.
+        base_TV = session.material.base["decode"][session.part_T >= 0]
+        assert base_TV[:, ~session.recording.columns.neural].std(0).min() > 0.1
         mixing = session.whole_mixing()
         assert mixing.gate is session.reach
         assert mixing.spread is session.spread
@@ -78,14 +83,11 @@ def test_a_rehearsal_is_learnt_from_outside_of_the_minutes_it_knows(product_sess
 
 def test_what_all_sessions_say_sets_the_gates(product_result):
     session = product_result.session
-    shares = np.arange(5)[:, None, None]
-    clear = Measured(np.array([0]), 5.0 - shares + np.zeros((5, 1, 6)), np.empty((5, 0, 6)),
-                     np.full((5, 1, 6), 4.0))  # fmt: skip
-    against = clear._replace(error_AGC=-9 * clear.error_AGC)
+    shares = np.arange(5)[:, None]
+    clear = Measured(5.0 - shares + np.zeros((5, 6)), np.zeros((5, 0)), np.full((5, 6), 4.0))
+    against = clear._replace(error_AC=-9 * clear.error_AC)
     key = ("decode", "running/first", 0)
     weak = pool_evidence([{key: clear}, {("decode", "whiskers", 0): clear}])
-    assert [*weigh_evidence(weak, session)["decode"].share_G.values()] == [1.0]
+    assert [share.mean for share in weigh_evidence(weak, session).values()] == [1.0]
     strong = pool_evidence([weak, {key: against}])
-    choice = weigh_evidence(strong, session)["decode"]
-    assert [*choice.share_G.values()] == [0.0]
-    assert [*choice.spread_G.values()] == [2.0]
+    assert weigh_evidence(strong, session)[key] == (0.0, 0.0, 2.0)

@@ -49,7 +49,7 @@ def test_killed_at_any_step_ends_bit_identical(spiking_session, quick, tmp_path,
     command = [sys.executable, "-c", CHILD, str(tmp_path), "7", "17", "8"]
     subprocess.run(command, check=True)
     monkeypatch.setattr("tasks.lnm.training.VALIDATE_EVERY", 10)
-    assert (tmp_path / "checkpoints" / "step-00000010.safetensors").is_file()
+    assert (tmp_path / "checkpoints" / "member-0" / "step-00000010.safetensors").is_file()
     # Prepared anew: what is outside of the checkpoint repeats bit by bit as well.
     session = prepare(spiking_session, settings)
     resumed, curves = train_model(session, settings, tmp_path / "checkpoints")
@@ -65,7 +65,7 @@ def test_killed_at_any_step_ends_bit_identical(spiking_session, quick, tmp_path,
 def test_a_state_of_other_settings_is_not_taken_up(spiking_session, quick, tmp_path):
     settings = quick.model_copy(update={"steps": 50, "generated_s": 0.0, "baselines": ()})
     train_and_examine(spiking_session, settings, tmp_path)
-    assert sorted(p.name for p in tmp_path.iterdir()) == [
+    assert sorted(p.name for p in (tmp_path / "member-0").iterdir()) == [
         "checkpoint.json",
         "step-00000050.safetensors",
     ]

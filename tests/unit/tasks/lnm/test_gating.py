@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from tasks.lnm.gating import SHARES, Choice, apply_choices, least_cost
+from tasks.lnm.gating import (
+    Measured,
+    Share,
+    apply_choices,
+    choose_shares,
+    least_cost,
+    pool_evidence,
+)
 from tasks.lnm.recording import Columns
 from tasks.lnm.windows import TaskWeights
 
@@ -54,13 +61,35 @@ def test_a_lone_share_is_taken_as_it_is():
     assert least_cost(cost({1.0: -0.5}, 0.1)) == [0]
 
 
+@pytest.mark.parametrize(("more", "chosen"), [(0.05, 2), (0.005, 1)])
+def test_the_greater_share_is_taken_where_it_is_surely_better(more, chosen):
+    wide_C, narrow_C = np.random.default_rng(0).standard_normal((2, 40))
+    # Gains differ much from block to block, what the full share adds to them does not.
+    gain_C = 0.6 + wide_C - wide_C.mean()
+    more_C = more + 0.1 * (narrow_C - narrow_C.mean())
+    costs = np.stack([0 * gain_C, -gain_C, -gain_C - more_C])[:, None]
+    assert least_cost(costs) == [chosen]
+
+
+def test_blocks_of_several_networks_are_weighed_together():
+    few = {0.0: 0.0, 0.25: 0.02, 0.5: 0.05, 0.75: 0.08, 1.0: 0.1}
+    own_AC = cost(few, 0.3, windows=8)[:, 0]
+    measured = Measured(own_AC, np.zeros((5, 0)), np.full((5, 8), 4.0))
+    asked = ("decode", "run", 0)
+    assert choose_shares({asked: measured})[asked].mean == 0.0
+    pooled = pool_evidence([{asked: measured}] * 8)
+    assert pooled[asked].error_AC.shape == (5, 64)
+    assert choose_shares(pooled)[asked] == Share(1.0, 0.0, 2.0)
+
+
 def test_choices_reach_their_columns_and_horizons():
     columns = Columns(("n0", "n1", "run"), ("ca", "ca", "run"), ("calcium", "calcium", "motion"))
     spread = TaskWeights.filled(0.5, 2, 3)
     choices = {
-        "decode": Choice({2: SHARES[-1]}, {2: 2.0}),
-        # target * horizons + horizon: units one sample ahead, running two.
-        "forecast": Choice({0: 0.5, 3: 1.0}, {0: 1.0, 3: 1.0}, {1: 0.25}),
+        ("decode", "run", 0): Share(1.0, 0.0, 2.0),
+        ("forecast", "ca", 0): Share(0.5, 0.0, 1.0),
+        ("forecast", "ca", 1): Share(0.0, 0.25, 1.0),
+        ("forecast", "run", 1): Share(1.0, 0.0, 1.0),
     }
     mixing = apply_choices(spread, choices, columns, (1, 2))
     np.testing.assert_allclose(mixing.gate.two_sided["decode"], [0, 0, 0.5])

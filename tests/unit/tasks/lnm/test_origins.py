@@ -43,7 +43,7 @@ def test_one_session_has_nothing_to_tell(product_session, quick):
     named = replace(product_session, origin=("session a",))
     split = split_with_guard(named, settings.split, 16)
     model, _ = train_model(prepare_session(named, split, 16, settings), settings)
-    assert model.network.origins is None
+    assert model.network.networks[0].origins is None
 
 
 def test_sessions_learn_their_rows_and_a_new_one_of_the_animal_begins_with_them(
@@ -57,18 +57,19 @@ def test_sessions_learn_their_rows_and_a_new_one_of_the_animal_begins_with_them(
         prepare_session(r, split_with_guard(r, settings.split, 16), 16, settings)
         for r in recordings
     ]
-    (one, two), _ = train_models(sessions, settings)
-    assert one.network.origins is two.network.origins
-    assert one.network.origins.labels == ("session a", "animal m", "session b")
-    assert (one.network.origins.row_OD.abs().sum(1) > 0).all()
-    save_model(two, tmp_path)
-    again = load_model(tmp_path).network
-    assert again.config == two.network.config
-    assert torch.equal(again.origins.row_OD, two.network.origins.row_OD)
+    models, _ = train_models(sessions, settings)
+    one, two = (model.network.networks[0] for model in models)
+    assert one.origins is two.origins
+    assert one.origins.labels == ("session a", "animal m", "session b")
+    assert (one.origins.row_OD.abs().sum(1) > 0).all()
+    save_model(models[1], tmp_path)
+    again = load_model(tmp_path).network.networks[0]
+    assert again.config == two.config
+    assert torch.equal(again.origins.row_OD, two.origins.row_OD)
 
     learnt = pretrain(recordings, (0.5,), settings)
     new = replace(product_session, origin=("session c", "animal m"))
-    network = adapt(new, 0.5, learnt, settings).model.network
+    network = adapt(new, 0.5, learnt, settings).model.network.networks[0]
     assert torch.equal(network.origins.row_OD, learnt.core["origins.row_OD"])
     told = network.origins(new.origin, 1)[0, 0]
     assert torch.equal(told, learnt.core["origins.row_OD"][1])

@@ -15,7 +15,7 @@ from schemas.settings.lnm import LnmSettings
 from schemas.settings.split import SplitSettings
 from tasks.common.progress import progress_to
 from tasks.lnm.batches import draw_ahead, draw_batch
-from tasks.lnm.infer import predict_future, predict_hidden
+from tasks.lnm.infer import cut_hidden, predict_future, predict_hidden
 from tasks.lnm.query import decode, encode, forecast, generate, impute, query
 from tasks.lnm.recording import Columns
 from tasks.lnm.results import describe_scores, result_tree, train_and_examine
@@ -169,7 +169,7 @@ def test_a_model_of_an_older_format_is_refused_with_the_remedy(product_result, t
     save_model(product_result.model, tmp_path)
     told = json.loads((tmp_path / CONFIG_NAME).read_text())
     (tmp_path / CONFIG_NAME).write_text(json.dumps({**told, "format": 5}))
-    with pytest.raises(LakeError, match=r"format 5, not 6.*Train it again"):
+    with pytest.raises(LakeError, match=r"format 5, not 7.*Train it again"):
         load_model(tmp_path)
 
 
@@ -286,3 +286,34 @@ def test_batches_drawn_ahead_are_those_drawn_in_turn(product_result, quick):
         assert torch.equal(batch.inputs.values_BLV, expected.inputs.values_BLV)
         assert torch.equal(batch.error_BLV, expected.error_BLV)
     assert step == 5
+
+
+def test_several_networks_answer_with_their_mean(product_session, quick, tmp_path):
+    settings = quick.model_copy(update={"steps": 30, "generated_s": 0.0, "members": 2})
+    result = train_and_examine(product_session, settings)
+    assert result.curves.step[-1] == 60
+    save_model(result.model, tmp_path)
+    loaded = load_model(tmp_path)
+    xr.testing.assert_identical(
+        decode(result.model, product_session, t1=30.0), decode(loaded, product_session, t1=30.0)
+    )
+    session, network = result.session, result.model.network
+    about = (np.array([1600]), np.array([16]), ~result.model.columns.neural, "decode", -1)
+    cut = cut_hidden(result.model, session.material, *about)
+    with torch.no_grad():
+        one, two = (member(cut.inputs).location_BLV for member in network.networks)
+        np.testing.assert_allclose(network(cut.inputs).location_BLV, (one + two) / 2, atol=1e-6)
+    assert not torch.equal(one, two)
+
+
+def test_a_network_never_sees_the_fold_that_it_is_weighed_on(product_result):
+    session = product_result.session
+    for fold in range(3):
+        seen = session.leave_out(fold, 3)
+        start, stop = session.fold_runs(fold, 3)[0]
+        beside = slice(max(0, start - session.window // 2), stop + session.window // 2)
+        assert not (seen.part_T[beside] == 0).any()
+        np.testing.assert_array_equal(seen.part_T == 1, session.part_T == 1)
+        assert (seen.part_T == 0).sum() > 0.5 * (session.part_T == 0).sum()
+    runs = [run for fold in range(3) for run in session.fold_runs(fold, 3)]
+    assert sum(stop - start for start, stop in runs) == (session.part_T == 0).sum()
