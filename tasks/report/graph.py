@@ -7,7 +7,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from schemas.settings.report import ReportSettings
-from tasks.report.elements import Chart
+from tasks.report.elements import Chart, count_of
 from tasks.report.figures import FAINT, SERIES, label, new_figure
 from tasks.report.network import Edge, Node, draw_network
 
@@ -77,7 +77,7 @@ def draw_graph(nodes: xr.Dataset, edges: xr.Dataset, settings: ReportSettings) -
     ]
     total = edges.sizes["edge"]
     caption = (
-        f"All {total:,} edges."
+        f"All {count_of(total, 'edge')}."
         if len(picked) == total
         else f"{len(picked):,} of {total:,} edges: from neurons to each behaviour and among "
         "neurons first, then the strongest."

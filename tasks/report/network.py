@@ -67,7 +67,8 @@ def draw_network(
     graph.add_edges_from((e.cause, e.effect) for e in edges)
     groups = group_nodes({name: nodes.get(name, UNKNOWN) for name in sorted(graph)})
     rows = _legend_rows([*groups, *(colours or {})])
-    height = height or int(np.clip(300 + 36 * np.sqrt(len(graph)), 420, 1000))
+    across = np.sqrt(len(graph))
+    height = height or int(np.clip(min(300 + 36 * across, 120 + 85 * across), 220, 1000))
     figure = new_figure(height + LEGEND_ROW * (rows - 1))
     top = 20 + LEGEND_ROW * rows
     size = NARROWEST - 2 * SIDE, figure.layout.height - top - BASE
