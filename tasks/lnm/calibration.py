@@ -7,15 +7,17 @@ nothing moves, by the likelihood for counts and angles.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 import torch
 
+from tasks.lnm.dependence import gather_levels
+from tasks.lnm.distributions import HEADS
 from tasks.lnm.gating import FEWEST_BLOCKS, number_blocks
-from tasks.lnm.heads import HEADS, Doubles, HeadName, StudentT, Told
+from tasks.lnm.heads import Doubles, HeadName, StudentT, Told
 from tasks.lnm.infer import LEAST_SCALE, Located, predict_future, predict_task
 from tasks.lnm.locations import location_to_values
 from tasks.lnm.noise import Noise, plain_noise
@@ -66,7 +68,10 @@ class Asked(NamedTuple):
 
 
 def calibrate(model: TrainedModel, session: Session) -> Noise:
-    """Choose the noise of every task by what the model, of plain noise, answers on validation."""
+    """Choose the noise of every task by what the model, of plain noise, answers on validation.
+
+    How values hang together is that of training and validation; see dependence.py.
+    """
     horizons, judged = model.skip.horizons, session.rivals.judged
     columns = model.columns.take(judged)
     heads = tuple(model.network.config.heads[v] for v in judged)
@@ -95,11 +100,12 @@ def calibrate(model: TrainedModel, session: Session) -> Noise:
         spread_V = model.mixing.spread.forecast_HV[at]
         ahead_HPV.append(fit(located, real_OV, spread_V, block))
     ahead_PHV = np.stack(ahead_HPV, axis=1).astype(np.float32)
-    parts = (
+    factor, power, tail = (
         TaskWeights({task: found[task][p].astype(np.float32) for task in TWO_SIDED}, ahead_PHV[p])
         for p in range(3)
     )
-    return Noise(*parts)
+    noise = Noise(factor, power, tail, model.noise.level_RSV)
+    return replace(noise, level_RSV=gather_levels(replace(model, noise=noise), session))
 
 
 def _ask(

@@ -1,12 +1,28 @@
 """The predicted distributions of many columns at once, each by the head of its kind."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from tasks.lnm.heads import HEADS, Doubles, Head, HeadName, Told, VonMises
+from tasks.lnm.circle import VonMises
+from tasks.lnm.heads import (
+    Bernoulli,
+    Doubles,
+    Head,
+    HeadName,
+    NegativeBinomial,
+    StudentT,
+    Told,
+)
 from tasks.lnm.recording import Bools, Columns, Floats, Ints, Scaler
+
+HEADS: Mapping[HeadName, Head] = {
+    "student_t": StudentT(),
+    "negative_binomial": NegativeBinomial(),
+    "bernoulli": Bernoulli(),
+    "von_mises": VonMises(),
+}
 
 
 def choose_heads(
@@ -67,6 +83,31 @@ class Distribution:
     def sample(self, rng: np.random.Generator) -> Doubles:
         """Draw a value of each; cosine and sine of an angle together."""
         return self._each(lambda head, told, own: head.sample(told, rng))
+
+    def levels(self, real: Floats, rng: np.random.Generator) -> Doubles:
+        """Return the share of each distribution below its true value, uniform if all is right.
+
+        Of counts and yes or no a random share within the step; of angles the same at both halves.
+        """
+
+        def below(head: Head, told: Told, own: Ints) -> Doubles:
+            if isinstance(head, VonMises):
+                return head.level(real[..., own], told)
+            low, high = head.cdf(real[..., own], told)
+            return np.asarray(low + rng.random(low.shape) * (high - low))
+
+        return self._each(below)
+
+    def at(self, levels: Floats) -> Doubles:
+        """Return the values that have these shares below them: the inverse of `levels`."""
+
+        def value(head: Head, told: Told, own: Ints) -> Doubles:
+            level = np.asarray(levels[..., own], np.float64)
+            if isinstance(head, VonMises):
+                return head.at(told, level)
+            return head.quantile(told, level)
+
+        return self._each(value)
 
     def crps(self, real: Floats) -> Doubles:
         """Return the continuous ranked probability scores, in own units."""

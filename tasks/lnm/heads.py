@@ -2,12 +2,10 @@
 
 The mean is the business of skip, network and gates, and no head moves it. A head says how wide
 the scatter is (`scale`) and how heavy its tails are (`tail`). A new family is a class with these
-methods and a name in `HEADS`.
+methods and a name in distributions.HEADS; angles have theirs in circle.py.
 """
 
 import math
-from collections.abc import Mapping
-from functools import cache
 from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
@@ -26,8 +24,6 @@ LEAST_TAIL = 1e-4
 LEAST_RATE = 1e-6
 POISSON = 1e-6
 """Below this square of the scale the variance of counts is their mean."""
-NODES = 128
-"""Equally likely angles that stand for a distribution on the circle."""
 
 
 class Told(NamedTuple):
@@ -60,7 +56,7 @@ class Head(Protocol):
     def cdf(self, real: Floats, told: Told) -> tuple[Doubles, Doubles]:
         """Return the probabilities of a value below, and of one below or equal to the real one."""
 
-    def quantile(self, told: Told, level: float) -> Doubles:
+    def quantile(self, told: Told, level: float | Doubles) -> Doubles:
         """Return the value that a share `level` lies below."""
 
     def sample(self, told: Told, rng: np.random.Generator) -> Doubles:
@@ -89,7 +85,7 @@ class StudentT:
         below = stats.t.cdf((real - told.mean) / told.scale, _freedom(told))
         return below, below
 
-    def quantile(self, told: Told, level: float) -> Doubles:
+    def quantile(self, told: Told, level: float | Doubles) -> Doubles:
         """Return the value that a share `level` lies below."""
         return np.asarray(told.mean + told.scale * stats.t.ppf(level, _freedom(told)))
 
@@ -140,7 +136,7 @@ class NegativeBinomial:
         below = np.where(count > 0, self._at_most(count - 1, told), 0 * at_most)
         return np.asarray(below), at_most
 
-    def quantile(self, told: Told, level: float) -> Doubles:
+    def quantile(self, told: Told, level: float | Doubles) -> Doubles:
         """Return the least count that a share `level` is not above."""
         rate, size = _rate(told), _size(told)
         of_clumped = stats.nbinom.ppf(level, size, size / (size + rate))
@@ -195,10 +191,10 @@ class Bernoulli:
         known = 0 * real
         return np.where(yes, no, 0.0) + known, np.where(yes, 1.0, no) + known
 
-    def quantile(self, told: Told, level: float) -> Doubles:
+    def quantile(self, told: Told, level: float | Doubles) -> Doubles:
         """Return 1 if no is less likely than `level`, else 0."""
         chance = _chance(told)
-        return (level > 1 - chance) + 0 * chance
+        return (np.asarray(level) > 1 - chance) + 0 * chance
 
     def sample(self, told: Told, rng: np.random.Generator) -> Doubles:
         """Draw 0 or 1 for each."""
@@ -208,76 +204,6 @@ class Bernoulli:
     def crps(self, real: Floats, told: Told) -> Doubles:
         """Return the CRPS, which is the Brier score."""
         return np.asarray((_chance(told) - real) ** 2)
-
-
-class VonMises:
-    """Angles by their cosines (first half of the columns) and sines (second half).
-
-    Their direction is that of the mean; their concentration is one over the square of the scale of
-    both halves together, so that the scale is about the standard deviation in radians.
-    """
-
-    def nll(self, real: Tensor, mean: Tensor, scale: Tensor, tail: Tensor) -> Tensor:
-        """Return half of the angle's negative log-likelihood at its cosine, half at its sine."""
-        angle, ahead = (torch.atan2(*reversed(x.chunk(2, dim=-1))) for x in (real, mean))
-        cosine, sine = scale.chunk(2, dim=-1)
-        kappa = 2 / (cosine**2 + sine**2)
-        missed = 2 * kappa * torch.sin((angle - ahead) / 2) ** 2
-        half = (missed + torch.special.i0e(kappa).log() + math.log(2 * math.pi)) / 2
-        return torch.cat([half, half], dim=-1)
-
-    def sd(self, told: Told) -> Doubles:
-        """Return the standard deviations of cosine and sine."""
-        return np.asarray(self._nodes(told).std(0))
-
-    def cdf(self, real: Floats, told: Told) -> tuple[Doubles, Doubles]:
-        """Return the probabilities of a cosine or sine below the real one, twice."""
-        below = (self._nodes(told) <= real).mean(0) + 0 * real
-        return below, below
-
-    def quantile(self, told: Told, level: float) -> Doubles:
-        """Return the cosine or sine that a share `level` lies below."""
-        return np.asarray(np.quantile(self._nodes(told), level, axis=0, method="hazen"))
-
-    def sample(self, told: Told, rng: np.random.Generator) -> Doubles:
-        """Draw angles; cosine and sine are of the same one."""
-        ahead, kappa = self._polar(told)
-        angle = rng.vonmises(np.nan_to_num(ahead), kappa) + 0 * ahead
-        return np.concatenate([np.cos(angle), np.sin(angle)], axis=-1)
-
-    def crps(self, real: Floats, told: Told) -> Doubles:
-        """Return the CRPS of cosine and sine."""
-        nodes = np.sort(self._nodes(told), axis=0)
-        rank = (2 * np.arange(1, NODES + 1) - NODES - 1) / NODES**2
-        within = np.tensordot(rank, nodes, axes=1)
-        return np.asarray(np.abs(nodes - real).mean(0) - within)
-
-    def direction(self, told: Told, level: float | None = None) -> Doubles:
-        """Return (..., angle) circular means, or quantiles about them, in radians."""
-        ahead, kappa = self._polar(told)
-        if level is None:
-            return ahead
-        return np.asarray(np.angle(np.exp(1j * (ahead + _turned(kappa, np.array([level]))[0]))))
-
-    def _polar(self, told: Told) -> tuple[Doubles, Doubles]:
-        cosine, sine = np.split(np.asarray(told.mean, np.float64), 2, axis=-1)
-        both = np.split(np.asarray(told.scale, np.float64), 2, axis=-1)
-        square = np.nan_to_num((both[0] ** 2 + both[1] ** 2) / 2, nan=1.0)
-        return np.arctan2(sine, cosine), 1 / np.maximum(square, 1e-8)
-
-    def _nodes(self, told: Told) -> Doubles:
-        """Return (node, ..., column) cosines and sines of equally likely angles."""
-        ahead, kappa = self._polar(told)
-        angle = ahead + _turned(kappa, (np.arange(NODES) + 0.5) / NODES)
-        return np.concatenate([np.cos(angle), np.sin(angle)], axis=-1)
-
-
-HEADS: Mapping[HeadName, Head] = {
-    "student_t": StudentT(),
-    "negative_binomial": NegativeBinomial(),
-    "bernoulli": Bernoulli(),
-    "von_mises": VonMises(),
-}
 
 
 def _freedom(told: Told) -> Doubles:
@@ -294,31 +220,3 @@ def _size(told: Told) -> Doubles:
 
 def _chance(told: Told) -> Doubles:
     return np.clip(np.asarray(told.mean, np.float64), LEAST_RATE, 1 - LEAST_RATE)
-
-
-@cache
-def _circular_table() -> tuple[Doubles, Doubles, Doubles]:
-    """Return concentrations, angles about 0 and the shares that lie below these."""
-    known_K = np.logspace(-3, 8, 331)
-    reach_K1 = np.minimum(np.pi, 12 / np.sqrt(known_K))[:, None]
-    angle_KA = reach_K1 * np.linspace(-1, 1, 1201)
-    density_KA = np.exp(-2 * known_K[:, None] * np.sin(angle_KA / 2) ** 2)
-    below_KA = np.cumsum(density_KA, axis=1) - (density_KA + density_KA[:, :1]) / 2
-    below_KA /= below_KA[:, -1:]
-    return known_K, angle_KA, below_KA
-
-
-def _turned(kappa: Doubles, level_Q: Doubles) -> Doubles:
-    """Return (level, ...) angles about 0 that shares of von Mises distributions lie below.
-
-    From a table: in units of 1 / sqrt(kappa) these angles change slowly with the logarithm of
-    kappa, and towards those of a normal distribution.
-    """
-    known_K, angle_KA, below_KA = _circular_table()
-    table_KQ = np.stack(
-        [np.interp(level_Q, below, angle) for below, angle in zip(below_KA, angle_KA, strict=True)]
-    )
-    table_KQ *= np.sqrt(known_K)[:, None]
-    asked = np.log(np.clip(kappa, known_K[0], known_K[-1]))
-    found = [np.interp(asked, np.log(known_K), of_level) for of_level in table_KQ.T]
-    return np.stack(found) / np.sqrt(np.clip(kappa, known_K[0], known_K[-1]))

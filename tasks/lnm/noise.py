@@ -1,4 +1,4 @@
-"""How wide the predicted distributions are: factors on the network's scale, and tails."""
+"""How wide the predicted distributions are, and how what is drawn from them hangs together."""
 
 from dataclasses import dataclass
 
@@ -22,11 +22,17 @@ def plain_noise(counts_V: Bools) -> Floats:
 
 @dataclass(frozen=True)
 class Noise:
-    """For each task and column: scale = factor * (network's scale) ** power; and the tail."""
+    """For each task and column: scale = factor * (network's scale) ** power; and the tail.
+
+    level_RSV : (moment, step, column) shares of predicted distributions that lay below the truth
+        1, 2 ... steps after some moments, NaN where not known; without moments, draws of columns
+        and steps are independent
+    """
 
     factor: TaskWeights
     power: TaskWeights
     tail: TaskWeights
+    level_RSV: Floats
 
     @classmethod
     def plain(cls, horizons: int, counts_V: Bools) -> "Noise":
@@ -35,7 +41,8 @@ class Noise:
             TaskWeights({task: part_V.copy() for task in TWO_SIDED}, np.tile(part_V, (horizons, 1)))
             for part_V in plain_noise(counts_V)
         )
-        return cls(*parts)
+        factor, power, tail = parts
+        return cls(factor, power, tail, np.zeros((0, 1, len(counts_V)), np.float32))
 
     def hidden(
         self, mode: Mode, scale: Floats, kept: Ints, counts_V: Bools
@@ -56,6 +63,15 @@ class Noise:
         """Return scale and tail (..., step, kept column) of forecasts from the first step on."""
         fill_SH = interpolate_horizons(horizons, horizons[-1])[: scale.shape[-2]]
         return _adjust(scale, *(fill_SH @ part.forecast_HV[:, kept] for part in self._parts))
+
+    def draw_levels(self, courses: int, rng: np.random.Generator) -> Floats:
+        """Return (course, step, column) levels, those of each course of one moment."""
+        moments, steps, columns = self.level_RSV.shape
+        free = rng.random((courses, steps, columns))
+        if not moments:
+            return free
+        level_BSV = self.level_RSV[rng.integers(moments, size=courses)]
+        return np.where(np.isfinite(level_BSV), level_BSV, free)
 
     @property
     def _parts(self) -> tuple[TaskWeights, TaskWeights, TaskWeights]:

@@ -1,4 +1,9 @@
-"""Free running: draw a few samples from the forecast, append them, forecast again."""
+"""Free running: draw some samples from the forecast, append them, forecast again.
+
+What is drawn at once hangs together across columns and steps as the truth did about forecasts (see
+dependence.py). Steps drawn one by one, each column by itself, make a course too wide and too rough:
+what a forecast misses is not white, and feeding white noise back excites what is rhythmic.
+"""
 
 import numpy as np
 import torch
@@ -15,7 +20,7 @@ BEYOND = 0.5
 
 
 def roll_out(model: TrainedModel, past_BLV: Floats, steps: int, rng: np.random.Generator) -> Floats:
-    """Continue each past by `steps` samples, a patch at a time, each drawn given the last.
+    """Continue each past by `steps` samples, some at a time, each drawn given all before.
 
     Drawn values are held within the range that training saw, so that no course can run away.
 
@@ -28,7 +33,7 @@ def roll_out(model: TrainedModel, past_BLV: Floats, steps: int, rng: np.random.G
     (course, step, column) z-scores
     """
     batch, known, columns = past_BLV.shape
-    stride = min(model.network.config.patch, model.skip.horizons[-1])
+    stride = model.noise.level_RSV.shape[1]
     context = model.window - model.skip.horizons[-1]
     kernels = causal_kernels(context_of(model.window))
     z_BTV = np.concatenate([past_BLV, np.full((batch, steps + stride, columns), np.nan)], axis=1)
@@ -87,7 +92,8 @@ def _draw(
     )
     every, counts_V = np.arange(location.shape[2]), model.columns.counts
     scale, tail = model.noise.ahead(scale, every, model.skip.horizons)
-    drawn = distribution_of(model, Located(location, scale, base, tail)).sample(rng)
+    distribution = distribution_of(model, Located(location, scale, base, tail))
+    drawn = distribution.at(model.noise.draw_levels(len(location), rng))
     scaler = model.scaler
     # Counts cannot lie between whole numbers, so only continuous values may go beyond the range.
     margin_V = np.where(counts_V, 0.0, BEYOND * scaler.sd_V)

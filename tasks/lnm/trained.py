@@ -156,7 +156,7 @@ def _assemble(
         columns,
         arrays["deviance"],
         described["linear_skip"],
-        Noise(*(_read_weights(f"noise_{part}", arrays) for part in NOISE_PARTS)),
+        _read_noise(arrays),
     )
 
 
@@ -168,6 +168,7 @@ def _arrays(model: TrainedModel) -> dict[str, np.ndarray]:
         "low": model.scaler.low_V,
         "high": model.scaler.high_V,
         "middle_gate": model.mixing.middle_HV,
+        "noise_level": model.noise.level_RSV,
     }
     arrays |= {f"together.{mode}": own for mode, own in model.skip.together.items()}
     stored: dict[str, TaskWeights] = {"gate": model.mixing.gate, "spread": model.mixing.spread}
@@ -179,6 +180,13 @@ def _arrays(model: TrainedModel) -> dict[str, np.ndarray]:
         arrays |= {f"map.{name}.{key}": array for key, array in map_arrays(own).items()}
     # Copies: safetensors refuses arrays that share memory, and slices would keep their stride.
     return {name: np.array(array, order="C") for name, array in arrays.items()}
+
+
+def _read_noise(arrays: dict[str, np.ndarray]) -> Noise:
+    factor, power, tail = (_read_weights(f"noise_{part}", arrays) for part in NOISE_PARTS)
+    # A model saved before there were levels draws each column and step by itself.
+    none = np.zeros((0, 1, len(arrays["mean"])), np.float32)
+    return Noise(factor, power, tail, arrays.get("noise_level", none))
 
 
 def _read_weights(part: str, arrays: dict[str, np.ndarray]) -> TaskWeights:

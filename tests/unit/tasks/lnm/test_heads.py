@@ -6,8 +6,9 @@ import torch
 from scipy import stats
 
 from tasks.lnm.calibration import Asked, fit_noise
-from tasks.lnm.distributions import Distribution, circular_error
-from tasks.lnm.heads import HEADS, Told, VonMises
+from tasks.lnm.circle import VonMises
+from tasks.lnm.distributions import HEADS, Distribution, circular_error
+from tasks.lnm.heads import Told
 from tasks.lnm.query import decode, impute, query
 from tasks.lnm.recording import Columns, Recording
 from tasks.lnm.results import train_and_examine
@@ -78,6 +79,31 @@ def test_every_figure_is_that_of_its_draws(name, told):
         # The least value that at least this share is not above.
         assert ((drawn <= value + 0.02 * size).mean(0) > level - 0.015).all()
         assert ((drawn < value - 0.02 * size).mean(0) < level + 0.015).all()
+
+
+def make_distribution(name: str, case: Told) -> Distribution:
+    count = case.mean.shape[-1]
+    names = tuple(f"a{v}" for v in range(count))
+    if name == "von_mises":
+        names = tuple(f"a{v}_{part}" for part in ("cos", "sin") for v in range(count // 2))
+    columns = Columns(names, names, ("motion",) * count)
+    return Distribution.of(case, (name,) * count, columns)
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_a_level_leads_back_to_its_value_and_levels_of_draws_are_even(name, told):
+    rng = np.random.default_rng(0)
+    many = Told(*(np.tile(part, (4000, 1)) for part in told[name]))
+    distribution = make_distribution(name, many)
+    real = distribution.sample(rng)
+    levels = distribution.levels(real, rng)
+    error = np.abs(distribution.at(levels) - real)
+    # Angles come back as the nearest of so many equally likely ones.
+    assert np.quantile(error, 0.9) < (0.06 if name == "von_mises" else 1e-9)
+    for level in (0.1, 0.5, 0.9):
+        np.testing.assert_allclose((levels < level).mean(0), level, atol=0.03)
+    real[0] = np.nan
+    assert np.isnan(distribution.levels(real, rng)[0]).all()
 
 
 @pytest.mark.parametrize("name", HEADS)
