@@ -4,9 +4,11 @@ import asyncio
 import logging
 import weakref
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import aiohttp
+from fsspec.asyn import sync
 from fsspec.implementations.http import HTTPFileSystem
 
 from schemas.errors import NetworkError
@@ -14,7 +16,12 @@ from tasks.common.remote import public_url
 
 log = logging.getLogger("tectum")
 
+PIECE_BYTES = 2**20
 WORTH_ANOTHER_TRY = frozenset({408, 425, 429, 500, 502, 503, 504})
+
+
+class WholeFilesOnlyError(NetworkError):
+    """A server that does not know range requests was asked for a part of a file."""
 
 
 class SteadyHttpFileSystem(HTTPFileSystem):
@@ -51,6 +58,25 @@ class SteadyHttpFileSystem(HTTPFileSystem):
         wanted = await self._process_limits(url, start, end)
         return await self._persist(url, lambda: self._get(url, {"Range": wanted}))
 
+    def fetch_whole(self, url: str, target: Path, on_progress: Callable[[int], None]) -> None:
+        """Copy a file in one answer, from its beginning again if that breaks off.
+
+        on_progress : called with the bytes there are so far
+        """
+        sync(self.loop, self._persist, url, lambda: self._copy(url, target, on_progress))
+
+    async def _copy(self, url: str, target: Path, on_progress: Callable[[int], None]) -> None:
+        session = await self.set_session()
+        asked, got = {"Accept-Encoding": "identity"}, 0
+        async with session.get(self.encode_url(url), headers=asked) as response:
+            _check_status(response, url)
+            with target.open("wb") as handle:
+                async for piece in response.content.iter_chunked(PIECE_BYTES):
+                    handle.write(piece)
+                    got += len(piece)
+                    on_progress(got)
+        self.bytes_read += got
+
     async def _info(self, url: str, **_: Any) -> dict[str, Any]:
         return await self._persist(url, lambda: self._head(url))
 
@@ -68,7 +94,7 @@ class SteadyHttpFileSystem(HTTPFileSystem):
         async with session.get(self.encode_url(url), headers=asked) as response:
             _check_status(response, url)
             if "Range" in headers and response.status != 206:
-                raise NetworkError(
+                raise WholeFilesOnlyError(
                     "the server sends whole files only (it does not know range requests).",
                     where=public_url(url),
                     remedy="Download the file and give its path.",

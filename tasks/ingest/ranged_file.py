@@ -102,7 +102,7 @@ class RangedFile(io.RawIOBase):
             except NetworkError as error:
                 # A new error: the traceback of this one leads to h5py's frames, and would keep
                 # the same objects alive.
-                self.failure = NetworkError(error.what, where=error.where, remedy=error.remedy)
+                self.failure = type(error)(error.what, where=error.where, remedy=error.remedy)
         return bytes(stop - start)
 
     def _read(self, start: int, stop: int) -> bytes:

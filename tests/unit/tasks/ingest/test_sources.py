@@ -149,6 +149,23 @@ def test_http_is_fetched_once_and_is_the_same_recording(workspace, write, far_se
     assert ingest(workspace, path).ref == first.ref, "the same bytes on the disk"
 
 
+def test_a_server_that_sends_whole_files_only_will_do(workspace, write, far_server):
+    far_server.ranges = False
+    path = write("x.nwb")
+    broken = iter([True])
+    # Of the answers with content the first breaks off in the middle.
+    far_server.drops = lambda _: far_server.served > 0 and next(broken, False)
+    first = ingest(workspace, f"{far_server.url}/x.nwb")
+    assert_whole(workspace, first)
+    assert next(broken, "spent") == "spent"
+    assert described(workspace, first)["fetched_bytes"] == path.stat().st_size
+    assert ingest(workspace, path).ref == first.ref, "the same bytes on the disk"
+    (path.parent / "text.nwb").write_text("nothing" * 1000)
+    assert ingest(workspace, f"{far_server.url}/text.nwb").state is RunState.FAILED
+    (entry,) = Workspace(workspace).catalogue.quarantine_reasons()
+    assert entry["problem"] == "not_hdf5"
+
+
 def test_a_store_is_not_asked_for_chunks_without_end(workspace, write, far_server):
     """A web server lists nothing, so each chunk that the metadata imply must be asked for."""
     path = write("x.nwb.zarr") / "zarr.json"
