@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from tasks.causal.engine import open_engine
 from tasks.causal.problem import CrossMapProblem
 from tasks.causal.rule import CrossMapRule
-from tests.benchmarks.bench_causal_systems import calcium, logistic, lorenz_by_roessler
+from tests.benchmarks.known_systems import calcium, logistic, lorenz_by_roessler
 from tests.unit.tasks.causal.problems import noisy_walks
 from tests.unit.tasks.causal.series import autoregressive, nodes_of
 
