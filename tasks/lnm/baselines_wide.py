@@ -20,9 +20,8 @@ def fit_wide(seen: Seen, wide: Wide, horizon: int) -> dict[str, Affine]:
     outputs = len(wide.outputs)
     none_O, whole_O = np.zeros(outputs, np.float32), np.ones(outputs, np.float32)
     about = (wide.scaler, wide.counts_O)
-    maps, anchor_R = anchor_ridge(
-        seen.features_TF, wide.last_TR, wide.target_TR, seen.fold_T, seen.part_T == 1
-    )
+    asked = (wide.last_TR, wide.target_TR, seen.fold_T, seen.part_T == 1)
+    maps, anchor_R = anchor_ridge(seen.features_TF, *asked, seen.slopes)
     axes = Axes(wide.axes_RO, anchor_R)
     silent = no_maps(seen, outputs)
     members = {

@@ -1,4 +1,4 @@
-"""Closed-form linear prediction: ridge on activity smoothed at several time scales.
+"""Closed-form linear prediction: ridge on activity smoothed at several time scales (features.py).
 
 The same maps are the ridge baseline and the linear skip of the model. Fitted on training samples;
 the penalty of each target chosen on validation samples.
@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
-from scipy.ndimage import convolve1d
 
 from tasks.lnm.recording import Bools, Floats, Ints
 
@@ -22,70 +21,6 @@ PENALTIES = (1e-4, 1e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0, 10.0)
 MOST_PATTERNS = 8
 MOST_INPUTS = 128
 """More input columns than this are reduced to as many principal components first."""
-
-
-def smoothing_kernels(window: int) -> list[Doubles]:
-    """Return the identity and Gaussians of 1, 2, 4 ... samples, up to a quarter of a window.
-
-    They look both ways, at most three quarters of a window far: as far as the model does from
-    the samples that it is asked for.
-    """
-    kernels = [np.ones(1)]
-    sigma = 1
-    while sigma <= window // 4:
-        half = min(4 * sigma, 3 * window // 4)
-        kernels.append(np.exp(-0.5 * (np.arange(-half, half + 1) / sigma) ** 2))
-        sigma *= 2
-    return kernels
-
-
-def causal_kernels(context: int) -> list[Doubles]:
-    """Return the present sample and decays over 1, 2, 4 ... samples, at most `context` long."""
-    kernels = [np.ones(1)]
-    tau = 1
-    while tau <= context // 2:
-        lag = np.arange(-context + 1, context)
-        # convolve1d pairs index +lag with the sample lag steps in the past.
-        kernels.append(np.where(lag >= 0, np.exp(-np.maximum(lag, 0) / tau), 0.0))
-        tau *= 2
-    return kernels
-
-
-def smooth_features(z_TI: Floats, runs: Runs, kernels: Sequence[Doubles]) -> Floats:
-    """Smooth each column by each kernel inside each run, leaving out samples that are NaN.
-
-    Returns
-    -------
-    (time, kernel * column) weighted means; 0 (the training mean) where nothing valid is in reach
-    """
-    finite_TI = np.isfinite(z_TI)
-    filled_TI = np.where(finite_TI, z_TI, 0).astype(np.float32)
-    weight_TI = finite_TI.astype(np.float32)
-    out_TSI = np.zeros((len(z_TI), len(kernels), z_TI.shape[1]), np.float32)
-    for start, stop in runs:
-        filled, weight = filled_TI[start:stop], weight_TI[start:stop]
-        whole = bool(finite_TI[start:stop].all())
-        for s, kernel in enumerate(kernels):
-            total = convolve1d(filled, kernel, axis=0, mode="constant")
-            mass = convolve1d(weight[:, :1] if whole else weight, kernel, axis=0, mode="constant")
-            out_TSI[start:stop, s] = total / np.maximum(mass, 1e-6)
-    return out_TSI.reshape(len(z_TI), -1)
-
-
-def latest_features(recent_BLI: Floats, kernels: Sequence[Doubles]) -> Floats:
-    """Return `smooth_features` of causal kernels at the last sample only, for several pasts."""
-    length = recent_BLI.shape[1]
-    weight_SL = np.zeros((len(kernels), length), np.float32)
-    for s, kernel in enumerate(kernels):
-        # The future half of a causal kernel is zero; the rest, turned round, ends at the present.
-        past = kernel[len(kernel) // 2 :][:length]
-        weight_SL[s, length - len(past) :] = past[::-1]
-    finite_BLI = np.isfinite(recent_BLI)
-    filled_BLI = np.where(finite_BLI, recent_BLI, 0).astype(np.float32)
-    total_BSI = np.einsum("sl,bli->bsi", weight_SL, filled_BLI, optimize=True)
-    mass_BSI = np.einsum("sl,bli->bsi", weight_SL, finite_BLI.astype(np.float32), optimize=True)
-    mean_BSI = total_BSI / np.maximum(mass_BSI, 1e-6)
-    return np.asarray(mean_BSI.reshape(len(recent_BLI), -1))
 
 
 def principal_axes(z_TI: Floats, rank: int, rng: np.random.Generator) -> Floats:
@@ -133,6 +68,27 @@ class Ridge:
             rows = fold_T == fold
             out_TO[rows] = features_TF[rows] @ self.weights_KFO[fold] + self.bias_KO[fold]
         return out_TO
+
+
+def fit_ridge_with_or_without(
+    features_TF: Floats, last: int, target_TO: Floats, fold_T: Ints, validation: Bools
+) -> Ridge:
+    """Fit ridge with and without the `last` features; validation chooses for each output.
+
+    Few samples cannot pay for more features, and one penalty for all cannot leave some out.
+    """
+    whole = fit_ridge(features_TF, target_TO, fold_T, validation)
+    if not last:
+        return whole
+    less = fit_ridge(features_TF[:, :-last], target_TO, fold_T, validation)
+    better_O = whole.error_O < less.error_O
+    padded_KFO = np.pad(less.weights_KFO, ((0, 0), (0, last), (0, 0)))
+    return Ridge(
+        np.where(better_O, whole.weights_KFO, padded_KFO),
+        np.where(better_O, whole.bias_KO, less.bias_KO),
+        np.where(better_O, whole.penalty_O, less.penalty_O),
+        np.where(better_O, whole.error_O, less.error_O),
+    )
 
 
 def fit_ridge(features_TF: Floats, target_TO: Floats, fold_T: Ints, validation: Bools) -> Ridge:

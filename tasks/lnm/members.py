@@ -150,6 +150,8 @@ class Library:
         Rows of the asker's own training fold are left out.
         """
         half_X = 0.5 * (self.known_XR**2).sum(1)
+        # Slopes, which are the last features, are not searched by.
+        features_TF = features_TF[:, : len(self.centre_F)]
         out_TK = np.empty((len(features_TF), count), np.int64)
         for at in range(0, len(features_TF), ROWS):
             rows = slice(at, at + ROWS)

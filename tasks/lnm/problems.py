@@ -6,15 +6,8 @@ from functools import cached_property
 
 import numpy as np
 
-from tasks.lnm.linear import (
-    MOST_INPUTS,
-    Ridge,
-    Runs,
-    causal_kernels,
-    principal_axes,
-    smooth_features,
-    smoothing_kernels,
-)
+from tasks.lnm.features import causal_kernels, count_slopes, smooth_features, two_sided_features
+from tasks.lnm.linear import MOST_INPUTS, Ridge, Runs, principal_axes
 from tasks.lnm.members import Library, View
 from tasks.lnm.recording import Bools, Columns, Floats, Ints, Scaler
 from tasks.lnm.runs import cut_folds, find_runs
@@ -44,11 +37,12 @@ class Seen:
     """What a question may be answered from; the same object for all horizons of a forecast.
 
     z_TI : z-scores of the inputs (their principal components where there are many)
-    features_TF : the inputs smoothed at several time scales, causal for forecasts
+    features_TF : the inputs smoothed at several time scales, with slopes; causal for forecasts
     fold_T : training fold 0 .. K-1; -1 outside training
     part_T : 0 train, 1 validation, 2 test, -1 none
     window : samples that an answer may reach over
     columns : how many the session has
+    slopes : how many of the features, the last ones, are slopes
     """
 
     z_TI: Floats
@@ -60,6 +54,12 @@ class Seen:
     columns: int
     causal: bool
     seed: int
+    slopes: int = 0
+
+    @cached_property
+    def means(self) -> Floats:
+        """(time, feature) without the slopes: what alike moments are alike in."""
+        return self.features_TF[:, : self.features_TF.shape[1] - self.slopes]
 
     @cached_property
     def known(self) -> Ints:
@@ -76,14 +76,14 @@ class Seen:
         most_in_a_fold = np.bincount(fold_X).max(initial=0)
         if len(fold_X) - most_in_a_fold < NEAREST:
             return None
-        train_TF = self.features_TF[self.fold_T >= 0]
+        train_TF = self.means[self.fold_T >= 0]
         centre_F, spread_F = train_TF.mean(0), train_TF.std(0)
         scale_F = 1 / np.where(spread_F > 1e-6, spread_F, 1.0)
         rank = min(NEIGHBOUR_AXES, len(scale_F))
         scaled_TF = (train_TF - centre_F) * scale_F
         axes_FR = principal_axes(scaled_TF, rank, np.random.default_rng(self.seed))
         turn_FR = (scale_F[:, None] * axes_FR).astype(np.float32)
-        known_XR = (self.features_TF[self.known] - centre_F) @ turn_FR
+        known_XR = (self.means[self.known] - centre_F) @ turn_FR
         return Library(centre_F, turn_FR, known_XR, fold_X)
 
     @cached_property
@@ -151,9 +151,8 @@ class Problem:
     @cached_property
     def ridge(self) -> tuple[Ridge, Floats]:
         """Ridge and the share of the last value that it starts from (0 if not a forecast)."""
-        return anchor_ridge(
-            self.seen.features_TF, self.last_TO, self.target_TO, self.seen.fold_T, self.validation
-        )
+        seen, asked = self.seen, (self.last_TO, self.target_TO)
+        return anchor_ridge(seen.features_TF, *asked, seen.fold_T, self.validation, seen.slopes)
 
 
 def make_problems(
@@ -175,9 +174,12 @@ def make_problems(
     def look(inputs: Ints, *, causal: bool) -> tuple[Seen, Floats | None]:
         axes = _axes(z_TV, inputs, part_T == 0, rng)
         z_TI = reduce_inputs(z_TV[:, inputs], axes)
-        kernels = causal_kernels(context_of(window)) if causal else smoothing_kernels(window)
-        features_TF = smooth_features(z_TI, runs, kernels)
-        own = (window, z_TV.shape[1], causal, seed)
+        if causal:
+            features_TF = smooth_features(z_TI, runs, causal_kernels(context_of(window)))
+        else:
+            features_TF = two_sided_features(z_TI, runs, window)
+        slopes = 0 if causal else z_TI.shape[1] * count_slopes(window)
+        own = (window, z_TV.shape[1], causal, seed, slopes)
         return Seen(z_TI, features_TF, runs, fold_T, part_T, *own), axes
 
     def known(own: Ints) -> Floats:

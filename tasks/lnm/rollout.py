@@ -8,8 +8,9 @@ what a forecast misses is not white, and feeding white noise back excites what i
 import numpy as np
 import torch
 
+from tasks.lnm.features import causal_kernels
 from tasks.lnm.infer import Located, distribution_of, run_network
-from tasks.lnm.linear import Doubles, causal_kernels
+from tasks.lnm.linear import Doubles
 from tasks.lnm.model import Inputs
 from tasks.lnm.recording import Floats
 from tasks.lnm.skip import context_of, interpolate_horizons

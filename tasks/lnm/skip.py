@@ -10,16 +10,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tasks.lnm.linear import (
-    Doubles,
-    Ridge,
-    Runs,
+from tasks.lnm.features import (
     causal_kernels,
-    fit_ridge,
     latest_features,
     smooth_features,
-    smoothing_kernels,
+    two_sided_features,
 )
+from tasks.lnm.linear import Doubles, Ridge, Runs, fit_ridge, fit_ridge_with_or_without
 from tasks.lnm.masks import Together
 from tasks.lnm.members import Library, Member, Neighbours, View
 from tasks.lnm.recording import Bools, Columns, Floats, Ints
@@ -72,9 +69,9 @@ class SkipMap:
     library: Library | None
     blends: tuple[Blend, ...]
 
-    def features(self, z_TV: Floats, runs: Runs, kernels: Sequence[Doubles]) -> Floats:
-        """Smooth this map's inputs."""
-        return smooth_features(reduce_inputs(z_TV[:, self.inputs], self.axes_IR), runs, kernels)
+    def reduce(self, z_TV: Floats) -> Floats:
+        """Return this map's inputs, or their principal components."""
+        return reduce_inputs(z_TV[:, self.inputs], self.axes_IR)
 
     def view(self, features_TF: Floats, last_TO: Floats | None, fold_T: Ints | None) -> View:
         """Return what the members answer from; neighbours are searched for once."""
@@ -116,17 +113,17 @@ class Skip:
         (time, column) locations; 0 in columns that the task does not predict
         """
         out_TV = np.zeros(z_TV.shape, np.float32)
-        kernels = smoothing_kernels(self.window)
         for name, own in self.maps.items():
             if name.startswith(task):
-                view = own.view(own.features(z_TV, runs, kernels), None, fold_T)
+                features_TF = two_sided_features(own.reduce(z_TV), runs, self.window)
+                view = own.view(features_TF, None, fold_T)
                 out_TV[:, own.outputs] = own.blends[0].locate(view)
         return out_TV
 
     def causal_features(self, z_TV: Floats, runs: Runs) -> Floats:
         """Return what a forecast at each sample may know: decaying means of the past."""
         kernels = causal_kernels(context_of(self.window))
-        return self.maps["forecast"].features(z_TV, runs, kernels)
+        return smooth_features(self.maps["forecast"].reduce(z_TV), runs, kernels)
 
     def latest_features(self, recent_BLV: Floats, kernels: Sequence[Doubles]) -> Floats:
         """Return the causal features of the last sample of each of several pasts.
@@ -206,18 +203,22 @@ def anchor_ridge(
     target_TO: Floats,
     fold_T: Ints,
     validation: Bools,
+    slopes: int = 0,
 ) -> tuple[Ridge, Floats]:
     """Fit ridge to what is left over by the mean, by decay to the mean, and by the last value.
 
     The decay is each output's own autocorrelation. Validation chooses among the three; without
-    last values (`last_TO` None) it is the mean.
+    last values (`last_TO` None) it is the mean, and validation chooses whether to use the slopes.
+
+    slopes : how many of the features, the last ones, are slopes
 
     Returns
     -------
     The maps, and the share of the last value that each output starts from.
     """
     if last_TO is None:
-        ridge = fit_ridge(features_TF, target_TO, fold_T, validation)
+        about = (slopes, target_TO, fold_T, validation)
+        ridge = fit_ridge_with_or_without(features_TF, *about)
         return ridge, np.zeros(target_TO.shape[1], np.float32)
     train = (fold_T >= 0)[:, None] & np.isfinite(target_TO)
     power_O = (np.where(train, last_TO, 0) ** 2).sum(0)

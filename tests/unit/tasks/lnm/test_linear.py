@@ -7,14 +7,15 @@ import pytest
 from scipy import stats
 
 from schemas.settings.lnm import LnmSettings
-from tasks.lnm.linear import (
+from tasks.lnm.features import (
     causal_kernels,
-    fit_ridge,
     latest_features,
-    principal_axes,
+    local_slopes,
     smooth_features,
     smoothing_kernels,
+    two_sided_features,
 )
+from tasks.lnm.linear import fit_ridge, fit_ridge_with_or_without, principal_axes
 from tasks.lnm.locations import as_location, poisson_median
 from tasks.lnm.recording import Scaler, fit_scaler
 from tasks.lnm.rivals import fit_rivals
@@ -96,6 +97,57 @@ def test_features_stay_inside_runs_and_ignore_gaps(rng, kernels):
     # The weighted mean of a constant is that constant; only the gap itself, unsmoothed, is 0.
     smoothed[10, 0] = 3.0
     np.testing.assert_allclose(smoothed, 3.0, atol=1e-5)
+
+
+def test_slopes_are_those_of_lines_whatever_is_missing(rng):
+    time_T = np.arange(60.0)
+    z_TI = np.stack([0.5 * time_T, 3 - 0.1 * time_T], axis=1).astype(np.float32)
+    z_TI[[7, 8, 20, 59], 0] = np.nan
+    runs = [(0, 25), (25, 60)]
+    slope_TSI = local_slopes(z_TI, runs, 16).reshape(60, 3, 2)
+    np.testing.assert_allclose(
+        slope_TSI, np.outer([1, 2, 4], [0.5, -0.1])[None] + 0 * slope_TSI, atol=2e-3
+    )
+    z_TI[30:] = rng.standard_normal((30, 2))
+    np.testing.assert_array_equal(local_slopes(z_TI, runs, 16)[:25], slope_TSI.reshape(60, -1)[:25])
+    lone = np.full((40, 1), np.nan, np.float32)
+    lone[20] = 5.0
+    np.testing.assert_allclose(local_slopes(lone, [(0, 40)], 16), 0, atol=1e-3)
+
+
+def test_linear_maps_know_velocity_and_lag(rng):
+    """Of a position: how fast it changes; of an indicator that lags behind: what it shows."""
+    place_T = np.convolve(rng.standard_normal(1300), np.hanning(25), "same").astype(np.float32)
+    lagging_T = np.convolve(place_T, np.exp(-np.arange(12) / 4), "full")[:1300]
+    seen_TI = np.stack([place_T, lagging_T.astype(np.float32)], axis=1)
+    target_TO = np.stack([np.gradient(place_T), place_T], axis=1)
+    target_TO /= target_TO.std(0)
+    fold_T = np.where(np.arange(1300) < 900, np.arange(1300) // 180, -1)
+    validation = np.arange(1300) >= 900
+    for column in (0, 1):
+        own = slice(column, column + 1)
+        features = (
+            smooth_features(seen_TI[:, own], [(0, 1300)], smoothing_kernels(32)),
+            two_sided_features(seen_TI[:, own], [(0, 1300)], 32),
+        )
+        alike, both = (
+            float(fit_ridge(f, target_TO[:, own], fold_T, validation).error_O[0]) for f in features
+        )
+        assert both < 0.2 * alike
+
+
+def test_validation_chooses_for_each_output_whether_slopes_are_used(rng):
+    x_TF = rng.standard_normal((300, 62)).astype(np.float32)
+    # The first output is of a slope; the second is not, and 60 samples cannot pay for 60 slopes.
+    y_TO = np.stack([x_TF[:, 2], x_TF[:, 0] + 0.3 * rng.standard_normal(300)], axis=1)
+    fold_T = np.where(np.arange(300) < 60, np.arange(300) // 12, -1)
+    validation = np.arange(300) >= 60
+    both = fit_ridge_with_or_without(x_TF, 60, y_TO, fold_T, validation)
+    less = fit_ridge(x_TF[:, :2], y_TO, fold_T, validation)
+    assert both.error_O[0] < 0.9 * less.error_O[0]
+    np.testing.assert_array_equal(both.weights_KFO[:, :2, 1], less.weights_KFO[:, :, 1])
+    assert not both.weights_KFO[:, 2:, 1].any()
+    np.testing.assert_allclose(both.predict(x_TF)[:, 1], less.predict(x_TF)[:, 1], atol=1e-5)
 
 
 def test_causal_features_do_not_see_the_future(rng):
