@@ -276,6 +276,7 @@ def count_verdicts(missing: pd.DataFrame) -> pd.DataFrame:
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_streams_missing_streams_and_free_runs(tmp_path):
+    warnings.simplefilter("ignore")
     with limit_threads(1):
         compare(tmp_path)
     courses = pd.read_csv(tmp_path / "courses.csv", index_col=0)
