@@ -1,6 +1,7 @@
 """Ingest files that were damaged at random and count how each ends.
 
     python tests/benchmarks/bench_mutations.py --count 1000 recording.nwb another.nwb.zarr ...
+    python tests/benchmarks/bench_mutations.py --count 1000 --as-zarr recording.nwb ...
 
 Each mutated file, or Zarr store with one mutated file in it, is ingested into a lake of its own by
 a process of its own, so that a crash is seen as one. What is accepted is compared with what h5py or
@@ -130,6 +131,16 @@ def _zero(damaged: bytearray, start: int, length: int) -> None:
     damaged[start:stop] = bytes(max(stop - start, 0))
 
 
+def convert(recording: Path, store: Path) -> Path:
+    """Return a Zarr store of an HDF5 recording, as hdmf-zarr makes it."""
+    from hdmf_zarr import NWBZarrIO
+    from pynwb import NWBHDF5IO
+
+    with NWBHDF5IO(recording, "r", load_namespaces=True) as io, NWBZarrIO(str(store), "w") as made:
+        made.export(src_io=io, write_args={"link_data": False})
+    return store
+
+
 def ingest_apart(path: Path, lake: Path) -> dict[str, Any]:
     """Ingest a file in a forked process; return its ending, reason, seconds and memory in MiB."""
     start = time.monotonic()
@@ -231,6 +242,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("recordings", nargs="+", type=Path)
     parser.add_argument("--count", type=int, default=1000)
+    parser.add_argument("--as-zarr", action="store_true", help="convert the recordings first")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--minutes", type=float, default=120.0, help="stop after so many")
     parser.add_argument("--keep", type=Path, help="folder for files that end as they must not")
@@ -240,11 +252,14 @@ def main() -> None:
     reasons: Counter[str] = Counter()
     slowest = largest = (0.0, "none")
     folder = Path(tempfile.mkdtemp(prefix="mutations-"))
+    recordings = options.recordings
+    if options.as_zarr:
+        recordings = [convert(one, folder / f"{one.stem}.zarr") for one in recordings]
     last = time.monotonic() + 60 * options.minutes
     for number in range(options.count):
         if time.monotonic() > last:
             break
-        recording = options.recordings[number % len(options.recordings)]
+        recording = recordings[number % len(recordings)]
         path, lake = folder / f"{number}.nwb", folder / f"lake{number}"
         kind = damage_copy(recording, path, rng)
         result = ingest_apart(path, lake)
@@ -258,20 +273,14 @@ def main() -> None:
             print(what, result, flush=True)  # noqa: T201
             if options.keep:
                 shutil.move(path, options.keep)
-        for leftover in (path, lake, lake.with_suffix(".json")):
-            remove(leftover)
+        for leftover in (path, lake):
+            shutil.rmtree(leftover, ignore_errors=True)
+        for leftover in (path, lake.with_suffix(".json")):
+            leftover.unlink(missing_ok=True)
     shutil.rmtree(folder)
     report(endings, reasons)
     print(f"slowest {slowest[0]:.1f} s ({slowest[1]})")  # noqa: T201
     print(f"peak memory {largest[0]:.0f} MiB ({largest[1]})")  # noqa: T201
-
-
-def remove(path: Path) -> None:
-    """Remove a file or folder, if it is there."""
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
 
 
 def report(endings: Counter[str], reasons: Counter[str]) -> None:
