@@ -76,7 +76,7 @@ class LnmSettings(StageSettings):
         le=20,
         description="Networks whose answers are averaged, each trained without another part of the "
         "training time; how much of them to use is then chosen on all of that time too, and not "
-        "on validation alone. 5 answer better and take five times as long to train.",
+        "on validation alone. Time grows with the number.",
     )
     patience: int = Field(
         default=8,
