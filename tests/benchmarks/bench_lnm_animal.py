@@ -24,27 +24,23 @@ import pandas as pd
 import pytest
 
 from flows.chain import Chain
-from schemas.entities import ArtifactRef
 from schemas.settings.lnm import LnmSettings
-from schemas.settings.pipeline import PipelineSettings
 from schemas.settings.simulate import SimulateSettings
 from schemas.settings.workspace import WorkspaceSettings
-from tasks.align.task import align_session, synchronise_session
 from tasks.common.workspace import Workspace
-from tasks.ingest.task import ingest_recording
 from tasks.lnm.evaluation import examine
 from tasks.lnm.query import generate
-from tasks.lnm.recording import Bools, Floats, Recording, read_recording
+from tasks.lnm.recording import Bools, Floats, Recording
 from tasks.lnm.scoring import Score
 from tasks.lnm.session import Session, divide_recording
 from tasks.lnm.threads import limit_threads
 from tasks.lnm.trained import TrainedModel
 from tasks.lnm.training import train_model, train_models
-from tasks.preprocess.task import preprocess_session
 from tasks.simulate.task import simulate_session
 from tasks.twin.classifier import area_under_curve, classifier_auc, summarise_windows
 from tasks.twin.distances import Record, cut_windows
 from tasks.twin.realism import control_blocks, cut_record
+from tests.benchmarks.aligned import align_recording
 
 SEEDS, SECONDS = (7, 8), 480.0
 MISSING = "body_pose"
@@ -57,20 +53,12 @@ Trained = tuple[Session, TrainedModel]
 
 def record_animal(folder: Path, seed: int, seconds: float) -> Recording:
     """Simulate an animal and take it to the aligned session; made once a folder."""
-    chain, settings = Chain(WorkspaceSettings(lake=str(folder / "lake"))), PipelineSettings()
+    chain = Chain(WorkspaceSettings(lake=str(folder / "lake")))
     simulated = chain.run(
         "simulate", simulate_session, {}, SimulateSettings(seed=seed, duration_s=seconds)
     )
     lake = Workspace(chain.workspace).lake
-    path = str(lake.local_folder(simulated.ref) / "session.nwb")
-    streams = chain.run("ingest", ingest_recording, {}, path, settings.ingest)
-    cleaned = {"cleaned": chain.run("clean", preprocess_session, {"streams": streams},
-                                    settings.preprocess)}  # fmt: skip
-    synced = chain.run("sync", synchronise_session, cleaned, settings.align.sync)
-    aligned: ArtifactRef = chain.run(
-        "align", align_session, cleaned, settings.align, synced.ref
-    ).ref
-    return read_recording(lake.open_tree(aligned))
+    return align_recording(chain, str(lake.local_folder(simulated.ref) / "session.nwb"))
 
 
 def hide_stream(recording: Recording, stream: str) -> Recording:

@@ -1,0 +1,24 @@
+"""A recording taken to the aligned session, as benchmarks of later stages want it."""
+
+from flows.chain import Chain
+from schemas.entities import ArtifactRef
+from schemas.settings.pipeline import PipelineSettings
+from tasks.align.task import align_session, synchronise_session
+from tasks.common.workspace import Workspace
+from tasks.ingest.task import ingest_recording
+from tasks.lnm.recording import Recording, read_recording
+from tasks.preprocess.task import preprocess_session
+
+
+def align_recording(chain: Chain, path: str) -> Recording:
+    """Ingest, clean, synchronise and align a file; what a lake holds already is not made again."""
+    settings = PipelineSettings()
+    streams = chain.run("ingest", ingest_recording, {}, path, settings.ingest)
+    needs = {"ingested streams": streams}
+    cleaned = {"cleaned": chain.run("clean", preprocess_session, needs, settings.preprocess)}
+    synced = chain.run("sync", synchronise_session, cleaned, settings.align.sync)
+    outcome = chain.run("align", align_session, cleaned, settings.align, synced.ref)
+    aligned: ArtifactRef | None = outcome.ref
+    if aligned is None:
+        raise SystemExit(f"{path}: {outcome.reason}")
+    return read_recording(Workspace(chain.workspace).lake.open_tree(aligned))
