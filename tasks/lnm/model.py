@@ -1,4 +1,4 @@
-"""The large neural model: a masked transformer over neurons and behaviour, whole in this file.
+"""The large neural model: a masked transformer over neurons and behaviour.
 
 Axes: B window, L sample, V column (unit or channel), P patch, S sample in a patch, D feature,
 G visibility group, H head, K feature of a head.
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from schemas.settings.lnm import Preset, ReadIn
+from tasks.lnm.guess import READ, WRITTEN, Guess, Rows
 from tasks.lnm.heads import HeadName
 from tasks.lnm.origins import Origins
 from tasks.lnm.tokens import TokenPool
@@ -29,12 +30,6 @@ PRESETS: dict[Preset, tuple[int, int, int]] = {
 
 CORE = ("blocks.", "norm.", "guess.", "inside.", "pool.", "origins.")
 """Names of the weights that do not depend on a session's columns start with these."""
-
-READ, WRITTEN, FLAGS = 2, 3, 2
-"""Rows of a column: read-in of values and of the skip's prediction; read-out of location, scale and
-median; read-in of the shares that are visible and that the skip predicts."""
-GUESS_WIDTH = 16
-GUESS_GAIN = 4.0
 
 FARTHEST_Z = 8.0
 LEAST_SCALE, MOST_SCALE = 1e-2, 10.0
@@ -176,7 +171,7 @@ class LargeNeuralModel(nn.Module):
         hidden_BPD = self.norm(self._through(self._read(inputs, rows), inputs)[-1])
         return self._predict(hidden_BPD, inputs, rows)
 
-    def rows(self) -> "Rows":
+    def rows(self) -> Rows:
         """Return the embeddings of all columns."""
         guessed = self.guess(self.traits_VF, self.share_VG)
         read: Tensor = self.read
@@ -203,7 +198,7 @@ class LargeNeuralModel(nn.Module):
             found.append(block(found[-1], rotation, mask))
         return found
 
-    def _read(self, inputs: Inputs, rows: "Rows") -> Tensor:
+    def _read(self, inputs: Inputs, rows: Rows) -> Tensor:
         seen_BLV = inputs.values_BLV.clamp(-FARTHEST_Z, FARTHEST_Z) * inputs.visible_BLV
         base_BLV = inputs.base_BLV.clamp(-FARTHEST_Z, FARTHEST_Z) * inputs.given_BLV
         shares = [part.float() @ self.share_VG for part in (inputs.visible_BLV, inputs.given_BLV)]
@@ -229,7 +224,7 @@ class LargeNeuralModel(nn.Module):
         patch = self.config.patch
         return x_BLC.reshape(batch, window // patch, patch * columns)
 
-    def _predict(self, hidden_BPD: Tensor, inputs: Inputs, rows: "Rows") -> Prediction:
+    def _predict(self, hidden_BPD: Tensor, inputs: Inputs, rows: Rows) -> Prediction:
         shape = inputs.values_BLV.shape
         written = functional.linear(hidden_BPD, rows.write.flatten(0, 2), self.bias)
         parts = (part.reshape(shape) for part in written.chunk(WRITTEN, dim=2))
@@ -241,46 +236,6 @@ class LargeNeuralModel(nn.Module):
             scale_BLV.clamp(LEAST_SCALE, MOST_SCALE) * inputs.spread_BLV,
             inputs.middle_BLV + inputs.middle_gate_BLV * middle_BLV,
         )
-
-
-class Rows(NamedTuple):
-    """Embeddings of all columns: each (row, sample of the patch, column or group, feature)."""
-
-    read: Tensor
-    write: Tensor
-    flags: Tensor
-
-
-class Guess(nn.Module):
-    """Rows of a column by its traits (Ha et al. 2016, arXiv:1609.09106): those of no column alone.
-
-    Read-outs start at zero. Rows that are read shrink with the units of a group, so that a sum over
-    many units is of the size of one over few.
-    """
-
-    def __init__(self, patch: int, width: int) -> None:
-        super().__init__()
-        self.patch, self.width = patch, width
-        self.hidden = nn.Linear(TRAITS, GUESS_WIDTH)
-        self.read = nn.Linear(GUESS_WIDTH + TRAITS, READ * patch * width)
-        self.write = nn.Linear(GUESS_WIDTH + TRAITS, WRITTEN * patch * width)
-        self.flags = nn.Linear(GUESS_WIDTH + TRAITS, FLAGS * patch * width)
-        nn.init.zeros_(self.write.weight)
-        nn.init.zeros_(self.write.bias)
-
-    def forward(self, traits_VF: Tensor, share_VG: Tensor) -> Rows:
-        """Return the guessed rows of columns and of the flags of groups."""
-        known_VF = torch.cat([functional.silu(self.hidden(traits_VF)), traits_VF], dim=1)
-        share_V1 = share_VG.sum(1, keepdim=True)
-        return Rows(
-            self._rows(self.read(known_VF) * GUESS_GAIN * share_V1),
-            self._rows(self.write(known_VF)),
-            self._rows(self.flags(share_VG.T @ known_VF)),
-        )
-
-    def _rows(self, guessed_VR: Tensor) -> Tensor:
-        rows: Tensor = guessed_VR.unflatten(1, (-1, self.patch, self.width))
-        return rows.permute(1, 2, 0, 3)
 
 
 class Norm(nn.RMSNorm):
