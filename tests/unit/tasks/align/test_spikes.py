@@ -102,7 +102,8 @@ def test_counts_are_those_of_every_bin_by_itself(
     rng = np.random.default_rng(seed)
     low = np.arange(bins) / 10 + wander * np.cumsum(rng.uniform(0, 1, bins))
     high = np.append(low[1:], low[-1] + 0.1)
-    high = low + (high - low) * (rng.uniform(0.2, 1, bins) if gaps else 1.0)
+    if gaps:
+        high -= (high - low) * rng.uniform(0, 0.8, bins)
     trains = [np.sort(rng.choice([*low, *high, *rng.uniform(-1, 6, 50)], 60)) for _ in range(19)]
     trains[3][-2:] = np.nan
     ends = np.cumsum([len(train) for train in trains])

@@ -37,7 +37,8 @@ def test_units_keep_most_of_their_own_feedback(seed: int) -> None:
     total_N = wiring.weight_NN.sum(1)
     assert (total_N < 0.6).all()
     weights = wiring.weight_NN[wiring.weight_NN > 0]
-    np.testing.assert_allclose(weights.mean(), settings.coupling, rtol=0.05)
+    # The mean of some 70 weights: its standard deviation over seeds is 1.3 %.
+    np.testing.assert_allclose(weights.mean(), settings.coupling, rtol=0.08)
 
 
 def test_nodes_are_named_as_the_aligned_matrices_name_them() -> None:
