@@ -1,5 +1,6 @@
 """Fixtures that every test may use: aligned trees of given arrays, real recordings, moto's S3."""
 
+import os
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,6 +12,9 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from schemas.contracts.aligned import ALIGNED
+
+# Else kEDM, once imported, binds the process and all that it starts to one core.
+os.environ["OMP_PROC_BIND"] = "false"
 
 RECORDINGS = Path(__file__).resolve().parents[2] / "shared" / "data"
 

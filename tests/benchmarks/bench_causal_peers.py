@@ -24,8 +24,6 @@ from tasks.causal.rule import CrossMapRule
 
 THREADS = 2
 os.environ["OMP_NUM_THREADS"] = str(THREADS)
-# Else kEDM binds this thread, and with it ours, to one core.
-os.environ["OMP_PROC_BIND"] = "false"
 
 type Skill = NDArray[np.floating]
 
