@@ -59,22 +59,19 @@ class Chain:
         """Run one stage on what others made; `needs` comes first in the task's arguments."""
         missing = [name for name, outcome in needs.items() if outcome.ref is None]
         if missing:
-            reason = self._why_unfed(missing, needs[missing[0]])
+            before = needs[missing[0]]
+            first = self._first[stage] = self._first.get(before.stage, before)
+            # The reason itself only right after the stage that gave it.
+            told = f": {first.reason}" if first is before else "."
+            verb = "failed" if first.state is RunState.FAILED else "ended Empty"
+            reason = f"needs {' and '.join(missing)}, but {first.stage} {verb}{told}"
             outcome = StageOutcome(stage=stage, state=RunState.EMPTY, reason=reason)
-            self._first[stage] = self._first.get(needs[missing[0]].stage, needs[missing[0]])
         else:
             self._announce(stage)
             refs = [outcome.ref for outcome in needs.values()]
             outcome = self._attempt(stage, task, *refs, *args)
         self.outcomes.append(outcome)
         return outcome
-
-    def _why_unfed(self, missing: list[str], before: StageOutcome) -> str:
-        """Tell what began it; the reason itself only right after the stage that gave it."""
-        first = self._first.get(before.stage, before)
-        verb = "failed" if first.state is RunState.FAILED else "ended Empty"
-        told = f": {first.reason}" if first is before else "."
-        return f"needs {' and '.join(missing)}, but {first.stage} {verb}{told}"
 
     def _attempt(self, stage: str, task: Task, *args: Any) -> StageOutcome:
         """Call a task; a failure ends this stage, not the session."""

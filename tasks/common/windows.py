@@ -57,9 +57,10 @@ def map_windows(
     if not used:
         return da.zeros((0, *map(sum, across)), dtype=dtype)
     name = f"windows-{tokenize(values, used, columns)}"
+    edges = np.cumsum((0, *values.chunks[0]))
     layer = {}
     for row, window in enumerate(used):
-        blocks, task = _plan_window(window, values.chunks[0])
+        blocks, task = _plan_window(window, edges)
         for place in np.ndindex(*map(len, across)):
             # One task, in one layer: dask's own slices and joins would be several, each with the
             # graph of everything before it, and the slices would pile up.
@@ -70,11 +71,10 @@ def map_windows(
     return da.Array(graph, name, chunks, meta=np.empty((0,) * len(chunks), dtype))
 
 
-def _plan_window(window: Window, sizes: Sequence[int]) -> tuple[range, Kernel]:
+def _plan_window(window: Window, edges: NDArray[np.int64]) -> tuple[range, Kernel]:
     """Return the blocks of rows that a window reads, and what makes its output of them."""
-    edges = np.cumsum((0, *sizes))
     source = window.source
-    first = min(int(np.searchsorted(edges, source.start, "right")), len(sizes)) - 1
+    first = min(int(np.searchsorted(edges, source.start, "right")), len(edges) - 1) - 1
     last = max(int(np.searchsorted(edges, source.stop, "left")), first + 1)
     blocks = range(first, last)
     places = [
