@@ -15,7 +15,6 @@ import pytest
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
-from tasks.causal.draws import AT_ONCE, LibraryDraws
 from tasks.causal.engine import Engine, ReferenceEngine
 from tasks.causal.kernels import reference
 from tasks.causal.kernels.cpu import CpuEngine
@@ -23,21 +22,11 @@ from tasks.causal.nodes import standardise
 from tasks.causal.problem import CrossMapProblem
 from tasks.causal.rule import CrossMapRule
 from tests.oracles.conftest import ReadTable
+from tests.oracles.draws import MemberDraws
 
 
-class PublishedDraws(LibraryDraws):
+class PublishedDraws(MemberDraws):
     """pyEDM's libraries: a stream that begins anew for each size."""
-
-    def words(
-        self, library: int, candidates_L: NDArray[np.integer], length: int
-    ) -> NDArray[np.uint64]:
-        """Return of which libraries each row is a member."""
-        word_WP = np.zeros((-(-(1 + len(self.sizes)) // AT_ONCE), length), np.uint64)
-        word_WP[0, candidates_L] = 1
-        for draw in range(len(self.sizes)):
-            word, bit = divmod(draw + 1, AT_ONCE)
-            word_WP[word, self.members(library, draw, candidates_L)] |= np.uint64(1 << bit)
-        return word_WP
 
     def members(
         self, library: int, draw: int, candidates_L: NDArray[np.integer]
