@@ -3,7 +3,8 @@
 import asyncio
 import logging
 import weakref
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -66,10 +67,8 @@ class SteadyHttpFileSystem(HTTPFileSystem):
         sync(self.loop, self._persist, url, lambda: self._copy(url, target, on_progress))
 
     async def _copy(self, url: str, target: Path, on_progress: Callable[[int], None]) -> None:
-        session = await self.set_session()
-        asked, got = {"Accept-Encoding": "identity"}, 0
-        async with session.get(self.encode_url(url), headers=asked) as response:
-            _check_status(response, url)
+        got = 0
+        async with self._answer(url, {}) as response:
             with target.open("wb") as handle:
                 async for piece in response.content.iter_chunked(PIECE_BYTES):
                     handle.write(piece)
@@ -87,12 +86,19 @@ class SteadyHttpFileSystem(HTTPFileSystem):
             return False
         return True
 
-    async def _get(self, url: str, headers: dict[str, str]) -> bytes:
+    @asynccontextmanager
+    async def _answer(
+        self, url: str, headers: dict[str, str]
+    ) -> AsyncGenerator[aiohttp.ClientResponse]:
         session = await self.set_session()
         # identity: a range of compressed bytes is of no use.
         asked = {"Accept-Encoding": "identity", **headers}
         async with session.get(self.encode_url(url), headers=asked) as response:
             _check_status(response, url)
+            yield response
+
+    async def _get(self, url: str, headers: dict[str, str]) -> bytes:
+        async with self._answer(url, headers) as response:
             if "Range" in headers and response.status != 206:
                 raise WholeFilesOnlyError(
                     "the server sends whole files only (it does not know range requests).",
