@@ -18,7 +18,7 @@ ROWS, COLUMNS = 6_000, 20
 
 
 class HeldBytes(Callback):
-    """The most bytes of arrays that dask's threads held at once."""
+    """The most bytes of arrays that dask held at once."""
 
     def __init__(self) -> None:
         super().__init__(posttask=self._look)
@@ -83,7 +83,8 @@ def summed(columns: int) -> xr.Dataset:
 
 def held_bytes(dataset: xr.Dataset, path: Path) -> int:
     held = HeldBytes()
-    with dask.config.set(scheduler="threads", num_workers=2), held:
+    # One thread: which of two is ahead is chance.
+    with dask.config.set(scheduler="threads", num_workers=1), held:
         write_tree(xr.DataTree.from_dict({"/lfp": dataset}), path)
     return held.most
 
@@ -91,8 +92,7 @@ def held_bytes(dataset: xr.Dataset, path: Path) -> int:
 @pytest.mark.parametrize("make", [filtered, masked, summed])
 def test_a_larger_array_holds_no_more_at_once(make, tmp_path) -> None:
     small, large = (held_bytes(make(size), tmp_path / f"{size}.zarr") for size in (10, 60))
-    # Which of two threads is ahead is chance: a block or two.
-    assert large < 1.5 * small
+    assert large < 1.1 * small
     assert large < 15 * ROWS * COLUMNS * 8
 
 
