@@ -19,13 +19,14 @@ from schemas.settings.split import SplitSettings
 from tasks.lnm.batches import draw_ahead
 from tasks.lnm.machine import Machine
 from tasks.lnm.objective import weigh_errors
+from tasks.lnm.optimise import average_weights, take_step
 from tasks.lnm.recording import Columns, Recording, fit_scaler
 from tasks.lnm.rivals import Rivals
 from tasks.lnm.runs import cut_windows, part_of_each_sample, split_with_guard
 from tasks.lnm.schedule import make_optimiser
 from tasks.lnm.session import Session, divide_recording, prepare_session
 from tasks.lnm.skip import Skip, hide_together, horizons_of
-from tasks.lnm.training import _take_step, average_weights, build_network
+from tasks.lnm.training import build_network
 from tasks.lnm.windows import Material, TaskWeights
 
 WINDOW, SAMPLES = 64, 2000
@@ -94,7 +95,7 @@ class Steps:
         start = time.perf_counter()
         batch, _ = next(self.batches)
         self.waited += time.perf_counter() - start
-        _take_step(self.network, self.optimiser, batch, self.session.costs, self.machine)
+        take_step(self.network, self.optimiser, batch, self.session.costs, self.machine)
         average_weights(self.network, self.average, 0.99)
         return time.perf_counter() - start
 

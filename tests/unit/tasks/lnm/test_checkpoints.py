@@ -17,14 +17,14 @@ import os, signal, sys
 from pathlib import Path
 import torch
 torch.set_num_threads(1)
-from tasks.lnm import training
+from tasks.lnm import optimise, training
 from tests.unit.tasks.lnm.handover import take_over
 folder = Path(sys.argv[1])
 session, settings = take_over(folder)
-training.VALIDATE_EVERY = 10
-take = training._take_step
+optimise.VALIDATE_EVERY = 10
+take = optimise.take_step
 # The first optimiser of a process imports for seconds: once here, not in each child.
-training.make_optimiser(torch.nn.Linear(2, 2), settings)
+optimise.make_optimiser(torch.nn.Linear(2, 2), settings)
 for kill_at in map(int, sys.argv[2:]):
     # A process of its own for each run that is killed; forked, as torch takes long to import.
     if not (child := os.fork()):
@@ -34,7 +34,7 @@ for kill_at in map(int, sys.argv[2:]):
             if len(made) == kill_at:
                 os.kill(os.getpid(), signal.SIGKILL)
             return take(*args)
-        training._take_step = step
+        optimise.take_step = step
         training.train_model(session, settings, folder / "checkpoints")
         os._exit(0)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
@@ -48,7 +48,7 @@ def test_killed_at_any_step_ends_bit_identical(spiking_session, quick, tmp_path,
     # Before the first checkpoint; after it; once more, in the run that goes on from it.
     command = [sys.executable, "-c", CHILD, str(tmp_path), "7", "17", "8"]
     subprocess.run(command, check=True)
-    monkeypatch.setattr("tasks.lnm.training.VALIDATE_EVERY", 10)
+    monkeypatch.setattr("tasks.lnm.optimise.VALIDATE_EVERY", 10)
     assert (tmp_path / "checkpoints" / "member-0" / "step-00000010.safetensors").is_file()
     # Prepared anew: what is outside of the checkpoint repeats bit by bit as well.
     session = prepare(spiking_session, settings)

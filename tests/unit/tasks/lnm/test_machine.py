@@ -11,10 +11,11 @@ from safetensors.torch import load_file
 
 from tasks.lnm.batches import draw_batch
 from tasks.lnm.machine import Machine
+from tasks.lnm.optimise import take_step
 from tasks.lnm.results import train_and_examine
 from tasks.lnm.runs import cut_windows
 from tasks.lnm.schedule import make_optimiser
-from tasks.lnm.training import _take_step, build_network, train_model
+from tasks.lnm.training import build_network, train_model
 from tests.unit.tasks.lnm.handover import hand_over, prepare
 
 CHILD = """
@@ -24,7 +25,8 @@ import torch
 torch.set_num_threads(1)
 from safetensors.torch import save_file
 from torch import distributed
-from tasks.lnm.training import make_optimiser, train_model
+from tasks.lnm.schedule import make_optimiser
+from tasks.lnm.training import train_model
 from tests.unit.tasks.lnm.handover import take_over
 folder = Path(sys.argv[1])
 session, settings = take_over(folder)
@@ -105,6 +107,6 @@ def test_every_preset_takes_a_step(prepared, preset):
     windows = cut_windows(session.runs(0), session.window, 1)
     cut = draw_batch(session, windows, own, np.random.default_rng(0), 0.5)
     before = network.write.detach().clone()
-    loss = _take_step(network, make_optimiser(network, own), cut, session.costs, Machine())
+    loss = take_step(network, make_optimiser(network, own), cut, session.costs, Machine())
     assert np.isfinite(loss)
     assert not torch.equal(before, network.write)

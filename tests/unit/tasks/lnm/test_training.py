@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
+from safetensors.torch import load_file, save_file
 
 from schemas.contracts.lnm import LNM
 from schemas.contracts.streams import ROOT_ATTRS
@@ -21,7 +22,7 @@ from tasks.lnm.recording import Columns
 from tasks.lnm.results import describe_scores, result_tree, train_and_examine
 from tasks.lnm.runs import cut_windows, find_runs
 from tasks.lnm.schedule import count_steps, schedule
-from tasks.lnm.trained import CONFIG_NAME, load_model, save_model
+from tasks.lnm.trained import CONFIG_NAME, WEIGHTS_NAME, load_model, save_model
 from tasks.lnm.windows import Mixing, TaskWeights
 
 
@@ -171,6 +172,23 @@ def test_a_model_of_an_older_format_is_refused_with_the_remedy(product_result, t
     (tmp_path / CONFIG_NAME).write_text(json.dumps({**told, "format": 5}))
     with pytest.raises(LakeError, match=r"format 5, not 7.*Train it again"):
         load_model(tmp_path)
+
+
+def test_a_lone_network_of_format_6_answers_as_ever(product_result, product_session, tmp_path):
+    save_model(product_result.model, tmp_path)
+    told = json.loads((tmp_path / CONFIG_NAME).read_text())
+    del told["members"]
+    (tmp_path / CONFIG_NAME).write_text(json.dumps({**told, "format": 6}))
+    tensors = load_file(tmp_path / WEIGHTS_NAME)
+    del tensors["noise_level"]
+    named = {n.replace("network.members.0.", "network."): t for n, t in tensors.items()}
+    save_file(named, tmp_path / WEIGHTS_NAME)
+    loaded = load_model(tmp_path)
+    for ask in (decode, encode):
+        xr.testing.assert_identical(
+            ask(product_result.model, product_session, t1=30.0),
+            ask(loaded, product_session, t1=30.0),
+        )
 
 
 def test_spikes_in_short_segments_repeat_by_seed(spiking_session, quick):
