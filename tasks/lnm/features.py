@@ -1,6 +1,7 @@
 """What linear maps and neighbours read: activity smoothed at several scales, and its slopes."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from scipy.ndimage import convolve1d
@@ -41,6 +42,23 @@ def causal_kernels(context: int) -> list[Doubles]:
     return kernels
 
 
+class _Known(NamedTuple):
+    """(time, column) values, 0 where they are NaN, and 1 where they are not."""
+
+    filled_TI: Floats
+    weight_TI: Floats
+
+    @classmethod
+    def of(cls, z_TI: Floats) -> "_Known":
+        finite_TI = np.isfinite(z_TI)
+        return cls(np.where(finite_TI, z_TI, 0).astype(np.float32), finite_TI.astype(np.float32))
+
+    def inside(self, run: tuple[int, int]) -> tuple[Floats, Floats]:
+        """Return values and weights of a run; one column of weights where all are alike."""
+        filled, weight = (part[slice(*run)] for part in self)
+        return filled, weight[:, :1] if weight.all() else weight
+
+
 def smooth_features(z_TI: Floats, runs: Runs, kernels: Sequence[Doubles]) -> Floats:
     """Smooth each column by each kernel inside each run, leaving out samples that are NaN.
 
@@ -48,18 +66,19 @@ def smooth_features(z_TI: Floats, runs: Runs, kernels: Sequence[Doubles]) -> Flo
     -------
     (time, kernel * column) weighted means; 0 (the training mean) where nothing valid is in reach
     """
-    finite_TI = np.isfinite(z_TI)
-    filled_TI = np.where(finite_TI, z_TI, 0).astype(np.float32)
-    weight_TI = finite_TI.astype(np.float32)
-    out_TSI = np.zeros((len(z_TI), len(kernels), z_TI.shape[1]), np.float32)
-    for start, stop in runs:
-        filled, weight = filled_TI[start:stop], weight_TI[start:stop]
-        whole = bool(finite_TI[start:stop].all())
+    return _smooth(_Known.of(z_TI), runs, kernels)
+
+
+def _smooth(known: _Known, runs: Runs, kernels: Sequence[Doubles]) -> Floats:
+    length, columns = known.filled_TI.shape
+    out_TSI = np.zeros((length, len(kernels), columns), np.float32)
+    for run in runs:
+        filled, weight = known.inside(run)
         for s, kernel in enumerate(kernels):
             total = convolve1d(filled, kernel, axis=0, mode="constant")
-            mass = convolve1d(weight[:, :1] if whole else weight, kernel, axis=0, mode="constant")
-            out_TSI[start:stop, s] = total / np.maximum(mass, 1e-6)
-    return out_TSI.reshape(len(z_TI), -1)
+            mass = convolve1d(weight, kernel, axis=0, mode="constant")
+            out_TSI[slice(*run), s] = total / np.maximum(mass, 1e-6)
+    return out_TSI.reshape(length, -1)
 
 
 def two_sided_features(z_TI: Floats, runs: Runs, window: int) -> Floats:
@@ -72,8 +91,9 @@ def two_sided_features(z_TI: Floats, runs: Runs, window: int) -> Floats:
     -------
     (time, feature); see `smooth_features` and `local_slopes`
     """
-    smoothed_TF = smooth_features(z_TI, runs, smoothing_kernels(window))
-    return np.concatenate([smoothed_TF, local_slopes(z_TI, runs, window)], axis=1)
+    known = _Known.of(z_TI)
+    smoothed_TF = _smooth(known, runs, smoothing_kernels(window))
+    return np.concatenate([smoothed_TF, _slope(known, runs, window)], axis=1)
 
 
 def count_slopes(window: int) -> int:
@@ -90,13 +110,15 @@ def local_slopes(z_TI: Floats, runs: Runs, window: int) -> Floats:
     -------
     (time, sigma * column) change over one sigma; 0 where fewer than two valid samples are in reach
     """
+    return _slope(_Known.of(z_TI), runs, window)
+
+
+def _slope(known: _Known, runs: Runs, window: int) -> Floats:
     sigmas = SLOPES[: count_slopes(window)]
-    finite_TI = np.isfinite(z_TI)
-    filled_TI = np.where(finite_TI, z_TI, 0).astype(np.float32)
-    out_TSI = np.zeros((len(z_TI), len(sigmas), z_TI.shape[1]), np.float32)
-    for start, stop in runs:
-        filled, weight = filled_TI[start:stop], finite_TI[start:stop].astype(np.float32)
-        weight = weight[:, :1] if weight.all() else weight
+    length, columns = known.filled_TI.shape
+    out_TSI = np.zeros((length, len(sigmas), columns), np.float32)
+    for run in runs:
+        filled, weight = known.inside(run)
         for s, sigma in enumerate(sigmas):
             half = min(4 * sigma, 3 * window // 4)
             # convolve1d pairs index +lag with the sample lag steps in the past.
@@ -112,10 +134,10 @@ def local_slopes(z_TI: Floats, runs: Runs, window: int) -> Floats:
             )
             spread = mass * second - first**2
             rise = mass * moment - first * total
-            out_TSI[start:stop, s] = np.where(spread > LEAST_SPREAD, rise, 0) / np.maximum(
+            out_TSI[slice(*run), s] = np.where(spread > LEAST_SPREAD, rise, 0) / np.maximum(
                 spread, LEAST_SPREAD
             )
-    return out_TSI.reshape(len(z_TI), -1)
+    return out_TSI.reshape(length, -1)
 
 
 def latest_features(recent_BLI: Floats, kernels: Sequence[Doubles]) -> Floats:
