@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import xarray as xr
 
+from schemas.contracts.streams import BY_KIND
 from schemas.entities import Finding
+from schemas.errors import RecordingError
 from schemas.settings.ingest import IngestSettings
 from tasks.common.progress import track
 from tasks.ingest.clock_findings import Span, clock_findings
@@ -41,7 +43,7 @@ class CheckReport:
     ----------
     findings : what is odd
     spans : stream name -> first and last time in seconds
-    unreadable : streams whose samples the file does not give back
+    unreadable : streams, and "stream/column", whose values the file does not give back
     """
 
     findings: list[Finding] = field(default_factory=list)
@@ -68,21 +70,16 @@ def check_streams(
     report = CheckReport()
     for name, node in track(streams.children.items(), "checking streams", len(streams.children)):
         stream = node.to_dataset(inherit=False)
+        for column, error in _unreadable_columns(stream, settings).items():
+            stream = stream.drop_vars(column)
+            report.unreadable.append(f"{name}/{column}")
+            report.findings.append(_unreadable("column", stream, error))
         try:
             findings, span = _CHECKS.get(stream.attrs["stream_kind"], _check_sampled)(
                 stream, settings
             )
-        except OSError as error:
-            findings = [
-                Finding(
-                    code="stream_unreadable",
-                    severity="error",
-                    what=f"The file does not give its samples back: {error}.",
-                    where=stream.attrs["source"],
-                    remedy="Copy the file again; its other streams are read.",
-                    repair="The stream is left out.",
-                )
-            ]
+        except RecordingError as error:
+            findings = [_unreadable("stream", stream, error)]
             report.unreadable.append(name)
         else:
             report.spans[name] = span
@@ -92,6 +89,45 @@ def check_streams(
     report.findings += _edge_findings(streams)
     report.findings += _assumption_findings(assumed, settings)
     return report
+
+
+def without_unreadable(streams: xr.DataTree, unreadable: Iterable[str]) -> xr.DataTree:
+    """Return the tree without the streams and columns that the file does not give back."""
+    streams = streams.copy()
+    for name in unreadable:
+        stream, _, column = name.partition("/")
+        if not column:
+            del streams[stream]
+        elif (node := streams.children.get(stream)) is not None:
+            node.dataset = node.to_dataset(inherit=False).drop_vars(column)
+    return streams
+
+
+def _unreadable_columns(stream: xr.Dataset, settings: IngestSettings) -> dict[str, RecordingError]:
+    """Read what a stream can do without; return what the file does not give back, with reasons."""
+    contract = BY_KIND[stream.attrs["stream_kind"]]
+    needed = {n for n, v in {**contract.variables, **contract.coords}.items() if not v.optional}
+    found: dict[str, RecordingError] = {}
+    for name, variable in stream.variables.items():
+        if name in needed or not variable.ndim:
+            continue
+        try:
+            for _ in blocks(variable, settings.block_mib):
+                pass
+        except RecordingError as error:
+            found[str(name)] = error
+    return found
+
+
+def _unreadable(what: str, stream: xr.Dataset, error: RecordingError) -> Finding:
+    return Finding(
+        code=f"{what}_unreadable",
+        severity="error",
+        what=error.what,
+        where=error.where or stream.attrs["source"],
+        remedy=f"{error.remedy} What else it holds is read.",
+        repair=f"The {what} is left out.",
+    )
 
 
 def _check_sampled(stream: xr.Dataset, settings: IngestSettings) -> tuple[list[Finding], Span]:

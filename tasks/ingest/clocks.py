@@ -8,7 +8,8 @@ import h5py
 import numpy as np
 import xarray as xr
 
-from tasks.ingest.lazy import LazyArray, RegularAxis, as_float64, lazy_variable, scale
+from tasks.ingest.lazy import LazyArray, lazy_variable
+from tasks.ingest.lazy_views import RegularAxis, as_float64, scale
 from tasks.ingest.objects import NwbObject, ReadContext, first_match
 
 NO_RATE = "Set sample_rates_hz for this object if you know the rate."

@@ -20,7 +20,8 @@ from zarr.storage import FsspecStore
 from schemas.errors import RecordingError
 from schemas.settings.remote import RemoteSettings
 from tasks.common.remote import is_url, local_path, network_errors, open_filesystem, public_url
-from tasks.ingest.identify import first_line, identify, nwb_version
+from tasks.ingest.damage import first_line
+from tasks.ingest.identify import identify, nwb_version
 from tasks.ingest.lazy import FileArrays
 from tasks.ingest.ranged_file import RangedFile, failing_as_network, open_ranged
 from tasks.ingest.zarr_folder import SealedNwbZarrIO, identify_zarr, local_store

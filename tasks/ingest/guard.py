@@ -141,6 +141,9 @@ def _watch(process: "subprocess.Popen[bytes]", path: Path, settings: SafetySetti
                 remedy=f"{WRITE_AGAIN} If it is right, raise ingest.safety.memory_mib.",
                 problem="out_of_memory",
             )
+        if "machine" in message:
+            number, reason = message["machine"]
+            raise OSError(number, reason, f"{path}:{at}")
         at = message["at"]
         size = size or _size(path)
         report_progress("reading the file", message["read"], size, at)

@@ -15,6 +15,8 @@ from typing import Any
 import h5py
 import numpy as np
 
+from tasks.ingest.damage import is_machine_error
+
 FRESH_ATTRIBUTES = frozenset({"object_id", ".specloc", "nwb_version"})
 FRESH_OBJECTS = frozenset({"/specifications", "/file_create_date", "/identifier"})
 """What is made anew for each file; `identifier` names the file, not the recording."""
@@ -97,7 +99,9 @@ def _values(dataset: h5py.Dataset, spend: Callable[[int], None]) -> str:
     digest = hashlib.sha256(f"{dataset.shape}".encode())
     try:
         _digest_values(dataset, digest, spend)
-    except OSError:
+    except OSError as error:
+        if is_machine_error(error):
+            raise
         # A damaged chunk: the stream is left out, the rest of the recording is still itself.
         return "unreadable"
     return digest.hexdigest()

@@ -5,6 +5,7 @@ from pathlib import Path
 import h5py
 
 from schemas.errors import RecordingError
+from tasks.ingest.damage import first_line, is_machine_error
 
 CONVERT = "Convert it to NWB 2, for instance with NeuroConv."
 
@@ -28,6 +29,8 @@ def identify(path: Path) -> str:
         with h5py.File(path, "r") as file:
             return nwb_version(file, where)
     except (OSError, RuntimeError, ValueError) as error:
+        if is_machine_error(error):
+            raise
         damaged = has_signature(path)
         reason = "is cut short or damaged" if damaged else "is not HDF5"
         raise RecordingError(
@@ -70,12 +73,6 @@ def has_signature(path: Path) -> bool:
     """Tell whether a file starts as HDF5 files do."""
     with path.open("rb") as handle:
         return handle.read(8) == b"\x89HDF\r\n\x1a\n"
-
-
-def first_line(error: BaseException) -> str:
-    """Return what an error says, cut to one line of at most 500 characters."""
-    text = str(error).strip()
-    return text.splitlines()[0][:500] if text else type(error).__name__
 
 
 def _text(version: object) -> str:

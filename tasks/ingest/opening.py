@@ -15,8 +15,8 @@ from hdmf.build import BuildManager, ConstructError
 from schemas.entities import Finding, Session
 from schemas.errors import RecordingError, TectumError
 from schemas.settings.ingest import IngestSettings
+from tasks.ingest.damage import first_line, is_machine_error
 from tasks.ingest.formats import NwbFormat, Reach, reach
-from tasks.ingest.identify import first_line
 from tasks.ingest.lenient import LenientManager
 from tasks.ingest.objects import AssumedEqual, Container, ReadContext
 from tasks.ingest.session import read_session, session_attrs
@@ -132,9 +132,11 @@ def _read(stored: NwbFormat, where: str) -> tuple[Any, Container]:
                 io.close()
             raise
         except Exception as error:  # hdmf raises whatever the broken part of a file leads to
-            failures.append(_reason(error))
             if io is not None:
                 io.close()
+            if is_machine_error(error):
+                raise
+            failures.append(_reason(error))
     raise RecordingError(
         f"pynwb cannot read the file: {failures[0]}",
         where=where,

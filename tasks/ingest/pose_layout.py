@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from tasks.ingest.lazy import LazyArray, StackedPoints, lazy_variable, scale
+from tasks.ingest.lazy import LazyArray, lazy_variable
+from tasks.ingest.lazy_views import StackedPoints, scale
 from tasks.ingest.names import unit_symbol
 from tasks.ingest.objects import NwbObject, ReadContext, stored_path
 from tasks.ingest.sampled import Samples, group_attrs

@@ -7,7 +7,8 @@ import numpy as np
 import xarray as xr
 
 from tasks.ingest.clocks import read_clock
-from tasks.ingest.lazy import Columns, FirstRows, LazyArray, as_float64, lazy_variable
+from tasks.ingest.lazy import LazyArray, lazy_variable
+from tasks.ingest.lazy_views import Columns, FirstRows, as_float64
 from tasks.ingest.names import fallback_name, stream_name, unit_symbol
 from tasks.ingest.objects import NwbObject, ReadContext, Stream
 from tasks.ingest.sampled import group_attrs, scaled_columns

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import numpy as np
 import xarray as xr
 
-from tasks.ingest.lazy import RowOwner, as_float64, lazy_variable
+from tasks.ingest.lazy import lazy_variable
+from tasks.ingest.lazy_views import RowOwner, as_float64
 from tasks.ingest.names import fallback_name, row_names, stream_name
 from tasks.ingest.objects import Container, NwbObject, ReadContext, Stream
 from tasks.ingest.places import column_places

@@ -18,7 +18,8 @@ import xarray as xr
 
 from tasks.ingest.clocks import NO_RATE, read_clock
 from tasks.ingest.kinds import series_kind
-from tasks.ingest.lazy import FirstRows, LazyArray, RegularAxis, lazy_variable
+from tasks.ingest.lazy import LazyArray, lazy_variable
+from tasks.ingest.lazy_views import FirstRows, RegularAxis
 from tasks.ingest.names import fallback_name, stream_name
 from tasks.ingest.objects import NwbObject, ReadContext, Stream
 from tasks.ingest.sampled import group_attrs, scaled_columns

@@ -72,7 +72,7 @@ def check_recording(
 def judge(unreadable: list[str], findings: list[Described]) -> str:
     """Return the verdict on a recording that can be used; others are quarantined.
 
-    unreadable : names of streams that are left out
+    unreadable : names of streams and columns that are left out
     """
     return REPAIRED if unreadable or any(f["repair"] for f in findings) else ACCEPTED
 

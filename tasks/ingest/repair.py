@@ -14,7 +14,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from tasks.common.zarr_trees import default_chunks
-from tasks.ingest.lazy import packed
+from tasks.ingest.lazy_views import packed
 from tasks.ingest.scan_spikes import scan_spikes
 from tasks.ingest.scan_times import scan_order
 

@@ -10,15 +10,8 @@ import xarray as xr
 
 from schemas.entities import StreamKind
 from tasks.ingest.clocks import SampleClock, read_clock
-from tasks.ingest.lazy import (
-    Columns,
-    FirstRows,
-    GainedColumns,
-    LazyArray,
-    Transposed,
-    lazy_variable,
-    scale,
-)
+from tasks.ingest.lazy import LazyArray, lazy_variable
+from tasks.ingest.lazy_views import Columns, FirstRows, GainedColumns, Transposed, scale
 from tasks.ingest.names import unit_symbol
 from tasks.ingest.objects import NwbObject, ReadContext
 

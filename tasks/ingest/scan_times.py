@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from tasks.ingest.lazy import RegularAxis
+from tasks.ingest.lazy_views import RegularAxis
 
 Times = NDArray[np.float64]
 Mask = NDArray[np.bool_]

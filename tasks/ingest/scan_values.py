@@ -8,7 +8,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from schemas.entities import Finding
-from tasks.ingest.lazy import packed
+from tasks.ingest.lazy_views import packed
 from tasks.ingest.scan_times import blocks
 
 NAMES_SHOWN = 20

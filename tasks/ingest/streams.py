@@ -10,6 +10,7 @@ from fnmatch import fnmatchcase
 
 import xarray as xr
 
+from tasks.ingest.damage import is_machine_error
 from tasks.ingest.names import settle_names
 from tasks.ingest.objects import Container, NwbObject, ReadContext, Stream, StreamReader
 from tasks.ingest.read_events import EventSeriesReader, EventsTableReader
@@ -138,7 +139,10 @@ def _read_safely(reader: StreamReader, found: NwbObject, context: ReadContext) -
     try:
         streams = list(reader.read(found, context))
     except Exception as error:  # a hostile file may break h5py, hdmf or numpy in any way
+        if is_machine_error(error):
+            raise
         what = f"{found.type_name} cannot be read: {type(error).__name__}: {error}"
-        context.note("stream_unreadable", "error", what, found.path)
+        repair = "It is left out."
+        context.note("stream_unreadable", "error", what, found.path, repair=repair)
         return
     yield from streams

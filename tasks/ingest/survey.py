@@ -20,8 +20,9 @@ from typing import IO, Any
 import h5py
 
 from schemas.errors import RecordingError
+from tasks.ingest.damage import first_line, is_machine_error
 from tasks.ingest.hashing import Spend, logical_sha256, read_rest
-from tasks.ingest.identify import first_line, identify
+from tasks.ingest.identify import identify
 
 MAX_DEPTH = 100
 """Groups within groups; NWB needs about ten."""
@@ -66,6 +67,8 @@ def survey_file(path: Path, limits: Limits, spend: Spend) -> str:
             read_rest(file, budget.spend)
             return logical
     except (OSError, RuntimeError, ValueError, KeyError, TypeError, RecursionError) as error:
+        if is_machine_error(error):
+            raise
         raise RecordingError(
             f"the file is damaged: {first_line(error)}",
             where=str(path),
@@ -264,6 +267,10 @@ def main() -> None:
         speaker.say({"refused": {part: getattr(error, part) for part in parts}})
     except MemoryError:
         speaker.say({"out_of_memory": True})
+    except OSError as error:
+        if not is_machine_error(error):
+            raise
+        speaker.say({"machine": [error.errno, first_line(error)]})
 
 
 if __name__ == "__main__":

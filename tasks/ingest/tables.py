@@ -6,6 +6,8 @@ import h5py
 import numpy as np
 import xarray as xr
 
+from schemas.errors import RecordingError
+from tasks.ingest.damage import damage_told
 from tasks.ingest.lazy import FileArrays, lazy_variable, plain_dataset
 from tasks.ingest.names import slug
 from tasks.ingest.objects import Container, NwbObject, ReadContext
@@ -44,14 +46,18 @@ def table_variables(
         name = _column_name(column, dim)
         if column.name in leave or type(column).__name__ == "VectorIndex":
             continue
-        if (tags := _joined(table, column)) is not None:
-            variables[name] = xr.Variable((dim,), tags)
-        elif not is_flat(table, column):
-            left.append(str(column.name))
-        elif len(column.data) != len(table.id):
-            _note_length(found, column, len(table.id), context)
-        else:
-            variables[name] = column_variable(column.data, dim, context.arrays)
+        try:
+            with damage_told(f"{found.path}/{column.name}"):
+                if (tags := _joined(table, column)) is not None:
+                    variables[name] = xr.Variable((dim,), tags)
+                elif not is_flat(table, column):
+                    left.append(str(column.name))
+                elif len(column.data) != len(table.id):
+                    _note_length(found, column, len(table.id), context)
+                else:
+                    variables[name] = column_variable(column.data, dim, context.arrays)
+        except RecordingError as error:
+            _note_damage(error, context)
     if left:
         context.note(
             "columns_left", "info", f"Columns left in the file: {', '.join(left)}.", found.path
@@ -68,6 +74,17 @@ def _joined(table: Container, column: Container) -> np.ndarray | None:
     words = text_array(column.data).tolist()
     starts = [0, *ends[:-1]]
     return text_array([", ".join(words[a:b]) for a, b in zip(starts, ends, strict=True)])
+
+
+def _note_damage(error: RecordingError, context: ReadContext) -> None:
+    context.note(
+        "column_unreadable",
+        "error",
+        error.what,
+        error.where,
+        error.remedy,
+        repair="The column is left out.",
+    )
 
 
 def _note_length(found: NwbObject, column: Container, rows: int, context: ReadContext) -> None:

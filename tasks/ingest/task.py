@@ -200,11 +200,12 @@ def _write_streams(
     draft: Draft, reader: Reader, recording: ArtifactRef, settings: IngestSettings
 ) -> None:
     from schemas.contracts.streams import STREAMS
+    from tasks.ingest.check import without_unreadable
     from tasks.ingest.recording import key_figure
     from tasks.ingest.repair import pack_integers, repair_streams
 
     described: Described = draft.lake.read_json(recording, RECORD)
-    streams = reader.opened.streams.drop_nodes(described["unreadable"])
+    streams = without_unreadable(reader.opened.streams, described["unreadable"])
     if not streams.children:
         raise NothingToDoError(
             "the recording holds no stream that can be read.",

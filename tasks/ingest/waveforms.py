@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from tasks.ingest.lazy import Array, Key, LazyArray, as_float64, lazy_variable, take
+from tasks.ingest.lazy import Array, Key, LazyArray, lazy_variable, take
+from tasks.ingest.lazy_views import as_float64
 from tasks.ingest.names import unit_symbol
 from tasks.ingest.objects import Container, NwbObject, ReadContext
 

@@ -14,6 +14,7 @@ import numpy as np
 import zarr
 from zarr.abc.store import Store
 
+from tasks.ingest.damage import is_machine_error
 from tasks.ingest.hashing import (
     BLOCK_BYTES,
     FRESH_ATTRIBUTES,
@@ -76,7 +77,9 @@ def _values(root: zarr.Group, path: str, spend: Spend) -> str:
                 digest.update("".join(lines).encode())
     except MemoryError:
         raise
-    except Exception:  # a codec says what is wrong with a chunk in its own way
+    except Exception as error:  # a codec says what is wrong with a chunk in its own way
+        if is_machine_error(error):
+            raise
         # A damaged chunk: the stream is left out, the rest of the recording is still itself.
         return "unreadable"
     return digest.hexdigest()

@@ -1,5 +1,6 @@
 """Small NWB files made for the tests of the ingest stage."""
 
+import warnings
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -58,6 +59,24 @@ def save(tmp_path: Path) -> Save:
         path = tmp_path / name
         with pynwb.NWBHDF5IO(str(path), "w") as io:
             io.write(nwbfile)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def save_zarr(tmp_path: Path) -> Save:
+    """Return a function that writes an NWBFile to a Zarr folder."""
+
+    def write(nwbfile: pynwb.NWBFile, name: str = "recording.nwb.zarr") -> Path:
+        from hdmf_zarr import NWBZarrIO
+
+        path = tmp_path / name
+        with warnings.catch_warnings():
+            # hdmf-zarr's own remarks on consolidated metadata and text.
+            warnings.simplefilter("ignore")
+            with NWBZarrIO(str(path), "w") as io:
+                io.write(nwbfile)
         return path
 
     return write

@@ -3,7 +3,6 @@
 import json
 import pickle
 import shutil
-import warnings
 from functools import partial
 
 import numcodecs
@@ -25,24 +24,6 @@ from tasks.ingest.guard import survey_guarded
 from tasks.ingest.opening import read_recording
 from tasks.ingest.task import ingest_recording
 from tasks.ingest.zarr_folder import local_store
-
-
-@pytest.fixture
-def save_zarr(tmp_path):
-    """Return a function that writes an NWBFile to a Zarr folder."""
-
-    def write(nwbfile, name="recording.nwb.zarr"):
-        from hdmf_zarr import NWBZarrIO
-
-        path = tmp_path / name
-        with warnings.catch_warnings():
-            # hdmf-zarr's own remarks on consolidated metadata and text.
-            warnings.simplefilter("ignore")
-            with NWBZarrIO(str(path), "w") as io:
-                io.write(nwbfile)
-        return path
-
-    return write
 
 
 def read_all(path):
