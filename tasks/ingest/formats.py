@@ -24,7 +24,8 @@ from tasks.ingest.damage import first_line
 from tasks.ingest.identify import identify, nwb_version
 from tasks.ingest.lazy import FileArrays
 from tasks.ingest.ranged_file import RangedFile, failing_as_network, open_ranged
-from tasks.ingest.zarr_folder import SealedNwbZarrIO, identify_zarr, local_store
+from tasks.ingest.sealed_zarr import SealedNwbZarrIO
+from tasks.ingest.zarr_folder import identify_zarr, local_store
 
 ZARR_SUFFIX = ".zarr"
 

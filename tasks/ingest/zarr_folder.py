@@ -1,14 +1,14 @@
 """NWB in Zarr: what may be read of a folder or bucket that anybody may have written.
 
 Only Zarr v3 as hdmf-zarr 0.14 and later write it. Zarr v2 keeps text and references as pickled
-objects, and a pickle is a program; so v2 is refused and nothing here ever unpickles.
+objects, and a pickle is a program; so v2 is refused and nothing here ever unpickles. Imports zarr
+and no pynwb: the process that looks first starts with it.
 """
 
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from hdmf_zarr import NWBZarrIO
 from zarr.abc.store import Store
 from zarr.core.buffer import default_buffer_prototype
 from zarr.core.sync import sync
@@ -27,28 +27,6 @@ SAFE_CODECS = frozenset({
 codec is code, and a name may be bound to any installed package."""
 
 Node = Mapping[str, Any]
-
-
-class SealedNwbZarrIO(NWBZarrIO):
-    """Reads NWB from one Zarr store and follows no link out of it."""
-
-    def resolve_ref(self, zarr_ref: Any) -> Any:
-        """Return the target of a link or reference.
-
-        Raises
-        ------
-        RecordingError
-            The target lies in another file, which the file may name at will.
-        """
-        source = _source_of(zarr_ref)
-        if source != ".":
-            raise RecordingError(
-                f"a link leads to another file, '{source}', which is not followed.",
-                where=str(self.source),
-                remedy="Export the recording to one store of its own.",
-                problem="link_outside",
-            )
-        return super().resolve_ref(zarr_ref)
 
 
 def identify_zarr(store: Store, where: str) -> str:
@@ -204,14 +182,3 @@ def _read_node(store: Store, path: str) -> Node | None:
 def _read(store: Store, key: str) -> bytes | None:
     found = sync(store.get(key, default_buffer_prototype()))
     return None if found is None else found.to_bytes()
-
-
-def _source_of(zarr_ref: Any) -> str:
-    """Return the file a reference names; "." is its own."""
-    ref = zarr_ref[()] if hasattr(zarr_ref, "ndim") else zarr_ref
-    if isinstance(ref, str):
-        try:
-            ref = json.loads(ref)
-        except json.JSONDecodeError:
-            return "."
-    return str(ref.get("source")) if isinstance(ref, dict) else "not a reference"

@@ -50,7 +50,10 @@ PLAIN_KINDS = ("cut", "zeros", "bit", "bits", "swap")
 KINDS = (*PLAIN_KINDS, "structure", "structure", "structure zeros")
 STORE_KINDS = (*PLAIN_KINDS, "lost", "number", "number", "word", "word")
 HANG_S = 120.0
-SETTINGS = IngestSettings(inspector=False, safety=SafetySettings(stall_seconds=5.0))
+SETTINGS = IngestSettings(inspector=False, safety=SafetySettings(stall_seconds=30.0))
+"""A busy machine may take seconds to start the process that looks first, which is no stall."""
+
+SAY_EVERY = 50
 
 
 def damage_copy(recording: Path, path: Path, rng: random.Random) -> str:
@@ -273,6 +276,8 @@ def main() -> None:
             print(what, result, flush=True)  # noqa: T201
             if options.keep:
                 shutil.move(path, options.keep)
+        if (number + 1) % SAY_EVERY == 0:
+            print(f"{number + 1} done: {dict(endings)}", flush=True)  # noqa: T201
         for leftover in (path, lake):
             shutil.rmtree(leftover, ignore_errors=True)
         for leftover in (path, lake.with_suffix(".json")):
