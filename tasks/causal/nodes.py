@@ -134,7 +134,8 @@ def _columns(aligned: xr.DataTree, settings: CausalSettings) -> xr.Dataset:
         parts.append(
             channels.assign_coords(behaviour=("node", np.ones(channels.sizes["node"], bool)))
         )
-    columns = xr.concat(parts, dim="node")
+    # Of no columns Dask cannot make blocks.
+    columns = xr.concat([p for p in parts if p.sizes["node"]] or parts[:1], dim="node")
     places = unit_places(aligned, columns["node"].to_numpy().tolist()).rename(unit="node")
     # Without a known region, the stream tells most about where a node is.
     region = np.where(places["region"] == "", columns["stream"].to_numpy(), places["region"])

@@ -41,7 +41,8 @@ def unit_places(aligned: xr.DataTree, units: Sequence[str]) -> xr.Dataset:
         stream = node.to_dataset(inherit=False)
         if stream.attrs.get("stream_kind") not in NEURAL_KINDS:
             continue
-        rows = np.array([index.get(f"{name}/{u}", -1) for u in stream["unit"].values], int)
+        own = stream[stream.attrs["primary"]].dims[1]
+        rows = np.array([index.get(f"{name}/{u}", -1) for u in stream[own].values], int)
         used = np.flatnonzero(rows >= 0)
         if "region" in stream.coords:
             region[rows[used]] = stream["region"].values[used]

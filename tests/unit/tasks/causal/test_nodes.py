@@ -74,6 +74,15 @@ def test_behaviour_channels_are_nodes(make_aligned):
     assert without.sizes["node"] == 2
 
 
+@pytest.mark.parametrize("left_out", ["calcium", "running"])
+def test_neurons_or_behaviour_alone_are_nodes_too(make_aligned, left_out):
+    rng = np.random.default_rng(4)
+    aligned = make_aligned(rng.standard_normal((40_000, 3)), rng.standard_normal((40_000, 3)))
+    # Long and in blocks, as the lake holds them: Dask divides by the number of columns there.
+    alone = aligned.drop_nodes(left_out).chunk({"time": 10_000})
+    assert gather_nodes(alone, ALL).sizes["node"] == 3
+
+
 def test_the_test_part_is_never_seen(make_aligned):
     activity = np.random.default_rng(3).standard_normal((400, 2))
     settings = CausalSettings(min_samples=50, split=SplitSettings(test=0.25, validation=0.1))

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import xarray as xr
 
-from tasks.common.matrices import behaviour_matrix, neural_matrix
+from tasks.common.matrices import behaviour_matrix, neural_matrix, unit_places
 
 
 def test_columns_are_named_and_masked(make_aligned: Callable[..., xr.DataTree]) -> None:
@@ -33,3 +33,16 @@ def test_no_streams_make_no_columns(make_aligned: Callable[..., xr.DataTree]) ->
     behaviour = behaviour_matrix(make_aligned(np.ones((20, 2))))
     assert behaviour["behaviour"].shape == (20, 0)
     assert behaviour["channel"].size == 0
+
+
+def test_channels_of_field_potentials_lie_where_they_say(
+    make_aligned: Callable[..., xr.DataTree],
+) -> None:
+    tree = make_aligned(np.ones((20, 2)))
+    calcium = tree["calcium"].to_dataset()
+    lfp = calcium.rename(activity="value", unit="channel").assign_attrs(
+        stream_kind="lfp", primary="value"
+    )
+    tree = tree.assign(lfp=xr.DataTree(lfp.assign_coords(region=("channel", ["CA1", "CA3"]))))
+    names = neural_matrix(tree)["unit"].values.tolist()
+    assert unit_places(tree, names)["region"].values.tolist() == ["", "", "CA1", "CA3"]
