@@ -39,6 +39,19 @@ class ReportSettings(StageSettings):
     raster_s: float = Field(
         default=20.0, gt=0, description="Seconds of single spikes shown in a raster."
     )
+    event_kinds: int = Field(
+        default=4,
+        ge=0,
+        le=20,
+        description="Kinds of events (trials, times within them, tables of events) around which "
+        "neurons and behaviour are drawn.",
+    )
+    before_event_s: float = Field(
+        default=1.0, gt=0, description="Seconds drawn before each event, at least three samples."
+    )
+    after_event_s: float = Field(
+        default=2.0, gt=0, description="Seconds drawn after each event, at least five samples."
+    )
     network_edges: int = Field(
         default=120, ge=10, le=1_000, description="Most edges in the picture of the causal graph."
     )

@@ -11,7 +11,7 @@ from scipy.signal import welch
 
 from tasks.common.segments import find_gaps, sample_period, true_runs
 from tasks.report.envelope import GAP_PERIODS, draw_envelope
-from tasks.report.figures import FAINT, GENERATED, INK, label, line, pair_rows, stack_rows
+from tasks.report.figures import FAINT, GENERATED, INK, band, label, line, pair_rows, stack_rows
 
 LONGEST_SPECTRUM = 256
 BINS = 40
@@ -173,15 +173,7 @@ def _pair(curves: Curves, named: bool) -> Iterator[go.Scatter]:
     x, real, runs_SX = curves
     if runs_SX.size:
         low, middle, high = np.quantile(runs_SX, [0.05, 0.5, 0.95], axis=0)
-        yield go.Scatter(
-            x=np.concatenate([x, x[::-1]]),
-            y=np.concatenate([high, low[::-1]]),
-            fill="toself",
-            fillcolor="rgba(228,87,46,0.18)",
-            line={"width": 0},
-            hoverinfo="skip",
-            showlegend=False,
-        )
+        yield band(x, low, high, GENERATED)
         yield go.Scatter(
             x=x,
             y=middle,

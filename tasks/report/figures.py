@@ -142,6 +142,24 @@ def line(trace: Trace, name: str, colour: str, *, ink: bool = False, **more: Any
     )
 
 
+def band(
+    x: NDArray[np.floating], low: NDArray[np.floating], high: NDArray[np.floating], colour: str
+) -> go.Scatter:
+    """Return the range between two curves, shaded; `colour` as #rrggbb. Left out where unknown."""
+    known = np.isfinite(low) & np.isfinite(high)
+    x, low, high = x[known], low[known], high[known]
+    red, green, blue = (int(colour[at : at + 2], 16) for at in (1, 3, 5))
+    return go.Scatter(
+        x=np.concatenate([x, x[::-1]]),
+        y=np.concatenate([high, low[::-1]]),
+        fill="toself",
+        fillcolor=f"rgba({red},{green},{blue},0.18)",
+        line={"width": 0},
+        hoverinfo="skip",
+        showlegend=False,
+    )
+
+
 def compact_time(time_T: NDArray[np.float64]) -> NDArray[np.floating]:
     """Return times as float32 where that keeps a tenth of a millisecond."""
     largest = float(np.abs(time_T).max(initial=0.0))

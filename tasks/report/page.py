@@ -22,6 +22,7 @@ from tasks.report.elements import (
     format_seconds,
     format_time,
 )
+from tasks.report.events import write_events
 from tasks.report.evidence import STAGES, Ending, Evidence
 from tasks.report.large_model import write_large_model
 from tasks.report.lineage import write_lineage
@@ -48,6 +49,7 @@ def write_sections(evidence: Evidence, settings: ReportSettings) -> tuple[Sectio
         write_quality(evidence),
         write_streams(evidence, settings),
         write_alignment(evidence, settings),
+        write_events(evidence, settings),
         write_causal(evidence, settings),
         write_virtual_animal(evidence, settings),
         write_large_model(evidence, settings),

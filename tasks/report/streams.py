@@ -56,10 +56,13 @@ def write_streams(evidence: Evidence, settings: ReportSettings) -> Section:
         _cleaning(told),
         _set_aside(shown),
         tell_unit_quality(shown),
-        heading("A look at each stream"),
     ]
-    for name, stream in shown.items():
-        blocks += preview_stream(name, stream, raw.get(name), settings)
+    looks = [
+        block
+        for name, stream in shown.items()
+        for block in preview_stream(name, stream, raw.get(name), settings)
+    ]
+    blocks += [heading("A look at each stream"), *looks] if looks else []
     return Section(SLUG, TITLE, QUESTION, tuple(blocks))
 
 

@@ -376,7 +376,7 @@ def trees(make_aligned: Callable[..., xr.DataTree]) -> dict[str, xr.DataTree]:
     return {
         "streams": streams,
         "preprocessed": preprocessed_tree(streams),
-        "aligned": aligned,
+        "aligned": aligned.assign({name: streams[name] for name in ("licks", "trials")}),
         "causal": causal_tree(names),
         "twin": twin_tree(names),
         "lnm": lnm_tree(names),

@@ -42,8 +42,8 @@ def text_of(section: Section) -> str:
 def test_a_full_session_has_every_section(trees: Trees) -> None:
     sections = write_sections(Evidence(trees=trees), SETTINGS)
     assert [s.slug for s in sections] == [
-        "quality", "streams", "alignment", "causal", "virtual-animal", "large-neural-model",
-        "lineage",
+        "quality", "streams", "alignment", "events", "causal", "virtual-animal",
+        "large-neural-model", "lineage",
     ]  # fmt: skip
     assert [s.slug for s in sections if s.empty] == ["lineage"]
     keys = [chart.key for section in sections for chart in section.charts]
@@ -65,7 +65,7 @@ def test_a_partial_session_says_what_is_missing_and_why(trees: Trees, kind: str)
 
 def test_an_empty_session_still_has_a_page() -> None:
     sections = write_sections(Evidence(), SETTINGS)
-    assert len(sections) == 7
+    assert len(sections) == 8
     assert not any(section.charts for section in sections)
     assert "has not been run" in sections[1].html
 

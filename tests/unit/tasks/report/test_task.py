@@ -29,7 +29,7 @@ def written(lake: Any, outcome: StageOutcome) -> str:
 def page(full_lake: Any) -> str:
     outcome = write_report(full_lake.workspace, full_lake.parents, full_lake.outcomes, SETTINGS)
     assert outcome.state is RunState.COMPLETE
-    assert outcome.key_figure.startswith("7 of 7 sections")
+    assert outcome.key_figure.startswith("8 of 8 sections")
     return written(full_lake, outcome)
 
 
@@ -83,7 +83,7 @@ def test_written_anew_it_is_the_same(full_lake: Any, page: str) -> None:
 def test_what_a_session_lacks_is_said(fill_lake: Callable[..., Any], tmp_path: Path) -> None:
     lake = fill_lake(tmp_path, ("recording", "streams", "preprocessed", "aligned"))
     outcome = write_report(lake.workspace, lake.parents, lake.outcomes, SETTINGS)
-    assert outcome.key_figure.startswith("4 of 7 sections")
+    assert outcome.key_figure.startswith("4 of 8 sections")
     page = written(lake, outcome)
     assert page.count("had nothing to work on: no &lt;script&gt;") == 3
     # Another reason is another page.
@@ -94,4 +94,4 @@ def test_what_a_session_lacks_is_said(fill_lake: Callable[..., Any], tmp_path: P
 def test_a_recording_alone_is_enough(fill_lake: Callable[..., Any], tmp_path: Path) -> None:
     lake = fill_lake(tmp_path, ("recording",))
     outcome = write_report(lake.workspace, lake.parents, lake.outcomes, SETTINGS)
-    assert outcome.key_figure.startswith("2 of 7 sections, 0 charts")
+    assert outcome.key_figure.startswith("2 of 8 sections, 0 charts")
