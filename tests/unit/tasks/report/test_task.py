@@ -83,7 +83,7 @@ def test_written_anew_it_is_the_same(full_lake: Any, page: str) -> None:
 def test_what_a_session_lacks_is_said(fill_lake: Callable[..., Any], tmp_path: Path) -> None:
     lake = fill_lake(tmp_path, ("recording", "streams", "preprocessed", "aligned"))
     outcome = write_report(lake.workspace, lake.parents, lake.outcomes, SETTINGS)
-    assert outcome.key_figure.startswith("4 of 8 sections")
+    assert outcome.key_figure.startswith("5 of 8 sections")
     page = written(lake, outcome)
     assert page.count("had nothing to work on: no &lt;script&gt;") == 3
     # Another reason is another page.
