@@ -7,6 +7,7 @@ import typer
 
 from flows import console
 from flows.options import CatalogueOption, LakeOption, SessionArgument, SettingsOption
+from schemas.settings.lnm import LnmSettings
 from schemas.settings.lnm_question import LnmQuestion, Task
 from schemas.settings.pipeline import load_settings
 from schemas.settings.workspace import WorkspaceSettings
@@ -89,7 +90,7 @@ def train(
     from tasks.lnm.training import train_models
 
     workspace, own = _workspace(lake, catalogue), load_settings(settings).lnm
-    recordings = [_aligned(workspace, name) for name in sessions]
+    recordings = [_aligned(workspace, name, own) for name in sessions]
     watched = curves_to(folder / "tensorboard")
     with limit_threads(own.threads), console.show_progress(quiet=False), watched:
         models, curves = train_models([divide_recording(r, own) for r in recordings], own)
@@ -122,7 +123,8 @@ def adapt(
     from tasks.lnm.threads import limit_threads
 
     workspace, own = _workspace(lake, catalogue), load_settings(settings).lnm
-    learnt, new = [_aligned(workspace, name) for name in base], _aligned(workspace, session)
+    learnt = [_aligned(workspace, name, own) for name in base]
+    new = _aligned(workspace, session, own)
     with limit_threads(own.threads), console.show_progress(quiet=False):
         spent = minutes or [1.0, 2.0, 4.0]
         curve = few_shot_curve(new, spent, pretrain(learnt, spent, own), own)
@@ -146,7 +148,7 @@ def ablate(
     from tasks.lnm.threads import limit_threads
 
     workspace, own = _workspace(lake, catalogue), load_settings(settings).lnm
-    recording = _aligned(workspace, session)
+    recording = _aligned(workspace, session, own)
     with limit_threads(own.threads), console.show_progress(quiet=False):
         prepared, model, _ = prepare_and_train(recording, own)
         whole = examine(model, prepared, own).scores
@@ -214,10 +216,10 @@ def _workspace(lake: str, catalogue: str) -> "Workspace":
     return Workspace(WorkspaceSettings(lake=lake, catalogue=catalogue))
 
 
-def _aligned(workspace: "Workspace", session: str) -> "Recording":
+def _aligned(workspace: "Workspace", session: str, settings: LnmSettings) -> "Recording":
     from tasks.lnm.recording import read_recording
 
     catalogue = workspace.catalogue
     key = catalogue.find_session(session)
     tree = workspace.lake.open_tree(catalogue.latest(key, "aligned").ref)
-    return read_recording(tree, catalogue.session(key).subject.species)
+    return read_recording(tree, catalogue.session(key).subject.species, settings.events)

@@ -90,7 +90,11 @@ def aligned_tree(
             }
         ),
         "/clock": xr.Dataset(
-            {"segment": ("time", segment_T)},
+            {
+                "segment": ("time", segment_T),
+                "bin_start": ("time", time_T - 0.5 / rate_hz),
+                "bin_stop": ("time", time_T + 0.5 / rate_hz),
+            },
             {"time": time},
             {"stream_kind": "clock", "rate_hz": rate_hz, "reference": "calcium"},
         ),

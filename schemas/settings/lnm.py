@@ -26,6 +26,14 @@ class LnmSettings(StageSettings):
         "behaviour, so that every part has some and decoding can be judged (all the time where "
         "there is none); all is the whole recording.",
     )
+    events: tuple[str, ...] = Field(
+        default=(),
+        description="Tables of events or intervals that are behaviour too, each as a column of 1 "
+        "and 0: licks (whether one fell into a sample), trials (whether one holds), trials/choice "
+        "(which category holds, unknown between trials; of events which fell into a sample). A "
+        "trial's column is known from its start on: for honest forecasts name only what the "
+        "animal knew then too.",
+    )
     preset: Preset = Field(
         default="nano",
         description="Size of the transformer: nano 0.1 M parameters (a laptop's CPU), small 5 M, "

@@ -17,7 +17,10 @@ QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 def answer_dataset(
     distribution: Distribution, names: Sequence[str], drawn: Sequence[Floats], time_T: Doubles
 ) -> xr.Dataset:
-    """Return means, spreads, quantiles and drawn courses of the asked columns over time."""
+    """Return means, spreads, quantiles and drawn courses of the asked columns over time.
+
+    Of angles also directions; of what is yes or no, and of categories, probabilities.
+    """
     levels = np.stack([distribution.quantile(q) for q in QUANTILES])
     found = _dataset(distribution.told.mean, distribution.sd(), levels, drawn, names, time_T)
     if distribution.angles:
@@ -26,6 +29,10 @@ def answer_dataset(
         found["direction"] = (("time", "angle"), distribution.directions(), units)
         found["direction_quantile"] = (("quantile", "time", "angle"), levels, units)
         found.coords["angle"] = list(distribution.angles)
+    own, chance = distribution.chances
+    if len(own):
+        found["probability"] = (("time", "category"), np.asarray(chance, np.float32))
+        found.coords["category"] = [names[v] for v in own]
     return found
 
 

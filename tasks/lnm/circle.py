@@ -63,7 +63,7 @@ class VonMises:
             return ahead
         return np.asarray(np.angle(np.exp(1j * (ahead + _turned(kappa, np.array([level]))[0]))))
 
-    def level(self, real: Floats, told: Told) -> Doubles:
+    def level(self, real: Floats, told: Told, rng: np.random.Generator) -> Doubles:
         """Return the share of the angles' distribution behind the true angle, at both halves."""
         ahead, kappa = self._polar(told)
         angle = np.arctan2(*reversed(np.split(np.asarray(real, np.float64), 2, axis=-1)))

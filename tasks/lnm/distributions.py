@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tasks.lnm.categories import Categorical
 from tasks.lnm.circle import VonMises
 from tasks.lnm.heads import (
     Bernoulli,
@@ -22,6 +23,7 @@ HEADS: Mapping[HeadName, Head] = {
     "negative_binomial": NegativeBinomial(),
     "bernoulli": Bernoulli(),
     "von_mises": VonMises(),
+    "categorical": Categorical(),
 }
 
 
@@ -31,7 +33,8 @@ def choose_heads(
     """Return the head of each column.
 
     Spike counts are negative binomial (Poisson where that is enough), angles on the circle von
-    Mises, columns that are only ever 0 or 1 in training yes or no, all others Student's t.
+    Mises, categories of which one holds categorical, columns that are only ever 0 or 1 in training
+    yes or no, all others Student's t.
     """
     heads: list[HeadName] = ["student_t"] * len(columns.names)
     for column in np.flatnonzero(~columns.counts & (scaler.low_V == 0) & (scaler.high_V == 1)):
@@ -42,6 +45,8 @@ def choose_heads(
         heads[column] = "negative_binomial"
     for cosine, sine in columns.angles.values():
         heads[cosine] = heads[sine] = "von_mises"
+    for category in [category for choice in columns.choices.values() for category in choice]:
+        heads[category] = "categorical"
     return tuple(heads)
 
 
@@ -50,7 +55,8 @@ class Distribution:
     """What is predicted of some columns.
 
     told : (..., column) what the heads are told; NaN where nothing is predicted
-    groups : each head with the numbers of its columns; of angles first cosines, then sines
+    groups : each head with the numbers of its columns; of angles first cosines, then sines; of
+        categories once for each that is chosen among
     angles : names of the angles among them
     """
 
@@ -60,17 +66,39 @@ class Distribution:
 
     @classmethod
     def of(cls, told: Told, heads: Sequence[HeadName], columns: Columns) -> "Distribution":
-        """Give each column its head; a cosine without its sine is no angle."""
+        """Give each column its head; a cosine without its sine is no angle.
+
+        Nor is a category without the others more than yes or no.
+        """
         whole = [part for pair in zip(*columns.angles.values(), strict=True) for part in pair]
         names = np.array(heads, dtype=object)
         lone = [v for v in np.flatnonzero(names == "von_mises") if v not in whole]
         names[lone] = "student_t"
+        chosen = [np.array(choice) for choice in columns.choices.values()]
+        lone = [v for v in np.flatnonzero(names == "categorical") if v not in np.r_[-1, *chosen]]
+        names[lone] = "bernoulli"
+        together = {"von_mises": [np.array(whole)], "categorical": chosen}
         groups = [
-            (head, np.array(whole) if name == "von_mises" else np.flatnonzero(names == name))
+            (head, own)
             for name, head in HEADS.items()
-            if (names == name).any()
+            for own in together.get(name, [np.flatnonzero(names == name)])
+            if len(own)
         ]
         return cls(told, groups, tuple(columns.angles))
+
+    @property
+    def chances(self) -> tuple[Ints, Doubles]:
+        """The columns that are yes or no, or categories, and (..., column) their probabilities."""
+        found = [
+            (own, head.chance(self.told.take(own)))
+            for head, own in self.groups
+            if isinstance(head, Bernoulli)
+        ]
+        if not found:
+            return np.zeros(0, np.int64), np.empty((*self.told.mean.shape[:-1], 0))
+        every = np.concatenate([own for own, _ in found])
+        order = every.argsort()
+        return every[order], np.concatenate([chance for _, chance in found], axis=-1)[..., order]
 
     def sd(self) -> Doubles:
         """Return standard deviations."""
@@ -81,18 +109,19 @@ class Distribution:
         return self._each(lambda head, told, own: head.quantile(told, level))
 
     def sample(self, rng: np.random.Generator) -> Doubles:
-        """Draw a value of each; cosine and sine of an angle together."""
+        """Draw a value of each; cosine and sine of an angle together, and one of all categories."""
         return self._each(lambda head, told, own: head.sample(told, rng))
 
     def levels(self, real: Floats, rng: np.random.Generator) -> Doubles:
         """Return the share of each distribution below its true value, uniform if all is right.
 
-        Of counts and yes or no a random share within the step; of angles the same at both halves.
+        Of counts and yes or no a random share within the step; of angles the same at both halves,
+        of categories at all.
         """
 
         def below(head: Head, told: Told, own: Ints) -> Doubles:
-            if isinstance(head, VonMises):
-                return head.level(real[..., own], told)
+            if isinstance(head, VonMises | Categorical):
+                return head.level(real[..., own], told, rng)
             low, high = head.cdf(real[..., own], told)
             return np.asarray(low + rng.random(low.shape) * (high - low))
 
@@ -103,7 +132,7 @@ class Distribution:
 
         def value(head: Head, told: Told, own: Ints) -> Doubles:
             level = np.asarray(levels[..., own], np.float64)
-            if isinstance(head, VonMises):
+            if isinstance(head, VonMises | Categorical):
                 return head.at(told, level)
             return head.quantile(told, level)
 

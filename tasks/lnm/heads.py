@@ -2,7 +2,8 @@
 
 The mean is the business of skip, network and gates, and no head moves it. A head says how wide
 the scatter is (`scale`) and how heavy its tails are (`tail`). A new family is a class with these
-methods and a name in distributions.HEADS; angles have theirs in circle.py.
+methods and a name in distributions.HEADS; angles have theirs in circle.py, categories in
+categories.py.
 """
 
 import math
@@ -16,7 +17,7 @@ from torch import Tensor
 
 from tasks.lnm.recording import Floats, Ints
 
-HeadName = Literal["student_t", "negative_binomial", "bernoulli", "von_mises"]
+HeadName = Literal["student_t", "negative_binomial", "bernoulli", "von_mises", "categorical"]
 Doubles = NDArray[np.float64]
 
 LEAST_TAIL = 1e-4
@@ -179,31 +180,35 @@ class Bernoulli:
         chance = mean.clamp(LEAST_RATE, 1 - LEAST_RATE)
         return -(real * chance.log() + (1 - real) * torch.log1p(-chance))
 
+    def chance(self, told: Told) -> Doubles:
+        """Return the probability of yes."""
+        return np.clip(np.asarray(told.mean, np.float64), LEAST_RATE, 1 - LEAST_RATE)
+
     def sd(self, told: Told) -> Doubles:
         """Return the standard deviation."""
-        chance = _chance(told)
+        chance = self.chance(told)
         return np.sqrt(chance * (1 - chance))
 
     def cdf(self, real: Floats, told: Told) -> tuple[Doubles, Doubles]:
         """Return the probabilities of a value below, and of one below or equal to the real one."""
-        no = 1 - _chance(told)
+        no = 1 - self.chance(told)
         yes = np.asarray(real) > 0.5
         known = 0 * real
         return np.where(yes, no, 0.0) + known, np.where(yes, 1.0, no) + known
 
     def quantile(self, told: Told, level: float | Doubles) -> Doubles:
         """Return 1 if no is less likely than `level`, else 0."""
-        chance = _chance(told)
+        chance = self.chance(told)
         return (np.asarray(level) > 1 - chance) + 0 * chance
 
     def sample(self, told: Told, rng: np.random.Generator) -> Doubles:
         """Draw 0 or 1 for each."""
-        chance = _chance(told)
+        chance = self.chance(told)
         return (rng.random(chance.shape) < chance) + 0 * chance
 
     def crps(self, real: Floats, told: Told) -> Doubles:
         """Return the CRPS, which is the Brier score."""
-        return np.asarray((_chance(told) - real) ** 2)
+        return np.asarray((self.chance(told) - real) ** 2)
 
 
 def _freedom(told: Told) -> Doubles:
@@ -216,7 +221,3 @@ def _rate(told: Told) -> Doubles:
 
 def _size(told: Told) -> Doubles:
     return np.asarray(1 / np.maximum(np.asarray(told.scale, np.float64) ** 2, POISSON))
-
-
-def _chance(told: Told) -> Doubles:
-    return np.clip(np.asarray(told.mean, np.float64), LEAST_RATE, 1 - LEAST_RATE)

@@ -47,7 +47,8 @@ def query(
     (quantile, time, column), of a forecast `median` (what absolute errors are scored by), and
     `sample` (draw, time, column) if n_samples; NaN where no window reaches. Of angles, asked by
     cosine and sine, also `direction` (time, angle), the circular mean in radians, and
-    `direction_quantile`. Its attributes say what was asked of which model.
+    `direction_quantile`. Of categories, and what is yes or no, also `probability` (time, category).
+    Its attributes say what was asked of which model.
 
     Raises
     ------
@@ -156,14 +157,14 @@ def generate(
 
 
 def select_columns(columns: Columns, names: Sequence[str]) -> Bools:
-    """Return which columns are named, by themselves or by their stream.
+    """Return which columns are named, by themselves, by their stream, or as categories together.
 
     Raises
     ------
     NotFoundError
-        Lists every name that is neither.
+        Lists every name that is none of these.
     """
-    known = {*columns.names, *columns.streams}
+    known = {*columns.names, *columns.streams, *columns.targets}
     if unknown := [name for name in names if name not in known]:
         raise NotFoundError(
             f"no column or stream {', '.join(map(repr, unknown))}.",
@@ -171,8 +172,8 @@ def select_columns(columns: Columns, names: Sequence[str]) -> Bools:
             remedy=f"Streams: {', '.join(dict.fromkeys(columns.streams))}.",
         )
     wanted = set(names)
-    pairs = zip(columns.names, columns.streams, strict=True)
-    return np.array([name in wanted or stream in wanted for name, stream in pairs], bool)
+    told = zip(columns.names, columns.streams, columns.targets, strict=True)
+    return np.array([bool(wanted & {*names}) for names in told], bool)
 
 
 def linear_task(model: TrainedModel, seen_V: Bools, asked_V: Bools) -> tuple[Mode, int]:

@@ -1,14 +1,16 @@
 """One session as a matrix of named columns, its units first; their mean and spread."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from schemas.entities import NEURAL_KINDS
+from schemas.entities import NEURAL_KINDS, TABLE_KINDS
 from schemas.errors import NotFoundError, NothingToDoError
 from tasks.common.matrices import behaviour_matrix, neural_matrix, unit_places
+from tasks.lnm.events import read_tables
 
 Floats = NDArray[np.floating]
 Bools = NDArray[np.bool_]
@@ -42,9 +44,29 @@ class Columns:
 
     @property
     def targets(self) -> tuple[str, ...]:
-        """(column,) what a column is scored under: its stream if neural, else its own name."""
+        """(column,) what a column is scored under.
+
+        Its stream if neural, what it is a category of, else its own name.
+        """
+        own = {self.names[v]: name for name, at in self.choices.items() for v in at}
         triples = zip(self.names, self.streams, self.neural, strict=True)
-        return tuple(stream if neural else name for name, stream, neural in triples)
+        return tuple(stream if neural else own.get(name, name) for name, stream, neural in triples)
+
+    @property
+    def choices(self) -> dict[str, tuple[int, ...]]:
+        """Numbers of the columns of which one holds at a time; see events.py."""
+        found: dict[str, tuple[int, ...]] = {}
+        for at, (name, kind) in enumerate(zip(self.names, self.kinds, strict=True)):
+            of, category = name.partition("=")[::2]
+            if kind == "intervals" and category:
+                found[of] = (*found.get(of, ()), at)
+        return {of: at for of, at in found.items() if len(at) > 1}
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """What of tables of events and intervals the columns are read from."""
+        pairs = zip(self.names, self.kinds, strict=True)
+        return tuple(dict.fromkeys(n.partition("=")[0] for n, kind in pairs if kind in TABLE_KINDS))
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -122,10 +144,13 @@ def keep_behaviour(recording: Recording) -> Recording:
     )
 
 
-def read_recording(aligned: xr.DataTree, species: str = "") -> Recording:
+def read_recording(
+    aligned: xr.DataTree, species: str = "", events: Sequence[str] = ()
+) -> Recording:
     """Stack neurons and behaviour of an aligned tree into one matrix, in memory.
 
     species : of the animal, which the catalogue knows
+    events : tables, or columns of them, that are read as behaviour too; see events.read_tables
 
     Raises
     ------
@@ -133,7 +158,9 @@ def read_recording(aligned: xr.DataTree, species: str = "") -> Recording:
         The session has neither neurons nor behaviour.
     """
     neurons, behaviour = neural_matrix(aligned), behaviour_matrix(aligned)
+    tables = read_tables(aligned, events)
     names = [*map(str, neurons["unit"].values), *map(str, behaviour["channel"].values)]
+    names += [name for table in tables for name in table.names]
     if not names:
         raise NothingToDoError(
             "the session has neither neurons nor behaviour to learn from.", where="aligned"
@@ -141,13 +168,20 @@ def read_recording(aligned: xr.DataTree, species: str = "") -> Recording:
     places = unit_places(aligned, names)
     columns = Columns(
         tuple(names),
-        tuple(str(s) for part in (neurons, behaviour) for s in part["stream"].values),
-        tuple(str(k) for part in (neurons, behaviour) for k in part["kind"].values),
+        (
+            *(str(s) for part in (neurons, behaviour) for s in part["stream"].values),
+            *(table.stream for table in tables for _ in table.names),
+        ),
+        (
+            *(str(k) for part in (neurons, behaviour) for k in part["kind"].values),
+            *(table.kind for table in tables for _ in table.names),
+        ),
         tuple(str(region) for region in places["region"].values),
     )
+    sampled = (neurons["activity"].values, behaviour["behaviour"].values)
     values_TV = np.concatenate(
-        [neurons["activity"].values, behaviour["behaviour"].values], axis=1
-    ).astype(np.float32)
+        [*sampled, *(table.values_TC for table in tables)], axis=1, dtype=np.float32
+    )
     time_T = neurons["time"].values.astype(np.float64)
     return Recording(
         values_TV,
@@ -178,7 +212,7 @@ def read_for(columns: Columns, aligned: xr.DataTree) -> Recording:
     NotFoundError
         The session lacks some of them.
     """
-    recording = read_recording(aligned)
+    recording = read_recording(aligned, events=columns.tables)
     at = {name: i for i, name in enumerate(recording.columns.names)}
     if lacking := [name for name in columns.names if name not in at]:
         raise NotFoundError(

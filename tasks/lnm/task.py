@@ -66,11 +66,12 @@ def _build(draft: Draft, aligned: ArtifactRef, settings: LnmSettings) -> None:
     from tasks.lnm.trained import save_model
 
     streams = draft.lake.open_tree(aligned)
+    recording = read_recording(streams, events=settings.events)
     # Outside the draft, which a killed run leaves behind: the next one finds them by the id.
     checkpoints = draft.lake.root / "checkpoints" / draft.ref.id
     curves = draft.lake.root / "tensorboard" / draft.ref.id
     with limit_threads(settings.threads), curves_to(curves):
-        result = train_and_examine(read_recording(streams), settings, checkpoints)
+        result = train_and_examine(recording, settings, checkpoints)
     tree = result_tree(result, {name: streams.attrs[name] for name in ROOT_ATTRS})
     draft.write_tree(tree, LNM)
     save_model(result.model, draft.path)

@@ -1,5 +1,7 @@
 """A recording taken to the aligned session, as benchmarks of later stages want it."""
 
+from collections.abc import Sequence
+
 from flows.chain import Chain
 from schemas.entities import ArtifactRef
 from schemas.settings.pipeline import PipelineSettings
@@ -10,8 +12,11 @@ from tasks.lnm.recording import Recording, read_recording
 from tasks.preprocess.task import preprocess_session
 
 
-def align_recording(chain: Chain, path: str) -> Recording:
-    """Ingest, clean, synchronise and align a file; what a lake holds already is not made again."""
+def align_recording(chain: Chain, path: str, events: Sequence[str] = ()) -> Recording:
+    """Ingest, clean, synchronise and align a file; what a lake holds already is not made again.
+
+    events : tables of it that are read too
+    """
     settings = PipelineSettings()
     streams = chain.run("ingest", ingest_recording, {}, path, settings.ingest)
     needs = {"ingested streams": streams}
@@ -21,4 +26,4 @@ def align_recording(chain: Chain, path: str) -> Recording:
     aligned: ArtifactRef | None = outcome.ref
     if aligned is None:
         raise SystemExit(f"{path}: {outcome.reason}")
-    return read_recording(Workspace(chain.workspace).lake.open_tree(aligned))
+    return read_recording(Workspace(chain.workspace).lake.open_tree(aligned), events=events)

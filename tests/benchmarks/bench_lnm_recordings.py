@@ -47,7 +47,8 @@ def main(folder: Path, path: str, *words: str) -> None:
     """Judge a recording with each of some seeds."""
     values = dict(word.split("=", 1) for word in words if "=" in word)
     changes = {name: yaml.safe_load(value) for name, value in values.items()}
-    recording = align_recording(Chain(WorkspaceSettings(lake=str(folder / "lake"))), path)
+    chain = Chain(WorkspaceSettings(lake=str(folder / "lake")))
+    recording = align_recording(chain, path, changes.get("events", ()))
     for seed in [int(word) for word in words if "=" not in word] or [0]:
         begun, spent = time.time(), time.process_time()
         scores = judge(recording, LnmSettings(seed=seed, generated_s=0.0, **changes))

@@ -28,6 +28,7 @@ def told():
         "student_t": ([0.0, 1.0, -2.0], [1.0, 2.0, 0.5], [0.0, 0.1, 0.25]),
         "negative_binomial": ([0.3, 2.0, 40.0, 5.0], [0.0, 0.7, 0.2, 2.0], [0.0] * 4),
         "bernoulli": ([0.2, 0.7], [1.0, 1.0], [0.0, 0.0]),
+        "categorical": ([0.2, 0.5, 0.3], [1.0] * 3, [0.0] * 3),
         # Cosines of three angles, then their sines; the last angle is anything.
         "von_mises": ([0.9, -0.8, 0.1, 0.1, -0.5, 0.0], [0.02, 0.5, 4.0] * 2, [0.0] * 6),
     }
@@ -52,6 +53,11 @@ def test_likelihoods_are_those_of_scipy(told):
     real, case = np.array([1.0, 0.0]), told["bernoulli"]
     expected = -stats.bernoulli.logpmf(real, case.mean)
     np.testing.assert_allclose(HEADS["bernoulli"].nll(*tensors(real, *case)), expected)
+
+    real, case = np.array([0.0, 1.0, 0.0]), told["categorical"]
+    # Means need not sum to 1; categories share what they sum to.
+    nll = HEADS["categorical"].nll(*tensors(real, 2 * case.mean, case.scale, case.tail))
+    np.testing.assert_allclose(nll, [0.0, -np.log(0.5), 0.0])
 
     case, angle = told["von_mises"], np.array([0.2, 3.0, -1.0])
     real = np.r_[np.cos(angle), np.sin(angle)]
@@ -86,7 +92,10 @@ def make_distribution(name: str, case: Told) -> Distribution:
     names = tuple(f"a{v}" for v in range(count))
     if name == "von_mises":
         names = tuple(f"a{v}_{part}" for part in ("cos", "sin") for v in range(count // 2))
-    columns = Columns(names, names, ("motion",) * count)
+    kind = "motion"
+    if name == "categorical":
+        names, kind = tuple(f"trials/side={v}" for v in range(count)), "intervals"
+    columns = Columns(names, names, (kind,) * count)
     return Distribution.of(case, (name,) * count, columns)
 
 
@@ -109,7 +118,7 @@ def test_a_level_leads_back_to_its_value_and_levels_of_draws_are_even(name, told
 @pytest.mark.parametrize("name", HEADS)
 def test_gradients_are_finite_at_extremes(name):
     real, mean = (0.0, 1.0, 500.0), (1e-12, 1.0, 400.0)
-    if name in ("bernoulli", "von_mises"):
+    if name in ("bernoulli", "von_mises", "categorical"):
         real, mean = (0.0, 1.0), (0.0, 1.0)
     for scale in (1e-6, 1e-3, 1.0, 1e4):
         for tail in (0.0, 0.45):
