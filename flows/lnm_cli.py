@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from tasks.common.workspace import Workspace
-    from tasks.lnm.recording import Recording
+    from tasks.lnm.reading import Source
 
 lnm = typer.Typer(
     no_args_is_help=True, help="Ask a trained neural model, adapt it, publish it, pull one."
@@ -84,16 +84,16 @@ def train(
 ) -> None:
     """Train one core on several sessions; `query --model FOLDER/SESSION` asks what comes of it."""
     from tasks.lnm.curve_files import curves_to
-    from tasks.lnm.session import divide_recording
+    from tasks.lnm.large import divide_source
     from tasks.lnm.threads import limit_threads
     from tasks.lnm.trained import save_model
     from tasks.lnm.training import train_models
 
     workspace, own = _workspace(lake, catalogue), load_settings(settings).lnm
-    recordings = [_aligned(workspace, name, own) for name in sessions]
+    sources = [_aligned(workspace, name, own) for name in sessions]
     watched = curves_to(folder / "tensorboard")
     with limit_threads(own.threads), console.show_progress(quiet=False), watched:
-        models, curves = train_models([divide_recording(r, own) for r in recordings], own)
+        models, curves = train_models([divide_source(source, own) for source in sources], own)
     for name, model in zip(sessions, models, strict=True):
         made = folder / name
         made.mkdir(parents=True, exist_ok=True)
@@ -123,8 +123,8 @@ def adapt(
     from tasks.lnm.threads import limit_threads
 
     workspace, own = _workspace(lake, catalogue), load_settings(settings).lnm
-    learnt = [_aligned(workspace, name, own) for name in base]
-    new = _aligned(workspace, session, own)
+    learnt = [_aligned(workspace, name, own).whole() for name in base]
+    new = _aligned(workspace, session, own).whole()
     with limit_threads(own.threads), console.show_progress(quiet=False):
         spent = minutes or [1.0, 2.0, 4.0]
         curve = few_shot_curve(new, spent, pretrain(learnt, spent, own), own)
@@ -148,9 +148,9 @@ def ablate(
     from tasks.lnm.threads import limit_threads
 
     workspace, own = _workspace(lake, catalogue), load_settings(settings).lnm
-    recording = _aligned(workspace, session, own)
+    source = _aligned(workspace, session, own)
     with limit_threads(own.threads), console.show_progress(quiet=False):
-        prepared, model, _ = prepare_and_train(recording, own)
+        prepared, model, _ = prepare_and_train(source, own)
         whole = examine(model, prepared, own).scores
         found = take_apart(model, prepared, whole, own)
     _show_scores(found, "variant", out)
@@ -216,10 +216,10 @@ def _workspace(lake: str, catalogue: str) -> "Workspace":
     return Workspace(WorkspaceSettings(lake=lake, catalogue=catalogue))
 
 
-def _aligned(workspace: "Workspace", session: str, settings: LnmSettings) -> "Recording":
-    from tasks.lnm.recording import read_recording
+def _aligned(workspace: "Workspace", session: str, settings: LnmSettings) -> "Source":
+    from tasks.lnm.reading import open_source
 
     catalogue = workspace.catalogue
     key = catalogue.find_session(session)
     tree = workspace.lake.open_tree(catalogue.latest(key, "aligned").ref)
-    return read_recording(tree, catalogue.session(key).subject.species, settings.events)
+    return open_source(tree, catalogue.session(key).subject.species, settings.events)

@@ -34,6 +34,14 @@ class LnmSettings(StageSettings):
         "trial's column is known from its start on: for honest forecasts name only what the "
         "animal knew then too.",
     )
+    held_gib: float = Field(
+        default=2.0,
+        gt=0,
+        description="GiB of a session's values that are held in memory; the stage takes some ten "
+        "times as much. Of a larger session, stretches from all over it are held: by these "
+        "baselines are fitted and verdicts given, while the network is trained on all training "
+        "time, read in chunks.",
+    )
     preset: Preset = Field(
         default="nano",
         description="Size of the transformer: nano 0.1 M parameters (a laptop's CPU), small 5 M, "

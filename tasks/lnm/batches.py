@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from copy import deepcopy
 from functools import cache, partial
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from schemas.settings.lnm import LnmSettings
+from tasks.lnm.chunks import Held
 from tasks.lnm.gating import number_blocks
 from tasks.lnm.masks import Masks, draw_masks, draw_modes, possible_modes, thin_columns
 from tasks.lnm.objective import Batch, weigh_batch
@@ -28,19 +30,20 @@ SCORED_MODES = (*TWO_SIDED, "forecast")
 
 def draw_batch(
     session: Session,
-    windows: Ints,
+    held: Held,
     settings: LnmSettings,
     rng: np.random.Generator,
     progress: float,
 ) -> Batch:
     """Draw windows and what each is asked; `progress` is the share of the steps that are done."""
+    windows = held.windows
     neural_V, together = session.recording.columns.neural, session.material.skip.together
     batch = windows_at_once(settings.batch_size, session.window, len(neural_V))
     chosen = windows[rng.integers(len(windows), size=batch)]
     modes = draw_modes(rng, progress, neural_V, together, batch)
     masks = draw_masks(rng, modes, session.window, settings.patch, neural_V, together)
     cut = cut_batch(
-        session.material,
+        held.material,
         chosen[:, 0],
         chosen[:, 1],
         masks,
@@ -51,16 +54,25 @@ def draw_batch(
     return weigh_batch(cut, neural_V, session.recording.columns.counts)
 
 
+def hold_training(session: Session) -> Held:
+    """Return the training part that is in memory."""
+    return Held(session.material, cut_windows(session.runs(0), session.window, 1))
+
+
+def _same(held: Held, step: int) -> Held:
+    return held
+
+
 def draw_ahead(
     sessions: Sequence[Session],
-    windows: Sequence[Ints],
     settings: LnmSettings,
     state: Mapping[str, Any],
     steps: range,
 ) -> Generator[tuple[Batch, Mapping[str, Any]]]:
     """Yield the batches of some steps, drawn by a thread while the step before is taken.
 
-    One thread draws them in order, so that they do not depend on how fast it is.
+    One thread draws them in order, so that they do not depend on how fast it is. Of a session that
+    is read in chunks another thread reads the next ones.
 
     Parameters
     ----------
@@ -74,11 +86,20 @@ def draw_ahead(
     rng.bit_generator.state = state
 
     def draw(step: int) -> tuple[Batch, Mapping[str, Any]]:
-        at, progress = (step - 1) % len(sessions), step / (steps.stop - 1)
-        batch = draw_batch(sessions[at], windows[at], settings, rng, progress)
+        turn, at = divmod(step - 1, len(sessions))
+        progress = step / (steps.stop - 1)
+        batch = draw_batch(sessions[at], held[at](turn + 1), settings, rng, progress)
         return batch, rng.bit_generator.state
 
-    with ThreadPoolExecutor(1) as pool:
+    own = -(-(steps.stop - 1) // len(sessions))
+    with ExitStack() as stack:
+        held = [
+            partial(_same, hold_training(session))
+            if session.chunks is None
+            else stack.enter_context(session.chunks.read_ahead(settings.seed, own))
+            for session in sessions
+        ]
+        pool = stack.enter_context(ThreadPoolExecutor(1))
         waiting = deque(pool.submit(draw, step) for step in steps[:AHEAD])
         for step in steps:
             found = waiting.popleft().result()

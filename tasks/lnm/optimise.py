@@ -20,7 +20,6 @@ from tasks.lnm.gating import SHARES
 from tasks.lnm.machine import Machine
 from tasks.lnm.model import LargeNeuralModel
 from tasks.lnm.objective import Batch, weigh_errors
-from tasks.lnm.runs import cut_windows
 from tasks.lnm.schedule import make_optimiser, schedule
 from tasks.lnm.session import Session
 from tasks.lnm.stopping import AskedCut, measure_loss
@@ -45,7 +44,6 @@ def optimise(
     machine: Machine,
 ) -> Curves:
     """Train networks, which `together` holds, and leave them in their best state."""
-    windows = [cut_windows(session.runs(0), session.window, 1) for session in sessions]
     exam = [
         (network, session.costs, validation_cuts(session, settings, VALIDATION_WINDOWS))
         for network, session in zip(networks, sessions, strict=True)
@@ -64,7 +62,7 @@ def optimise(
         state.curves.record(0, math.nan, state.best_loss, 0.0)
     coming = range(state.step + 1, 0 if state.curves.stopped else steps + 1)
     random = state.rng.bit_generator.state
-    with closing(draw_ahead(sessions, windows, settings, random, coming)) as batches:
+    with closing(draw_ahead(sessions, settings, random, coming)) as batches:
         for batch, after in batches:
             at = state.step % len(sessions)
             state.step += 1

@@ -1,16 +1,12 @@
 """One session as a matrix of named columns, its units first; their mean and spread."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import xarray as xr
 from numpy.typing import NDArray
 
 from schemas.entities import NEURAL_KINDS, TABLE_KINDS
-from schemas.errors import NotFoundError, NothingToDoError
-from tasks.common.matrices import behaviour_matrix, neural_matrix, unit_places
-from tasks.lnm.events import read_tables
+from schemas.errors import NothingToDoError
 
 Floats = NDArray[np.floating]
 Bools = NDArray[np.bool_]
@@ -125,6 +121,17 @@ class Recording:
             place_VX=None if self.place_VX is None else self.place_VX[index],
         )
 
+    def between(self, start: int, stop: int) -> "Recording":
+        """Return the recording with only the samples from `start` up to `stop`."""
+        own = slice(start, stop)
+        return replace(
+            self,
+            values_TV=self.values_TV[own],
+            time_T=self.time_T[own],
+            segment_T=self.segment_T[own],
+            trial_T=None if self.trial_T is None else self.trial_T[own],
+        )
+
 
 def keep_behaviour(recording: Recording) -> Recording:
     """Return the stretch from the first to the last sample with any behaviour; all if none is.
@@ -134,107 +141,7 @@ def keep_behaviour(recording: Recording) -> Recording:
     known_T = np.isfinite(recording.values_TV[:, ~recording.columns.neural]).any(1)
     if not known_T.any():
         return recording
-    own = slice(int(known_T.argmax()), len(known_T) - int(known_T[::-1].argmax()))
-    return replace(
-        recording,
-        values_TV=recording.values_TV[own],
-        time_T=recording.time_T[own],
-        segment_T=recording.segment_T[own],
-        trial_T=None if recording.trial_T is None else recording.trial_T[own],
-    )
-
-
-def read_recording(
-    aligned: xr.DataTree, species: str = "", events: Sequence[str] = ()
-) -> Recording:
-    """Stack neurons and behaviour of an aligned tree into one matrix, in memory.
-
-    species : of the animal, which the catalogue knows
-    events : tables, or columns of them, that are read as behaviour too; see events.read_tables
-
-    Raises
-    ------
-    NothingToDoError
-        The session has neither neurons nor behaviour.
-    """
-    neurons, behaviour = neural_matrix(aligned), behaviour_matrix(aligned)
-    tables = read_tables(aligned, events)
-    names = [*map(str, neurons["unit"].values), *map(str, behaviour["channel"].values)]
-    names += [name for table in tables for name in table.names]
-    if not names:
-        raise NothingToDoError(
-            "the session has neither neurons nor behaviour to learn from.", where="aligned"
-        )
-    places = unit_places(aligned, names)
-    columns = Columns(
-        tuple(names),
-        (
-            *(str(s) for part in (neurons, behaviour) for s in part["stream"].values),
-            *(table.stream for table in tables for _ in table.names),
-        ),
-        (
-            *(str(k) for part in (neurons, behaviour) for k in part["kind"].values),
-            *(table.kind for table in tables for _ in table.names),
-        ),
-        tuple(str(region) for region in places["region"].values),
-    )
-    sampled = (neurons["activity"].values, behaviour["behaviour"].values)
-    values_TV = np.concatenate(
-        [*sampled, *(table.values_TC for table in tables)], axis=1, dtype=np.float32
-    )
-    time_T = neurons["time"].values.astype(np.float64)
-    return Recording(
-        values_TV,
-        time_T,
-        neurons["segment"].values.astype(np.int64),
-        float(aligned["clock"].attrs["rate_hz"]),
-        columns,
-        _inside_trials(aligned, time_T),
-        places["position"].values,
-        _origin_of(aligned, species),
-    )
-
-
-def _origin_of(aligned: xr.DataTree, species: str) -> tuple[str, ...]:
-    told = {
-        "session": aligned.attrs.get("session_name", ""),
-        "animal": aligned.attrs.get("subject_id", ""),
-        "species": species,
-    }
-    return tuple(f"{what} {which}" for what, which in told.items() if which)
-
-
-def read_for(columns: Columns, aligned: xr.DataTree) -> Recording:
-    """Read the columns that a model was trained on, in its order.
-
-    Raises
-    ------
-    NotFoundError
-        The session lacks some of them.
-    """
-    recording = read_recording(aligned, events=columns.tables)
-    at = {name: i for i, name in enumerate(recording.columns.names)}
-    if lacking := [name for name in columns.names if name not in at]:
-        raise NotFoundError(
-            f"the session lacks {len(lacking)} of the model's columns, such as {lacking[0]!r}.",
-            where="aligned",
-            remedy="Ask a model that was trained on this session.",
-        )
-    return recording.take(np.array([at[name] for name in columns.names]))
-
-
-def _inside_trials(aligned: xr.DataTree, time_T: NDArray[np.float64]) -> Bools | None:
-    """Return which samples lie in an interval of the stream `trials`; None without one."""
-    if "trials" not in aligned.children:
-        return None
-    trials = aligned.children["trials"].to_dataset(inherit=False)
-    if trials.attrs.get("stream_kind") != "intervals":
-        return None
-    inside_T = np.zeros(len(time_T), bool)
-    for start, stop in zip(trials["start_time"].values, trials["stop_time"].values, strict=True):
-        if np.isfinite(start) and np.isfinite(stop):
-            inside_T[np.searchsorted(time_T, start) : np.searchsorted(time_T, stop)] = True
-    return inside_T
+    return recording.between(int(known_T.argmax()), len(known_T) - int(known_T[::-1].argmax()))
 
 
 def usable_columns(recording: Recording, train: Bools) -> Ints:

@@ -12,8 +12,10 @@ from schemas.settings.lnm import LnmSettings
 from tasks.lnm.ablation import ablate
 from tasks.lnm.checkpoints import Curves
 from tasks.lnm.evaluation import Exam, examine
+from tasks.lnm.large import divide_source
 from tasks.lnm.quality import UNKNOWN
 from tasks.lnm.query import generate
+from tasks.lnm.reading import Source
 from tasks.lnm.recording import Recording
 from tasks.lnm.rivals import BASELINES
 from tasks.lnm.scoring import Score
@@ -53,7 +55,7 @@ class Result:
 
 
 def train_and_examine(
-    recording: Recording, settings: LnmSettings, checkpoints: Path | None = None
+    recording: Recording | Source, settings: LnmSettings, checkpoints: Path | None = None
 ) -> Result:
     """Split, fit, train, examine and generate.
 
@@ -80,10 +82,13 @@ def train_and_examine(
 
 
 def prepare_and_train(
-    recording: Recording, settings: LnmSettings, checkpoints: Path | None = None
+    recording: Recording | Source, settings: LnmSettings, checkpoints: Path | None = None
 ) -> tuple[Session, TrainedModel, Curves]:
     """Split a recording, fit the baselines and train a model; see train_and_examine."""
-    session = divide_recording(recording, settings)
+    if isinstance(recording, Source):
+        session = divide_source(recording, settings)
+    else:
+        session = divide_recording(recording, settings)
     model, curves = train_model(session, settings, checkpoints)
     return session, model, curves
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from schemas.settings.lnm import LnmSettings
 from tasks.common.splits import TimeSplit
+from tasks.lnm.chunks import Chunks
 from tasks.lnm.costs import Costs
 from tasks.lnm.distributions import choose_heads
 from tasks.lnm.heads import HeadName
@@ -47,6 +48,7 @@ class Session:
     traits_VF : (column, trait) what embeddings are guessed by
     heads : (column,) names of families of distributions
     reach : what the network's output is multiplied by; None is `spread`
+    chunks : all of the training part, where the recording is but some of it
     """
 
     recording: Recording
@@ -63,6 +65,7 @@ class Session:
     traits_VF: Floats
     heads: tuple[HeadName, ...]
     reach: TaskWeights | None = None
+    chunks: Chunks | None = None
 
     @property
     def costs(self) -> Costs:
@@ -82,7 +85,10 @@ class Session:
         """Return the session without a fold of its training part, and half a window beside it."""
         left_T = cut_folds(self.part_T == 0, folds) == fold
         near_T = np.convolve(left_T, np.ones(self.window + 1), "same") > 0
-        return replace(self, part_T=np.where(near_T & (self.part_T == 0), -1, self.part_T))
+        left = replace(self, part_T=np.where(near_T & (self.part_T == 0), -1, self.part_T))
+        if self.chunks is None:
+            return left
+        return replace(left, chunks=self.chunks.leave_out(self.recording.time_T[left_T][[0, -1]]))
 
     def fold_runs(self, fold: int, folds: int) -> Runs:
         """Return the runs of a fold of the training part."""

@@ -42,7 +42,7 @@ def query_lnm(
     out : Zarr folder that the answer is written to
     """
     from tasks.lnm.questions import ask
-    from tasks.lnm.recording import read_for
+    from tasks.lnm.reading import read_for
     from tasks.lnm.trained import load_model
 
     opened = Workspace(workspace)
@@ -60,22 +60,24 @@ def _build(draft: Draft, aligned: ArtifactRef, settings: LnmSettings) -> None:
     from schemas.contracts.lnm import LNM
     from schemas.contracts.streams import ROOT_ATTRS
     from tasks.lnm.curve_files import curves_to
-    from tasks.lnm.recording import read_recording
+    from tasks.lnm.reading import open_source
     from tasks.lnm.results import describe_scores, result_tree, train_and_examine
     from tasks.lnm.threads import limit_threads
     from tasks.lnm.trained import save_model
 
     streams = draft.lake.open_tree(aligned)
-    recording = read_recording(streams, events=settings.events)
+    source = open_source(streams, events=settings.events)
     # Outside the draft, which a killed run leaves behind: the next one finds them by the id.
     checkpoints = draft.lake.root / "checkpoints" / draft.ref.id
     curves = draft.lake.root / "tensorboard" / draft.ref.id
     with limit_threads(settings.threads), curves_to(curves):
-        result = train_and_examine(recording, settings, checkpoints)
+        result = train_and_examine(source, settings, checkpoints)
     tree = result_tree(result, {name: streams.attrs[name] for name in ROOT_ATTRS})
     draft.write_tree(tree, LNM)
     save_model(result.model, draft.path)
     _record(draft, result, settings)
+    held_s = len(result.session.recording.time_T) / source.clock.rate_hz
+    draft.fact("seconds_held_in_memory", held_s)
     shutil.rmtree(checkpoints, ignore_errors=True)
     draft.key_figure = describe_scores(result.exam.scores)
 

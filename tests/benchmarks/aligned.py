@@ -8,7 +8,8 @@ from schemas.settings.pipeline import PipelineSettings
 from tasks.align.task import align_session, synchronise_session
 from tasks.common.workspace import Workspace
 from tasks.ingest.task import ingest_recording
-from tasks.lnm.recording import Recording, read_recording
+from tasks.lnm.reading import read_recording
+from tasks.lnm.recording import Recording
 from tasks.preprocess.task import preprocess_session
 
 

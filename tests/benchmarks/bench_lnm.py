@@ -22,7 +22,7 @@ from tasks.lnm.objective import weigh_errors
 from tasks.lnm.optimise import average_weights, take_step
 from tasks.lnm.recording import Columns, Recording, fit_scaler
 from tasks.lnm.rivals import Rivals
-from tasks.lnm.runs import cut_windows, part_of_each_sample, split_with_guard
+from tasks.lnm.runs import part_of_each_sample, split_with_guard
 from tasks.lnm.schedule import make_optimiser
 from tasks.lnm.session import Session, divide_recording, prepare_session
 from tasks.lnm.skip import Skip, hide_together, horizons_of
@@ -83,9 +83,8 @@ class Steps:
         self.session, self.settings = session, settings
         self.network = build_network(session, settings)
         self.optimiser = make_optimiser(self.network, settings)
-        windows = [cut_windows(session.runs(0), WINDOW, 1)]
         state = np.random.default_rng(0).bit_generator.state
-        self.batches = draw_ahead([session], windows, settings, state, range(1, 10_000))
+        self.batches = draw_ahead([session], settings, state, range(1, 10_000))
         self.average = {n: t.clone() for n, t in self.network.state_dict().items()}
         self.machine, self.waited = Machine(), 0.0
         self.made = [next(self.batches)[0] for _ in range(8)]

@@ -9,7 +9,8 @@ from tasks.lnm.distributions import Distribution
 from tasks.lnm.events import read_tables
 from tasks.lnm.heads import Told
 from tasks.lnm.query import decode, query
-from tasks.lnm.recording import Columns, read_for, read_recording
+from tasks.lnm.reading import read_for, read_recording
+from tasks.lnm.recording import Columns
 from tasks.lnm.results import train_and_examine
 from tasks.lnm.trained import load_model, save_model
 

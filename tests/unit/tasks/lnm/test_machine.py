@@ -9,11 +9,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tasks.lnm.batches import draw_batch
+from tasks.lnm.batches import draw_batch, hold_training
 from tasks.lnm.machine import Machine
 from tasks.lnm.optimise import take_step
 from tasks.lnm.results import train_and_examine
-from tasks.lnm.runs import cut_windows
 from tasks.lnm.schedule import make_optimiser
 from tasks.lnm.training import build_network, train_model
 from tests.unit.tasks.lnm.handover import hand_over, prepare
@@ -104,8 +103,7 @@ def test_every_preset_takes_a_step(prepared, preset):
     parameters = sum(p.numel() for p in network.parameters())
     expected = {"nano": 0.1e6, "small": 5e6, "base": 30e6, "large": 85e6}[preset]
     assert 0.7 * expected < parameters < 1.6 * expected
-    windows = cut_windows(session.runs(0), session.window, 1)
-    cut = draw_batch(session, windows, own, np.random.default_rng(0), 0.5)
+    cut = draw_batch(session, hold_training(session), own, np.random.default_rng(0), 0.5)
     before = network.write.detach().clone()
     loss = take_step(network, make_optimiser(network, own), cut, session.costs, Machine())
     assert np.isfinite(loss)

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from schemas.errors import NothingToDoError, RecordingTooShortError
 from schemas.settings.lnm import LnmSettings
 from schemas.settings.split import SplitSettings
-from tasks.lnm.recording import fit_scaler, keep_behaviour, read_recording, usable_columns
+from tasks.lnm.reading import read_recording
+from tasks.lnm.recording import fit_scaler, keep_behaviour, usable_columns
 from tasks.lnm.runs import (
     choose_window,
     cut_windows,

@@ -9,7 +9,8 @@ import xarray as xr
 from schemas.contracts.streams import ROOT_ATTRS
 from schemas.errors import LakeError, NotFoundError
 from tasks.lnm.query import decode
-from tasks.lnm.recording import Columns, read_for
+from tasks.lnm.reading import read_for
+from tasks.lnm.recording import Columns
 from tasks.lnm.results import result_tree
 from tasks.lnm.sharing import publish_model, pull_model
 from tasks.lnm.trained import load_model, save_model

@@ -10,7 +10,7 @@ from schemas.settings.align import AlignSettings
 from schemas.settings.workspace import WorkspaceSettings
 from tasks.common.workspace import Request, Workspace
 from tasks.lnm.query import decode
-from tasks.lnm.recording import read_recording
+from tasks.lnm.reading import read_recording
 from tasks.lnm.task import train_lnm
 from tasks.lnm.trained import load_model
 

@@ -15,12 +15,12 @@ from schemas.errors import LakeError, NotFoundError, SettingsError
 from schemas.settings.lnm import LnmSettings
 from schemas.settings.split import SplitSettings
 from tasks.common.progress import progress_to
-from tasks.lnm.batches import draw_ahead, draw_batch
+from tasks.lnm.batches import draw_ahead, draw_batch, hold_training
 from tasks.lnm.infer import cut_hidden, predict_future, predict_hidden
 from tasks.lnm.query import decode, encode, forecast, generate, impute, query
 from tasks.lnm.recording import Columns
 from tasks.lnm.results import describe_scores, result_tree, train_and_examine
-from tasks.lnm.runs import cut_windows, find_runs
+from tasks.lnm.runs import find_runs
 from tasks.lnm.schedule import count_steps, schedule
 from tasks.lnm.trained import CONFIG_NAME, WEIGHTS_NAME, load_model, save_model
 from tasks.lnm.windows import Mixing, TaskWeights
@@ -294,12 +294,11 @@ def test_forecasts_that_are_kept_are_those_that_would_be_computed(product_result
 
 def test_batches_drawn_ahead_are_those_drawn_in_turn(product_result, quick):
     session = product_result.session
-    windows = cut_windows(session.runs(0), session.window, 1)
     rng = np.random.default_rng(4)
     state = rng.bit_generator.state
-    ahead = draw_ahead([session], [windows], quick, state, range(1, 6))
+    ahead = draw_ahead([session], quick, state, range(1, 6))
     for step, (batch, after) in enumerate(ahead, start=1):
-        expected = draw_batch(session, windows, quick, rng, step / 5)
+        expected = draw_batch(session, hold_training(session), quick, rng, step / 5)
         assert after == rng.bit_generator.state
         assert torch.equal(batch.inputs.values_BLV, expected.inputs.values_BLV)
         assert torch.equal(batch.error_BLV, expected.error_BLV)

@@ -6,12 +6,11 @@ import numpy as np
 import pytest
 
 from tasks.lnm.baselines_wide import fit_wide, view_judged
-from tasks.lnm.batches import draw_batch, validation_cuts
+from tasks.lnm.batches import draw_batch, hold_training, validation_cuts
 from tasks.lnm.problems import make_problems
 from tasks.lnm.recording import fit_scaler
 from tasks.lnm.results import result_tree, train_and_examine
 from tasks.lnm.rivals import BASELINES, fit_rivals
-from tasks.lnm.runs import cut_windows
 from tasks.lnm.session import divide_recording
 from tasks.lnm.stopping import measure_loss
 from tasks.lnm.trained import load_model, save_model
@@ -135,8 +134,7 @@ def test_windows_in_pieces_cost_the_same(product_session, quick, monkeypatch):
         pieces = [len(cut.pieces) for cut in cuts]
         assert max(pieces) == (1 if most > 1000 else 27)
     assert found[0] == pytest.approx(found[1], rel=1e-5)
-    windows = cut_windows(session.runs(0), session.window, 1)
-    batch = draw_batch(session, windows, quick, np.random.default_rng(0), 0.5)
+    batch = draw_batch(session, hold_training(session), quick, np.random.default_rng(0), 0.5)
     assert len(batch.z_BLV) == 3
 
 
