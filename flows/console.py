@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.logging import RichHandler
 from rich.progress import (
@@ -108,13 +109,26 @@ def print_frame(frame: "pd.DataFrame", *, as_json: bool, empty: str) -> None:
     elif frame.empty:
         out.print(empty)
     else:
-        table = Table(*map(str, frame.columns))
-        # What a row is called is what other commands want typed: never cut.
+        # Without a frame: 80 columns have to do.
+        table = Table(
+            *map(str, frame.columns),
+            box=SIMPLE_HEAD,
+            show_edge=False,
+            pad_edge=False,
+            collapse_padding=True,
+        )
+        rows = [[_cell(value) for value in row] for row in frame.itertuples(index=False)]
+        for column, cells in zip(table.columns, zip(*rows, strict=True), strict=True):
+            words = [word for cell in (str(column.header), *cells) for word in cell.split()]
+            column.min_width = max(map(len, words), default=0)
+        # What a row is called is what other commands want typed.
         table.columns[0].no_wrap = True
-        table.columns[0].min_width = int(frame.iloc[:, 0].astype(str).str.len().max())
-        for row in frame.itertuples(index=False):
-            table.add_row(*(plain(_cell(value)) for value in row))
-        out.print(table)
+        table.columns[0].min_width = max(len(row[0]) for row in rows)
+        for row in rows:
+            table.add_row(*map(plain, row))
+        # What is too wide for the terminal is wrapped by it, not cut.
+        needed = sum((column.min_width or 0) + 2 for column in table.columns)
+        out.print(table, width=max(out.width, needed), crop=False, soft_wrap=needed > out.width)
 
 
 def _cell(value: object) -> str:
