@@ -122,9 +122,11 @@ def unit_rates(
     By the time that a unit was observed; NaN in bins of less than five events' worth of it.
     """
     unit_S = np.asarray(spikes["unit_index"].values)
-    order = np.lexsort((np.asarray(spikes["spike_time"].values), unit_S))
-    time_S = np.asarray(spikes["spike_time"].values, np.float64)[order]
-    first, stop = (np.searchsorted(unit_S[order], units, side=side) for side in ("left", "right"))
+    own = np.flatnonzero(np.isin(unit_S, units))
+    unit_S, time_S = unit_S[own], np.asarray(spikes["spike_time"].values, np.float64)[own]
+    order = np.lexsort((time_S, unit_S))
+    unit_S, time_S = unit_S[order], time_S[order]
+    first, stop = (np.searchsorted(unit_S, units, side=side) for side in ("left", "right"))
     rate_TU = np.stack(
         [rate_around(time_S[a:b], event_s, edges) for a, b in zip(first, stop, strict=True)], 1
     )
