@@ -189,8 +189,8 @@ def observed_spans(stream: xr.Dataset) -> NDArray[np.float64]:
         spans = np.stack([stream["observed_start"].values, stream["observed_stop"].values], axis=1)
     else:
         time = stream["spike_time"].values
-        time = time[np.isfinite(time)]
-        spans = np.array([[time.min(), time.max()]]) if time.size else np.zeros((0, 2))
+        ends = [np.fmin.reduce(time), np.fmax.reduce(time)] if time.size else []
+        spans = np.array(ends, np.float64).reshape(-1, 2)
     return np.asarray(spans[np.isfinite(spans).all(1)], np.float64)
 
 

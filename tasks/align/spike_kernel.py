@@ -7,6 +7,12 @@ from numpy.typing import NDArray
 TOGETHER = 16
 """Units counted before their counts are written: so many fill a cache line of the result."""
 
+CACHED_BINS = 3_000
+"""Bins counted at once: the counts of `TOGETHER` units in them stay in the processor's cache."""
+
+NEAR_EDGE = 1e-6
+"""Spikes nearer to an edge of even bins, in bins, are compared with the edges themselves."""
+
 
 @njit(cache=True, nogil=True)
 def are_ordered(time: NDArray[np.float64], unit: NDArray[np.integer]) -> bool:
@@ -40,33 +46,44 @@ def count_in_bins(
     made : (bin, unit) to be filled
     """
     bins, units = made.shape
-    counts = np.zeros((bins, TOGETHER), np.int32)
-    per_s, by_unit = _bins_per_second(low), valid.shape[1] > 1
-    for start in range(0, units, TOGETHER):
-        size = min(TOGETHER, units - start)
-        for row in range(size):
-            spikes = time[begin[start + row] : end[start + row]]
-            _count_train(spikes, low, high, per_s, counts[:, row])
-        for place in range(bins):
-            if by_unit:
-                for row in range(size):
-                    made[place, start + row] = counts[place, row] * valid[place, start + row]
-            else:
-                known = np.int32(valid[place, 0])
-                for row in range(size):
-                    made[place, start + row] = counts[place, row] * known
-        counts[:] = 0
+    counts = np.zeros((TOGETHER, min(bins, CACHED_BINS)), np.int32)
+    by_unit = valid.shape[1] > 1
+    for first in range(0, bins, CACHED_BINS):
+        part = slice(first, min(first + CACHED_BINS, bins))
+        per_s = _bins_per_second(low[part], high[part])
+        for start in range(0, units, TOGETHER):
+            size = min(TOGETHER, units - start)
+            for row in range(size):
+                spikes = time[begin[start + row] : end[start + row]]
+                _count_train(spikes, low[part], high[part], per_s, counts[row])
+            _write(counts, valid[part, start:] if by_unit else valid[part], made[part, start:])
+            counts[:] = 0
 
 
 @njit(cache=True, nogil=True)
-def _bins_per_second(low: NDArray[np.float64]) -> float:
-    """Return the rate of bins that are evenly spaced to a bin; 0 if they are not."""
-    span = float(low[-1] - low[0])
+def _write(counts: NDArray[np.int32], valid: NDArray[np.bool_], made: NDArray[np.int32]) -> None:
+    """Write counts[row, bin] to made[bin, row] where they are valid, else 0."""
+    size = min(len(counts), made.shape[1])
+    for place in range(len(made)):
+        if valid.shape[1] > 1:
+            for row in range(size):
+                made[place, row] = counts[row, place] * valid[place, row]
+        else:
+            known = np.int32(valid[place, 0])
+            for row in range(size):
+                made[place, row] = counts[row, place] * known
+
+
+@njit(cache=True, nogil=True)
+def _bins_per_second(low: NDArray[np.float64], high: NDArray[np.float64]) -> float:
+    """Return the rate of bins of one width that follow each other; 0 if they are others."""
+    span = float(high[-1] - low[0])
     if not span > 0:
         return 0.0
-    per_s = (len(low) - 1) / span
+    per_s = len(low) / span
     for place in range(len(low)):
-        if abs((low[place] - low[0]) * per_s - place) > 1:
+        begin, end = (low[place] - low[0]) * per_s, (high[place] - low[0]) * per_s
+        if abs(begin - place) > NEAR_EDGE / 4 or abs(end - place - 1) > NEAR_EDGE / 4:
             return 0.0
     return per_s
 
@@ -80,13 +97,15 @@ def _count_train(
     counts: NDArray[np.int32],
 ) -> None:
     last, place = len(low) - 1, 0
-    for spike in range(np.searchsorted(spikes, low[0]), len(spikes)):
-        at = spikes[spike]
-        if not at < high[last]:
-            break
+    for at in spikes[np.searchsorted(spikes, low[0]) : np.searchsorted(spikes, high[last])]:
         if per_s > 0:
-            # A guess, a bin off at most, saves a walk whose end cannot be foretold.
-            place = min(max(int((at - low[0]) * per_s), 0), last)
+            # Computed, not looked up: the edges would not fit beside the counts into the cache.
+            position = (at - low[0]) * per_s
+            place = int(position)
+            if NEAR_EDGE < position - place < 1 - NEAR_EDGE:
+                counts[place] += 1
+                continue
+            place = min(place, last)
             while at < low[place]:
                 place -= 1
         while place < last and at >= low[place + 1]:
