@@ -9,6 +9,7 @@ from schemas.errors import RecordingError
 from tasks.common.digest import build_manifest, digest_manifest
 
 MARKS = ("zarr.json", ".zgroup", ".zmetadata", ".zarray")
+SUFFIXES = (".nwb", ".zarr")
 
 
 @dataclass(frozen=True)
@@ -37,8 +38,11 @@ def allowed_folders(folder: Path, trusted: tuple[str, ...]) -> tuple[Path, ...]:
 
 
 def is_zarr_folder(path: Path) -> bool:
-    """Tell whether a folder is a Zarr store of any version."""
-    return path.is_dir() and any((path / mark).is_file() for mark in MARKS)
+    """Tell whether a folder is a Zarr store of any version, or called one and lost its root."""
+    if not path.is_dir():
+        return False
+    called = path.suffix in SUFFIXES and any(path.glob("*/zarr.json"))
+    return called or any((path / mark).is_file() for mark in MARKS)
 
 
 def folder_version(folder: Path) -> Version:

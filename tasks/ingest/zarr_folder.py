@@ -47,7 +47,10 @@ def check_nodes(store: Store, where: str) -> dict[str, Node]:
     if root is None:
         _refuse_v2(store, where)
         raise RecordingError(
-            "the folder is no Zarr store: it has no zarr.json.", where=where, problem="not_zarr"
+            "the folder is no Zarr store: it has no zarr.json.",
+            where=where,
+            remedy="If it was one, copy it again.",
+            problem="not_zarr",
         )
     nodes = _read_nodes(store, where, root)
     for path, node in nodes.items():

@@ -136,6 +136,16 @@ def test_a_table_without_its_start_is_left_out_and_the_rest_is_read(new_file, sa
     assert list(Workspace(workspace).lake.open_tree(outcome.ref).children) == ["blocks"]
 
 
+def test_a_store_that_lost_its_root_is_quarantined(new_file, save_zarr, tmp_path):
+    path = save_zarr(new_file())
+    (path / "zarr.json").unlink()
+    workspace = WorkspaceSettings(lake=str(tmp_path / "lake"))
+    outcome = ingest_recording(workspace, str(path), SETTINGS)
+    assert outcome.state is RunState.FAILED
+    (reason,) = Workspace(workspace).catalogue.quarantine_reasons()
+    assert reason["problem"] == "not_zarr"
+
+
 def test_a_failing_disk_below_a_store_fails_the_run_and_nothing_is_quarantined(
     new_file, save_zarr, tmp_path, monkeypatch
 ):
