@@ -14,7 +14,6 @@ from tasks.preprocess.baseline import (
     Floats,
     Rows,
     find_levels,
-    percentile_of,
     place_knots,
     remove_baseline,
     subtract_baseline,
@@ -273,10 +272,8 @@ def noise_level(rows: Rows, clock: Clock) -> Floats:
     From the median absolute step between neighbouring samples of a segment, which slow transients
     hardly change (Rupprecht et al. 2021, doi:10.1038/s41593-021-00895-5).
     """
-    with np.errstate(invalid="ignore"):  # between two infinite values: no number
-        step = np.diff(rows, axis=1)
-    np.abs(step, out=step)
-    if len(clock.runs) > 1:
-        step = np.delete(step, clock.runs[1:, 0] - 1, axis=1)
-    noise: Floats = percentile_of(step, 50.0) * 1.4826 / np.sqrt(2.0)
+    # Compiled when it is first needed; numba takes a second to import.
+    from tasks.preprocess.median_step import median_absolute_step
+
+    noise: Floats = median_absolute_step(rows, clock.runs[1:, 0]) * 1.4826 / np.sqrt(2.0)
     return noise
