@@ -14,14 +14,8 @@ from schemas.entities import TABLE_KINDS, StreamKind
 from schemas.settings.align import AlignSettings
 from tasks.align.clock import Axis, choose_axis
 from tasks.align.columns import Columns, read_columns
-from tasks.align.resample import (
-    MOST_ROWS,
-    choose_method,
-    nearest_rows,
-    read_source,
-    resample,
-    sample_ages,
-)
+from tasks.align.resample import MOST_ROWS, choose_method, nearest_rows, resample
+from tasks.align.source import read_source, sample_ages
 from tasks.align.spikes import count_spikes, touched_bins
 
 INVALID_TIMES = "invalid_times"

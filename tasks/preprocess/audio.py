@@ -7,7 +7,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from schemas.settings.preprocess import AudioFeatures, PreprocessSettings
+from schemas.settings.clean_behaviour import AudioFeatures
+from schemas.settings.preprocess import PreprocessSettings
 from tasks.common.segments import true_runs
 from tasks.preprocess.clock import Clock
 from tasks.preprocess.pieces import frame_starts, measure_frames

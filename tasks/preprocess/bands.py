@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from schemas.settings.preprocess import LfpCleaning
+from schemas.settings.clean_neural import LfpCleaning
 from tasks.preprocess.pieces import Runs, frame_starts, measure_frames
 from tasks.preprocess.stream import text_variable
 

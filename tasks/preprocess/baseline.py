@@ -7,7 +7,7 @@ import dask.array as da
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.settings.preprocess import CalciumCleaning
+from schemas.settings.clean_neural import CalciumCleaning
 from tasks.preprocess.clock import Clock
 
 Rows = NDArray[np.floating]

@@ -9,7 +9,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from schemas.settings.preprocess import CalciumCleaning, PreprocessSettings
+from schemas.settings.clean_neural import CalciumCleaning
+from schemas.settings.preprocess import PreprocessSettings
 from tasks.preprocess.baseline import (
     Floats,
     Rows,

@@ -5,7 +5,8 @@ import re
 import numpy as np
 import xarray as xr
 
-from schemas.settings.preprocess import EyeCleaning, PreprocessSettings
+from schemas.settings.clean_behaviour import EyeCleaning
+from schemas.settings.preprocess import PreprocessSettings
 from tasks.preprocess.clock import Clock
 from tasks.preprocess.repair import dilate, fill_short_gaps, find_outliers
 from tasks.preprocess.stream import as_float, is_finite, note_operation, over_time, replace_primary

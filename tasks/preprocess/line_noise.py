@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import signal
 
-from schemas.settings.preprocess import LfpCleaning
+from schemas.settings.clean_neural import LfpCleaning
 from tasks.common.segments import true_runs
 from tasks.preprocess.pieces import Runs, filter_pieces
 

@@ -7,7 +7,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from schemas.settings.preprocess import MotionCleaning, PreprocessSettings
+from schemas.settings.clean_behaviour import MotionCleaning
+from schemas.settings.preprocess import PreprocessSettings
 from tasks.preprocess.clock import Clock
 from tasks.preprocess.repair import differentiate, find_outliers, lowpass, unwrap
 from tasks.preprocess.stream import as_float, is_finite, note_operation, over_time, replace_primary

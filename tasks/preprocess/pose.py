@@ -7,7 +7,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from schemas.settings.preprocess import PoseCleaning, PreprocessSettings
+from schemas.settings.clean_behaviour import PoseCleaning
+from schemas.settings.preprocess import PreprocessSettings
 from tasks.preprocess.clock import Clock
 from tasks.preprocess.repair import (
     differentiate,

@@ -6,7 +6,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from schemas.settings.preprocess import EyeCleaning, PreprocessSettings
+from schemas.settings.clean_behaviour import EyeCleaning
+from schemas.settings.preprocess import PreprocessSettings
 from tasks.common.segments import true_runs
 from tasks.preprocess.clock import Clock
 from tasks.preprocess.eye import find_gaze

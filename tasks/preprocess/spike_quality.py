@@ -8,7 +8,7 @@ import xarray as xr
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
-from schemas.settings.preprocess import SpikeCleaning
+from schemas.settings.clean_neural import SpikeCleaning
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]

@@ -3,7 +3,8 @@
 import numpy as np
 import xarray as xr
 
-from schemas.settings.preprocess import PreprocessSettings, SpikeCleaning
+from schemas.settings.clean_neural import SpikeCleaning
+from schemas.settings.preprocess import PreprocessSettings
 from tasks.preprocess.spike_quality import Floats, UnitQuality, measure_units
 from tasks.preprocess.stream import note_operation, set_aside
 

@@ -13,7 +13,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from schemas.settings.preprocess import PreprocessSettings, VideoFeatures
+from schemas.settings.clean_behaviour import VideoFeatures
+from schemas.settings.preprocess import PreprocessSettings
 from tasks.common.progress import report_progress
 from tasks.preprocess.clock import Clock
 from tasks.preprocess.components import Floats, MotionComponents

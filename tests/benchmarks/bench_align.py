@@ -8,7 +8,8 @@ import xarray as xr
 
 from schemas.settings.align import AlignSettings
 from tasks.align.clock import rate_axis
-from tasks.align.resample import read_source, resample
+from tasks.align.resample import resample
+from tasks.align.source import read_source
 from tasks.align.spikes import count_spikes
 
 nap = pytest.importorskip("pynapple")

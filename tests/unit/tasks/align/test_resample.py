@@ -8,13 +8,8 @@ from hypothesis import strategies as st
 
 from schemas.settings.align import AlignSettings, Resampling
 from tasks.align.clock import Axis, rate_axis, stream_axis
-from tasks.align.resample import (
-    average_bins,
-    choose_method,
-    read_source,
-    resample,
-    sample_ages,
-)
+from tasks.align.resample import average_bins, choose_method, resample
+from tasks.align.source import read_source, sample_ages
 
 DEFAULTS = AlignSettings()
 METHODS: tuple[Resampling, ...] = ("mean", "band_limited", "linear", "nearest", "previous")

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from schemas.settings.preprocess import CalciumCleaning
+from schemas.settings.clean_neural import CalciumCleaning
 from tasks.preprocess.baseline import (
     find_levels,
     percentile_of,

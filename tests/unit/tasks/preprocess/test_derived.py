@@ -9,14 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import nnls
 
-from schemas.settings.preprocess import (
-    AudioFeatures,
-    CalciumCleaning,
-    EyeCleaning,
-    LfpCleaning,
-    MotionCleaning,
-    PreprocessSettings,
-)
+from schemas.settings.clean_behaviour import AudioFeatures, EyeCleaning, MotionCleaning
+from schemas.settings.clean_neural import CalciumCleaning, LfpCleaning
+from schemas.settings.preprocess import PreprocessSettings
 from tasks.preprocess import spike_quality
 from tasks.preprocess.audio import measure_audio, tabulate_calls
 from tasks.preprocess.calcium import clean_calcium, pair_neuropil

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from schemas.settings.preprocess import LfpCleaning, MotionCleaning, PreprocessSettings
+from schemas.settings.clean_behaviour import MotionCleaning
+from schemas.settings.clean_neural import LfpCleaning
+from schemas.settings.preprocess import PreprocessSettings
 from tasks.preprocess.audio import measure_audio
 from tasks.preprocess.calcium import clean_calcium, measure_of
 from tasks.preprocess.eye import clean_eye
