@@ -99,7 +99,7 @@ def write_events(evidence: Evidence, settings: ReportSettings) -> Section:
     blocks: list[Block] = [
         paragraph(
             "Lines are means over events with their 95 % interval. A unit's colour is how far its "
-            "mean lies from that before the event, in standard deviations there."
+            "mean lies from that before the event, in standard deviations over the time drawn."
         ),
         *charts,
     ]

@@ -186,21 +186,23 @@ def mean_around(
 
 
 def score_rows(mean_TC: NDArray[np.float64], lag_T: Times) -> NDArray[np.float64]:
-    """Return (column, time) how far each mean lies from that before the event, in its SDs there.
+    """Return (column, time) how far each mean lies from that before the event, in its SDs.
 
-    Where a mean does not vary before the event, its SD over the whole window is taken.
+    Not in SDs before the event: a unit that is silent then would outshine all others.
     """
     before = lag_T < 0
-    base_TC = mean_TC[before] if before.sum() >= 3 else mean_TC
-    known = np.isfinite(base_TC)
-    count_C = np.maximum(known.sum(0), 1)
-    centre_C = np.where(known, base_TC, 0).sum(0) / count_C
-    sd_C = np.sqrt((np.where(known, base_TC - centre_C, 0) ** 2).sum(0) / count_C)
-    away_TC = mean_TC - centre_C
-    whole_C = np.sqrt(np.mean(np.nan_to_num(away_TC) ** 2, axis=0))
-    scale_C = np.where(sd_C > 1e-9 * (whole_C + 1e-30), sd_C, whole_C)
-    score_TC = np.divide(away_TC, scale_C, out=np.zeros_like(away_TC), where=scale_C > 0)
-    return np.asarray(score_TC.T)
+    centre_C = _mean_known(mean_TC[before] if before.any() else mean_TC)
+    sd_C = np.sqrt(_mean_known((mean_TC - _mean_known(mean_TC)) ** 2))
+    away_TC = mean_TC - np.where(np.isfinite(centre_C), centre_C, _mean_known(mean_TC))
+    score_TC = np.divide(away_TC, sd_C, out=np.zeros_like(away_TC), where=sd_C > 0)
+    return np.where(np.isfinite(mean_TC), score_TC, np.nan).T
+
+
+def _mean_known(values_TC: NDArray[np.float64]) -> NDArray[np.float64]:
+    known = np.isfinite(values_TC)
+    total_C, count_C = np.where(known, values_TC, 0).sum(0), known.sum(0)
+    empty_C = np.full(len(total_C), np.nan)
+    return np.asarray(np.divide(total_C, count_C, out=empty_C, where=count_C > 0))
 
 
 def order_by_peak(score_CT: NDArray[np.float64]) -> NDArray[np.intp]:

@@ -142,14 +142,16 @@ def test_a_clock_too_slow_for_the_window_gives_no_mean() -> None:
 
 def test_units_are_scored_by_what_they_did_before_and_ordered_by_their_peak() -> None:
     lag_T = np.arange(-10, 20) / 10
-    base = np.where(np.arange(30) % 2, 1.0, -1.0)
-    late, early = base.copy(), base.copy()
-    late[25], early[12] = 9, -8
-    score_CT = score_rows(np.stack([late + 3, early - 2, np.full(30, 4.0)], 1), lag_T)
-    np.testing.assert_allclose(score_CT[0, 25], 9)
-    np.testing.assert_allclose(score_CT[1, 12], -8)
-    assert not score_CT[2].any()
-    assert order_by_peak(score_CT).tolist() == [2, 1, 0]
+    late, early, silent, unseen = np.ones((4, 30)) * 3
+    late[25], early[12], silent[:10] = 9, -8, 0
+    unseen[:10] = np.nan
+    score_CT = score_rows(np.stack([late, early, silent, unseen, np.full(30, 4.0)], 1), lag_T)
+    np.testing.assert_allclose(score_CT[0, 25], 6 / late.std())
+    np.testing.assert_allclose(score_CT[1, 12], -11 / early.std())
+    np.testing.assert_allclose(score_CT[2, 10:], 3 / silent.std())
+    assert np.isnan(score_CT[3, :10]).all()
+    assert not score_CT[3:, 10:].any()
+    assert order_by_peak(score_CT).tolist() == [3, 4, 2, 1, 0]
 
 
 def test_a_session_of_behaviour_alone_shows_events_by_trial() -> None:
