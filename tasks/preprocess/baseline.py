@@ -136,11 +136,12 @@ def _percentile(rows: Rows, percentile: float) -> Floats:
     place = (rows.shape[1] - 1) * percentile / 100
     low = int(place)
     high = min(low + 1, rows.shape[1] - 1)
-    # One place at a time is vectorised in NumPy, two (as numpy.percentile asks for) take 5 times
-    # as long.
-    ordered = np.partition(rows, high, axis=1)
-    upper = ordered[:, high].astype(np.float64)
-    lower = ordered[:, : low + 1].max(1).astype(np.float64)
+    # Compiled when it is first needed; numba takes a second to import.
+    from tasks.preprocess.order_kernels import values_at
+
+    made = np.empty((2, len(rows)))
+    values_at(rows, low, high, made)
+    lower, upper = made
     share, step = place - low, upper - lower
     between: Floats = lower + step * share if share < 0.5 else upper - step * (1 - share)
     return between

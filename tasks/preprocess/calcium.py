@@ -274,7 +274,7 @@ def noise_level(rows: Rows, clock: Clock) -> Floats:
     hardly change (Rupprecht et al. 2021, doi:10.1038/s41593-021-00895-5).
     """
     # Compiled when it is first needed; numba takes a second to import.
-    from tasks.preprocess.median_step import median_absolute_step
+    from tasks.preprocess.order_kernels import median_absolute_step
 
     noise: Floats = median_absolute_step(rows, clock.runs[1:, 0]) * 1.4826 / np.sqrt(2.0)
     return noise

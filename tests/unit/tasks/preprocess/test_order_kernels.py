@@ -1,11 +1,11 @@
-"""The median step is that of NumPy, whatever the type, the gaps and what is missing."""
+"""Medians and percentiles are those of NumPy, whatever the type, the gaps and what is missing."""
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.preprocess.median_step import median_absolute_step
+from tasks.preprocess.order_kernels import median_absolute_step, values_at
 
 
 @settings(max_examples=60, deadline=None)
@@ -31,3 +31,26 @@ def test_the_largest_and_smallest_steps_have_a_place(kind: str) -> None:
     rows = np.array([[0, largest, 0, largest], [0, least, 0, least]], kind)
     made = median_absolute_step(rows, np.zeros(0, np.int64))
     np.testing.assert_array_equal(made, [largest, least])
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(0, 2**31),
+    st.integers(1, 300),
+    st.floats(0, 100),
+    st.sampled_from(["f4", "f8"]),
+)
+def test_percentiles_are_those_of_numpy(seed: int, size: int, percentile: float, kind: str) -> None:
+    rng = np.random.default_rng(seed)
+    rows = rng.standard_normal((6, size)).astype(kind)
+    rows[1] = rng.integers(0, 3, size)
+    rows[2] *= 10.0 ** rng.integers(-30, 30, size)
+    rows[3, 0] = np.finfo(kind).max
+    rows[4, : size // 2] = -np.finfo(kind).max
+    rows[4, size // 2 :] = np.finfo(kind).max
+    rows[5] = np.finfo(kind).smallest_subnormal * rng.integers(0, 3, size)
+    low = int((size - 1) * percentile / 100)
+    high = min(low + 1, size - 1)
+    made = np.empty((2, len(rows)))
+    values_at(rows, low, high, made)
+    np.testing.assert_array_equal(made, np.sort(rows, axis=1)[:, [low, high]].T)

@@ -1,4 +1,8 @@
-"""The median step between neighbouring samples, compiled: exact, without ordering all of them."""
+"""Medians and percentiles, compiled: exact, without ordering more than a few values near them.
+
+Values are counted in coarse places that keep their order; only those in the place that is looked
+for are ordered.
+"""
 
 import numpy as np
 from numba import njit
@@ -7,6 +11,9 @@ from numpy.typing import NDArray
 MANTISSA_BITS = {4: (19, 0x7F800000), 8: (48, 0x7FF0000000000000)}
 """Bytes of a float -> the bits left out of its coarse place (16 places a factor of two), and the
 bits of infinity. As integers, floats that are not negative are in the same order."""
+
+PLACES = 256
+"""Places between the least and the largest value of a row."""
 
 
 def median_absolute_step(
@@ -51,14 +58,7 @@ def _medians(  # type: ignore[no-untyped-def]
         if finite == 0:
             continue
         low, high = (finite - 1) // 2, finite // 2
-        first, below = 0, 0
-        while below + counts[first] <= low:
-            below += counts[first]
-            first += 1
-        last, reached = first, below + counts[first]
-        while reached <= high:
-            last += 1
-            reached += counts[last]
+        first, last, below = _places_of(counts, low, high)
         found = 0
         for t in range(size):
             place = min(as_integer[t], infinite) >> bits
@@ -68,3 +68,55 @@ def _medians(  # type: ignore[no-untyped-def]
         upper = np.float64(ordered[high - below])
         lower = upper if low == high else np.float64(ordered[: high - below].max())
         medians[row] = upper - (upper - lower) * 0.5
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def values_at(rows: NDArray[np.floating], low: int, high: int, made: NDArray[np.float64]) -> None:
+    """Fill made[:, row] with the values of each row that are at two places once it is ordered.
+
+    Parameters
+    ----------
+    rows : (row, value) finite
+    low, high : from 0; neighbours, or the same place twice
+    made : (2, row)
+    """
+    size = rows.shape[1]
+    counts = np.empty(PLACES, np.int32)
+    places = np.empty(size, np.uint8)
+    near = np.empty(size, rows.dtype)
+    for n in range(len(rows)):
+        row = rows[n]
+        least, largest = np.float64(row.min()), np.float64(row.max())
+        scale = PLACES / (largest - least)
+        found, below = size, 0
+        if 0 < scale < np.inf:
+            counts[:] = 0
+            for t in range(size):
+                place = min(int((row[t] - least) * scale), PLACES - 1)
+                places[t] = place
+                counts[place] += 1
+            first, last, below = _places_of(counts, low, high)
+            found = 0
+            for t in range(size):
+                if first <= places[t] <= last:
+                    near[found] = row[t]
+                    found += 1
+        else:
+            near[:] = row
+        ordered = np.partition(near[:found], high - below)
+        made[1, n] = ordered[high - below]
+        made[0, n] = made[1, n] if low == high else ordered[: high - below].max()
+
+
+@njit(cache=True, nogil=True)
+def _places_of(counts, low, high):  # type: ignore[no-untyped-def]
+    """Return the places that hold the values at `low` and `high`, and how many are before both."""
+    first, below = 0, 0
+    while below + counts[first] <= low:
+        below += counts[first]
+        first += 1
+    last, reached = first, below + counts[first]
+    while reached <= high:
+        last += 1
+        reached += counts[last]
+    return first, last, below
