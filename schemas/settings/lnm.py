@@ -114,6 +114,17 @@ class LnmSettings(StageSettings):
         description="Of the network's arithmetic in training; auto is bfloat16 on a GPU that has "
         "it, else float32. Weights, losses and answers are always float32.",
     )
+    compile: Literal["auto", "on", "off"] = Field(
+        default="auto",
+        description="Whether torch compiles the network for training, which takes a minute at "
+        "first; auto does so on a GPU. Not with divided weights (sharded).",
+    )
+    sharded: Literal["auto", "on", "off"] = Field(
+        default="auto",
+        description="Under torchrun, whether weights, gradients and moments are divided among the "
+        "processes (FSDP2) instead of held by each; auto does so with the large preset on GPUs. "
+        "Of one session at a time.",
+    )
     batch_size: int = Field(default=32, ge=1, description="Windows in one optimiser step.")
     learning_rate: float = Field(
         default=2e-3, gt=0, description="Peak of the warm-up and cosine schedule of AdamW."

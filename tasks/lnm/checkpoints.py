@@ -10,6 +10,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from tasks.lnm.sharding import divide_as, gather
+
 COMMITTED = "checkpoint.json"
 
 
@@ -73,14 +75,18 @@ class TrainingState:
     step: int = 0
 
 
-def save_state(state: TrainingState, folder: Path, identity: str) -> None:
+def save_state(state: TrainingState, folder: Path, identity: str, *, write: bool = True) -> None:
     """Write a state; the one before stays until the new one is complete.
 
     identity : what the run is of; a state of another run is not taken up
+    write : false in all processes but one, which have part in gathering divided tensors
     """
+    tensors = gather(_tensors(state))
+    if not write:
+        return
     folder.mkdir(parents=True, exist_ok=True)
     name = f"step-{state.step:08d}.safetensors"
-    save_file({n: t.contiguous() for n, t in _tensors(state).items()}, str(folder / name))
+    save_file({n: t.contiguous() for n, t in tensors.items()}, str(folder / name))
     described = {
         "identity": identity,
         "tensors": name,
@@ -109,8 +115,11 @@ def restore_state(state: TrainingState, folder: Path, identity: str) -> bool:
     tensors = load_file(str(folder / described["tensors"]))
     device = next(state.network.parameters()).device
     tensors = {n: t if n == "torch_rng" else t.to(device) for n, t in tensors.items()}
-    state.network.load_state_dict(_part(tensors, "network."))
-    state.average, state.best = _part(tensors, "average."), _part(tensors, "best.")
+    like = state.network.state_dict()
+    network, state.average, state.best = (
+        divide_as(_part(tensors, f"{part}."), like) for part in ("network", "average", "best")
+    )
+    state.network.load_state_dict(network)
     _restore_optimiser(state.optimiser, _part(tensors, "optimiser."))
     torch.set_rng_state(tensors["torch_rng"])
     state.rng.bit_generator.state = described["rng"]
@@ -131,9 +140,12 @@ def _tensors(state: TrainingState) -> dict[str, Tensor]:
 
 def _restore_optimiser(optimiser: torch.optim.AdamW, tensors: Mapping[str, Tensor]) -> None:
     moments: dict[int, dict[str, Tensor]] = {}
+    parameters = [p for group in optimiser.param_groups for p in group["params"]]
     for key, tensor in tensors.items():
         at, name = key.split(".")
-        moments.setdefault(int(at), {})[name] = tensor
+        moments.setdefault(int(at), {}).update(
+            divide_as({name: tensor}, {name: parameters[int(at)]})
+        )
     optimiser.load_state_dict({**optimiser.state_dict(), "state": moments})
 
 

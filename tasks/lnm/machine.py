@@ -2,10 +2,11 @@
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, distributed, nn
+from torch.distributed.fsdp import FSDPModule
 
 from schemas.settings.lnm import LnmSettings
 from tasks.lnm.costs import Costs
@@ -21,6 +22,7 @@ class Machine:
 
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     bfloat16: bool = False
+    compiled: bool = False
     rank: int = 0
     size: int = 1
 
@@ -40,7 +42,14 @@ class Machine:
         fast = settings.precision == "bfloat16"
         if settings.precision == "auto":
             fast = on_gpu and torch.cuda.is_bf16_supported()
-        return cls(device, fast, rank, size)
+        compiled = on_gpu if settings.compile == "auto" else settings.compile == "on"
+        return cls(device, fast, compiled, rank, size)
+
+    def compile(self, network: nn.Module) -> nn.Module:
+        """Return the network, compiled where this machine does so; both share their weights."""
+        if not self.compiled or isinstance(network, FSDPModule):
+            return network
+        return cast(nn.Module, torch.compile(network))
 
     def run(self, network: nn.Module, inputs: Inputs) -> Prediction:
         """Run the network in this machine's precision; what it predicts is float32."""

@@ -191,8 +191,9 @@ class LargeNeuralModel(nn.Module):
         angle_BPK = (time_BP - time_BP[:, :1])[..., None] * self.angular_K
         rotation = (angle_BPK.cos()[:, None], angle_BPK.sin()[:, None])
         inside_BP = inputs.inside_BL.unflatten(1, (-1, patch)).any(2)
-        # No mask where nothing is padded: SDPA is faster without one.
-        mask = None if bool(inside_BP.all()) else inside_BP[:, None, None, :]
+        # No mask where nothing is padded: SDPA is faster without one. To look would break a graph.
+        whole = not torch.compiler.is_compiling() and bool(inside_BP.all())
+        mask = None if whole else inside_BP[:, None, None, :]
         found = [tokens_BPD]
         for block in self.blocks:
             found.append(block(found[-1], rotation, mask))

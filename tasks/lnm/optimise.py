@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.distributed.fsdp import FSDPModule
 
 from schemas.settings.lnm import LnmSettings
 from tasks.common.progress import report_progress
@@ -22,6 +23,7 @@ from tasks.lnm.model import LargeNeuralModel
 from tasks.lnm.objective import Batch, weigh_errors
 from tasks.lnm.schedule import make_optimiser, schedule
 from tasks.lnm.session import Session
+from tasks.lnm.sharding import own_share
 from tasks.lnm.stopping import AskedCut, measure_loss
 from tasks.lnm.trained import copy_state
 
@@ -35,7 +37,6 @@ DIVERGED = 50.0
 
 
 def optimise(
-    together: nn.ModuleList,
     networks: Sequence[LargeNeuralModel],
     sessions: Sequence[Session],
     settings: LnmSettings,
@@ -43,10 +44,12 @@ def optimise(
     checkpoints: Path | None,
     machine: Machine,
 ) -> Curves:
-    """Train networks, which `together` holds, and leave them in their best state."""
+    """Train networks that share a core, on their device, and leave them in their best state."""
+    together = nn.ModuleList(networks)
+    called = [machine.compile(network) for network in networks]
     exam = [
         (network, session.costs, validation_cuts(session, settings, VALIDATION_WINDOWS))
-        for network, session in zip(networks, sessions, strict=True)
+        for network, session in zip(called, sessions, strict=True)
     ]
     state = TrainingState(
         together,
@@ -70,7 +73,7 @@ def optimise(
             rate = settings.learning_rate * schedule(state.step / steps)
             for group in state.optimiser.param_groups:
                 group["lr"] = rate
-            loss = take_step(networks[at], state.optimiser, batch, costs[at], machine)
+            loss = take_step(called[at], state.optimiser, batch, costs[at], machine)
             state.recent.append(loss)
             if loss < DIVERGED:
                 decay = min(EMA_DECAY, state.step / (state.step + 10))
@@ -86,8 +89,8 @@ def optimise(
                 report_progress("train the model", state.step, steps, state.curves.latest)
                 if machine.rank == 0:
                     draw_point(state.step, state.curves.point)
-                if checkpoints is not None and machine.rank == 0:
-                    save_state(state, checkpoints, identity)
+                if checkpoints is not None:
+                    save_state(state, checkpoints, identity, write=machine.rank == 0)
             if state.curves.stopped:
                 break
     together.load_state_dict(state.best)
@@ -98,11 +101,11 @@ def optimise(
 def average_weights(network: nn.Module, average: Mapping[str, Tensor], decay: float) -> None:
     """Move the averages (EMA) of a network's weights, in place."""
     current = network.state_dict()
-    averages = [average[name] for name in current]
-    torch._foreach_lerp_(averages, list(current.values()), 1 - decay)
+    averages = own_share(average[name] for name in current)
+    torch._foreach_lerp_(averages, own_share(current.values()), 1 - decay)
 
 
-_Exam = Sequence[tuple[LargeNeuralModel, Costs, list[AskedCut]]]
+_Exam = Sequence[tuple[nn.Module, Costs, list[AskedCut]]]
 """Each session's network, costs and validation windows."""
 
 
@@ -130,7 +133,7 @@ def _mean_loss(exam: _Exam, machine: Machine, settings: LnmSettings) -> float:
 
 
 def take_step(
-    network: LargeNeuralModel,
+    network: nn.Module,
     optimiser: torch.optim.AdamW,
     batch: Batch,
     costs: Costs,
@@ -143,14 +146,15 @@ def take_step(
     loss, slopes = weigh_errors(prediction, own, costs)
     optimiser.zero_grad(set_to_none=True)
     torch.autograd.backward(prediction, slopes)
-    machine.sum_gradients(network)
+    if not isinstance(network, FSDPModule):
+        machine.sum_gradients(network)
     torch.nn.utils.clip_grad_norm_(network.parameters(), CLIP_NORM, foreach=True)
     optimiser.step()
     return float(machine.total(loss))
 
 
 def _validate(
-    network: LargeNeuralModel,
+    network: nn.Module,
     cuts: Sequence[AskedCut],
     costs: Costs,
     machine: Machine,

@@ -27,6 +27,7 @@ from tasks.lnm.optimise import optimise
 from tasks.lnm.origins import gather_labels
 from tasks.lnm.schedule import count_steps
 from tasks.lnm.session import Session
+from tasks.lnm.sharding import divide, divides, gather
 from tasks.lnm.trained import TrainedModel
 
 NEXT_SEED = 100_003
@@ -91,8 +92,13 @@ def train_networks(
 ) -> Curves:
     """Train networks that share a core, and leave them in their best state; see train_models."""
     machine = Machine.choose(settings)
+    if divides(settings, machine, networks):
+        own = [divide(networks[0], machine)]
+        curves = optimise(own, sessions, settings, steps, checkpoints, machine)
+        networks[0].load_state_dict(gather(own[0].state_dict()))
+        return curves
     together = nn.ModuleList(networks).to(machine.device)
-    curves = optimise(together, networks, sessions, settings, steps, checkpoints, machine)
+    curves = optimise(networks, sessions, settings, steps, checkpoints, machine)
     together.cpu()
     return curves
 

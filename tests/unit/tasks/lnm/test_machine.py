@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -25,8 +26,11 @@ torch.set_num_threads(1)
 from safetensors.torch import save_file
 from torch import distributed
 from tasks.lnm.schedule import make_optimiser
+from tasks.lnm import training
 from tasks.lnm.training import train_model
 from tests.unit.tasks.lnm.handover import take_over
+divided, divide = [], training.divide
+training.divide = lambda *asked: divided.append(1) or divide(*asked)
 folder = Path(sys.argv[1])
 session, settings = take_over(folder)
 make_optimiser(torch.nn.Linear(2, 2), settings)
@@ -34,7 +38,10 @@ children = []
 for rank in range(2):
     if not (child := os.fork()):
         distributed.init_process_group("gloo", f"file://{folder}/meet", rank=rank, world_size=2)
-        model, curves = train_model(session, settings)
+        train_model(session, settings, folder / "checkpoints")
+        # Goes on from what is there, behind the last step.
+        model, curves = train_model(session, settings, folder / "checkpoints")
+        assert bool(divided) == (settings.sharded == "on")
         state = {n: t.contiguous() for n, t in model.network.state_dict().items()}
         state["train_loss"] = torch.tensor(curves.train_loss[1:], dtype=torch.float64)
         save_file(state, str(folder / f"rank{rank}.safetensors"))
@@ -54,8 +61,12 @@ def prepared(spiking_session, quick):
 
 
 @pytest.mark.slow
-def test_two_processes_end_with_the_loss_and_weights_of_one(prepared, spiking_session, tmp_path):
+@pytest.mark.parametrize("sharded", ["off", "on"])
+def test_two_processes_end_with_the_loss_and_weights_of_one(
+    prepared, spiking_session, sharded, tmp_path
+):
     session, settings = prepared
+    settings = settings.model_copy(update={"sharded": sharded})
     hand_over(tmp_path, spiking_session, settings)
     subprocess.run([sys.executable, "-c", CHILD, str(tmp_path)], check=True, timeout=120)
     model, curves = train_model(session, settings)
@@ -76,6 +87,24 @@ def test_half_precision_trains_as_well(prepared):
         assert all(t.dtype == torch.float32 for t in model.network.state_dict().values())
     assert losses["bfloat16"] != losses["float32"]
     assert losses["bfloat16"] == pytest.approx(losses["float32"], rel=0.03)
+
+
+def test_a_compiled_network_learns_the_same(prepared, monkeypatch):
+    session, settings = prepared
+    # Traced, cut into graphs and differentiated as ever; only the code is not generated.
+    made = []
+    traced = partial(torch.compile, backend="aot_eager")
+    monkeypatch.setattr(torch, "compile", lambda network: made.append(1) or traced(network))
+    eager, compiled = (
+        train_model(session, settings.model_copy(update={"compile": told, "steps": 6}))
+        for told in ("off", "on")
+    )
+    assert made == [1]
+    np.testing.assert_allclose(compiled[1].train_loss, eager[1].train_loss, rtol=1e-5)
+    np.testing.assert_allclose(compiled[1].validation_loss, eager[1].validation_loss, rtol=1e-5)
+    for name, tensor in eager[0].network.state_dict().items():
+        found = compiled[0].network.state_dict()[name]
+        torch.testing.assert_close(found, tensor, atol=1e-5, rtol=1e-4)
 
 
 def test_what_is_absent_half_of_the_time_does_no_harm(product_session, product_result, quick):
