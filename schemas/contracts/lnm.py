@@ -36,6 +36,7 @@ SCORES = DatasetContract(
         "best": Variable(("score",), TEXT),
         "verdict": Variable(("score",), TEXT),
         **{name: Variable(("score",), "f") for name in _FIGURES},
+        "drift_free": Variable(("score",), "f", optional=True),
     },
     {},
     ("verdict_means", "win", "tie", "loss"),

@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from schemas.settings.base import StageSettings
 from schemas.settings.split import SplitSettings
 
-Baseline = Literal["reduced_rank", "glm", "knn", "gru"]
+Baseline = Literal["drift_free", "reduced_rank", "glm", "knn", "gru"]
 Preset = Literal["nano", "small", "base", "large"]
 ReadIn = Literal["pooled", "tokens"]
 
@@ -73,10 +73,11 @@ class LnmSettings(StageSettings):
         "only what that leaves over. Off: the network learns everything.",
     )
     baselines: tuple[Baseline, ...] = Field(
-        default=("reduced_rank", "glm", "knn"),
+        default=("drift_free", "reduced_rank", "glm", "knn"),
         description="What the model is compared with beside mean, last value and multiscale ridge, "
-        "all on the same context and tuned on validation: reduced_rank (ridge held to a few "
-        "axes), glm (Poisson regression of spike counts; not forecasts), knn (nearest "
+        "all on the same context and tuned on validation: drift_free (ridge on what departs from "
+        "each input's slow mean; not forecasts), reduced_rank (ridge held to a few axes), glm "
+        "(Poisson regression of spike counts; not forecasts), knn (nearest "
         "neighbours), gru (a recurrent network a question: a minute or more).",
     )
     steps: int | None = Field(

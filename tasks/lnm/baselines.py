@@ -8,7 +8,8 @@ from typing import Protocol
 
 import numpy as np
 
-from tasks.lnm.linear import Ridge, principal_axes
+from tasks.lnm.features import depart_from_level, weigh_levels
+from tasks.lnm.linear import Ridge, fit_ridge, principal_axes
 from tasks.lnm.members import Affine, Member, median_known
 from tasks.lnm.problems import MOST_ROWS, Problem, Seen
 from tasks.lnm.recording import Floats, Ints
@@ -81,6 +82,23 @@ def fit_multiscale_ridge(problem: Problem) -> Fitted:
     """Answer by ridge on smoothed inputs; penalty and anchor chosen for each output."""
     maps, anchor_O = problem.ridge
     return make_affine(problem, maps, anchor_O)
+
+
+def fit_drift_free(problem: Problem) -> Fitted | None:
+    """Answer by ridge on how inputs depart from their slowest means.
+
+    Fluorescence fades and electrodes move: a level that is new says nothing of behaviour, yet
+    ridge, which knows training's levels, takes it for a signal. None for forecasts, which start
+    from the last value, and where outputs are too many to have a map each.
+    """
+    if problem.horizon > 0 or problem.wide is not None:
+        return None
+    seen = problem.seen
+    departure_TF = depart_from_level(seen.features_TF, seen.z_TI.shape[1], seen.slopes)
+    own = fit_ridge(departure_TF, problem.target_TO, seen.fold_T, problem.validation)
+    weights_KFO = weigh_levels(own.weights_KFO, seen.z_TI.shape[1], seen.slopes)
+    maps = Ridge(weights_KFO, own.bias_KO, own.penalty_O, own.error_O)
+    return make_affine(problem, maps, _anchors(problem, 0.0))
 
 
 def reduce_rank(problem: Problem) -> Fitted | None:

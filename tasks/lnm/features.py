@@ -96,6 +96,24 @@ def two_sided_features(z_TI: Floats, runs: Runs, window: int) -> Floats:
     return np.concatenate([smoothed_TF, _slope(known, runs, window)], axis=1)
 
 
+def depart_from_level(features_TF: Floats, inputs: int, slopes: int) -> Floats:
+    """Return each smaller scale's means less those of the largest, and the slopes as they are."""
+    means_TSI = features_TF[:, : features_TF.shape[1] - slopes].reshape(
+        len(features_TF), -1, inputs
+    )
+    departure_TSI = means_TSI[:, :-1] - means_TSI[:, -1:]
+    slopes_TF = features_TF[:, features_TF.shape[1] - slopes :]
+    return np.concatenate([departure_TSI.reshape(len(features_TF), -1), slopes_TF], axis=1)
+
+
+def weigh_levels(weights_KFO: Floats, inputs: int, slopes: int) -> Floats:
+    """Turn (fold, feature, output) weights of departures into those of means and slopes."""
+    folds, features, outputs = weights_KFO.shape
+    of_means = weights_KFO[:, : features - slopes]
+    of_level = -of_means.reshape(folds, -1, inputs, outputs).sum(1)
+    return np.concatenate([of_means, of_level, weights_KFO[:, features - slopes :]], axis=1)
+
+
 def count_slopes(window: int) -> int:
     """Return how many slopes of each column a window is long enough for."""
     return sum(sigma <= window // 4 for sigma in SLOPES)

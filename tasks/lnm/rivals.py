@@ -19,6 +19,7 @@ from tasks.common.progress import report_progress
 from tasks.lnm.baselines import (
     Baseline,
     Fitted,
+    fit_drift_free,
     fit_multiscale_ridge,
     hold_value,
     predict_mean,
@@ -43,6 +44,7 @@ BASELINES: Mapping[str, Baseline] = MappingProxyType(
         "ridge": fit_multiscale_ridge,
         "persistence": hold_value,
         "mean": predict_mean,
+        "drift_free": fit_drift_free,
         "reduced_rank": reduce_rank,
         "glm": fit_poisson,
         "knn": fit_neighbours,

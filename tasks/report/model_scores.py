@@ -31,6 +31,7 @@ from tasks.report.figures import (
 
 RIVALS = {
     "ridge": RIDGE,
+    "drift_free": "#b08d57",
     "reduced_rank": "#c97b84",
     "glm": "#5a9e3a",
     "knn": "#c05fa8",
@@ -45,7 +46,8 @@ MOST_DOTS, MOST_HORIZON_CHARTS = 60, 6
 
 def rivals_in(scores: xr.Dataset) -> list[str]:
     """Return the baselines that answer any of these scores."""
-    return [name for name in RIVALS if bool(np.isfinite(scores[name].values).any())]
+    known = [name for name in RIVALS if name in scores]
+    return [name for name in known if bool(np.isfinite(scores[name].values).any())]
 
 
 def score_table(scores: xr.Dataset) -> Markup:

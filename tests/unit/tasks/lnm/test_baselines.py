@@ -44,6 +44,30 @@ def test_reduced_rank_holds_eight_units_to_what_behaviour_tells(product_session)
     assert errors[0] < errors[1] * 1.01
 
 
+def test_drift_of_the_levels_is_no_signal_to_ridge_on_departures(product_session):
+    rng = np.random.default_rng(0)
+    fast_T = np.convolve(rng.standard_normal(2401), [0.7, 0.7], "valid")
+    drift_TN = 0.3 * rng.standard_normal((2400, 8)).cumsum(0)
+    values_TV = product_session.values_TV.copy()
+    values_TV[:, :8] = fast_T[:, None] + drift_TN + 0.5 * rng.standard_normal((2400, 8))
+    values_TV[:, 8:] = fast_T[:, None]
+    recording = replace(product_session, values_TV=values_TV)
+    problem = problem_of(recording, "decode")
+    rows = np.flatnonzero(thirds(recording) == 2)
+    z_T = (fast_T[rows] - problem.scaler.mean_V[0]) / problem.scaler.sd_V[0]
+    errors = {
+        name: float(((BASELINES[name](problem).locate(rows)[:, 0] - z_T) ** 2).mean())
+        for name in ("ridge", "drift_free")
+    }
+    assert errors["drift_free"] < 0.9 * errors["ridge"], errors
+    maps = BASELINES["drift_free"](problem).member.maps
+    level = problem.seen.features_TF.copy()
+    level[:, : level.shape[1] - problem.seen.slopes] += 10.0
+    before = maps.predict(problem.seen.features_TF)
+    np.testing.assert_allclose(maps.predict(level), before, atol=1e-2)
+    assert BASELINES["drift_free"](problem_of(product_session, "forecast", 1)) is None
+
+
 def test_poisson_regression_recovers_log_linear_rates(spiking_session):
     rng = np.random.default_rng(0)
     drive_T = np.convolve(rng.standard_normal(919), np.ones(20) / 4, "valid")[:900]
