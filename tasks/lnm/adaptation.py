@@ -22,6 +22,7 @@ from tasks.lnm.rehearsal import known_minutes, rehearse, weigh_evidence
 from tasks.lnm.schedule import count_steps
 from tasks.lnm.scoring import Key, Score, key_coords
 from tasks.lnm.session import Session, divide_recording
+from tasks.lnm.shared import SharedMaps, learn_maps
 from tasks.lnm.trained import TrainedModel
 from tasks.lnm.training import (
     build_network,
@@ -46,11 +47,13 @@ class Learnt:
     core : weights that do not depend on a session's columns
     origins : labels of the sessions, animals and species that it has embeddings of
     evidence : by minutes known of a session, what shares of the network's output cost there
+    shared : linear maps between columns of like label
     """
 
     core: Mapping[str, Tensor]
     origins: tuple[str, ...]
     evidence: Mapping[float | None, Evidence]
+    shared: SharedMaps | None
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,15 @@ def pretrain(
     none, so that the core learns to do with what it can guess of a column.
     """
     whole = [divide_recording(recording, settings) for recording in recordings]
-    few = {m: [s for r in recordings for s in rehearse(r, m, settings)] for m in minutes}
+    inherited = [_learn_from_others(recordings, at, settings) for at in range(len(recordings))]
+    few = {
+        m: [
+            session
+            for recording, maps in zip(recordings, inherited, strict=True)
+            for session in rehearse(recording, m, settings, maps)
+        ]
+        for m in minutes
+    }
     guessing = [session for found in few.values() for session in found]
     sessions = [*whole, *guessing]
     with torch.random.fork_rng(devices=[]):
@@ -89,7 +100,15 @@ def pretrain(
         m: pool_evidence(_examine_whole(next(trained), s, settings) for s in found)
         for m, found in few.items()
     }
-    return Learnt(core_of(networks[0]), origins, evidence)
+    return Learnt(core_of(networks[0]), origins, evidence, learn_maps(recordings, settings))
+
+
+def _learn_from_others(
+    recordings: Sequence[Recording], at: int, settings: LnmSettings
+) -> SharedMaps | None:
+    """Return what one of some sessions inherits of the others; a lone one of itself."""
+    others = [recording for number, recording in enumerate(recordings) if number != at]
+    return learn_maps(others or recordings, settings)
 
 
 def _examine_whole(network: LargeNeuralModel, session: Session, settings: LnmSettings) -> Evidence:
@@ -131,7 +150,7 @@ def adapt(
     RecordingTooShortError
         So few minutes leave no window in training or validation.
     """
-    session = _prepare(recording, settings, minutes)
+    session = _prepare(recording, settings, minutes, learnt)
     return _fit(session, minutes, learnt, settings)
 
 
@@ -154,8 +173,7 @@ def few_shot_curve(
     found: list[dict[Key, tuple[Score, Score]]] = []
     for done, some in enumerate(minutes):
         report_progress("adapt the model", done, len(minutes), f"{some:g} min")
-        session = _prepare(recording, settings, some)
-        runs = [_fit(session, some, start, settings).scores for start in (learnt, None)]
+        runs = [adapt(recording, some, start, settings).scores for start in (learnt, None)]
         pairs = zip(*runs, strict=True)
         found.append({a.key: (a, s) for a, s in pairs})
     report_progress("adapt the model", len(minutes), len(minutes))
@@ -193,9 +211,12 @@ def _take_on(
     return mix_network(model, session, weigh_evidence(pool_evidence([evidence, own]), session))
 
 
-def _prepare(recording: Recording, settings: LnmSettings, minutes: float | None) -> Session:
+def _prepare(
+    recording: Recording, settings: LnmSettings, minutes: float | None, learnt: Learnt | None
+) -> Session:
     limit = None if minutes is None else partial(known_minutes, minutes=minutes)
-    return divide_recording(recording, settings, limit)
+    shared = None if learnt is None else learnt.shared
+    return divide_recording(recording, settings, limit, shared)
 
 
 def _curve_dataset(

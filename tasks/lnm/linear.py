@@ -91,7 +91,13 @@ def fit_ridge_with_or_without(
     )
 
 
-def fit_ridge(features_TF: Floats, target_TO: Floats, fold_T: Ints, validation: Bools) -> Ridge:
+def fit_ridge(
+    features_TF: Floats,
+    target_TO: Floats,
+    fold_T: Ints,
+    validation: Bools,
+    group_O: Ints | None = None,
+) -> Ridge:
     """Fit ridge by normal equations for each pattern of missing target rows.
 
     Parameters
@@ -101,6 +107,7 @@ def fit_ridge(features_TF: Floats, target_TO: Floats, fold_T: Ints, validation: 
         same pattern have counts as the mean
     fold_T : (time,) training fold 0 .. K-1; -1 outside training
     validation : (time,) rows that choose each output's penalty
+    group_O : outputs of the same number, and pattern, get the same penalty; None: each its own
     """
     folds, outputs = int(fold_T.max()) + 1, target_TO.shape[1]
     weights = np.zeros((folds + 1, features_TF.shape[1], outputs), np.float32)
@@ -109,9 +116,9 @@ def fit_ridge(features_TF: Floats, target_TO: Floats, fold_T: Ints, validation: 
     for columns, rows in _missing_patterns(np.isfinite(target_TO)):
         train, chosen = rows & (fold_T >= 0), rows & validation
         if train.sum() > 1:
-            fitted = _fit_rows(
-                features_TF, target_TO[:, columns], np.where(train, fold_T, -1), chosen, folds
-            )
+            group = np.arange(len(columns)) if group_O is None else group_O[columns]
+            own_fold_T = np.where(train, fold_T, -1)
+            fitted = _fit_rows(features_TF, target_TO[:, columns], own_fold_T, chosen, folds, group)
             weights[:, :, columns], bias[:, columns] = fitted.weights_KFO, fitted.bias_KO
             penalty[columns], error[columns] = fitted.penalty_O, fitted.error_O
     return Ridge(weights, bias, penalty, error)
@@ -129,7 +136,12 @@ def _missing_patterns(finite_TO: Bools) -> list[tuple[Ints, Bools]]:
 
 
 def _fit_rows(
-    features_TF: Floats, target_TO: Floats, fold_T: Ints, validation: Bools, folds: int
+    features_TF: Floats,
+    target_TO: Floats,
+    fold_T: Ints,
+    validation: Bools,
+    folds: int,
+    group_O: Ints,
 ) -> Ridge:
     """Solve the normal equations; fold k's fit subtracts fold k's share of them."""
     train = fold_T >= 0
@@ -145,7 +157,7 @@ def _fit_rows(
     samples = float(train.sum())
     valid_X = (features_TF[validation] - centre_F) / spread_F
     valid_Y = np.nan_to_num(target_TO[validation] - offset_O)
-    penalty_O, error_O = _choose_penalties(gram_FF, cross_FO, samples, valid_X, valid_Y)
+    penalty_O, error_O = _choose_penalties(gram_FF, cross_FO, samples, valid_X, valid_Y, group_O)
     systems = [(gram_FF - g, cross_FO - c) for g, c in parts] + [(gram_FF, cross_FO)]
     solved = [_solve(g, c, samples, penalty_O) / spread_F[:, None] for g, c in systems]
     weights_KFO = np.stack(solved)
@@ -167,19 +179,21 @@ def _normal_equations(
 
 
 def _choose_penalties(
-    gram_FF: Doubles, cross_FO: Doubles, samples: float, x: Floats, y: Floats
+    gram_FF: Doubles, cross_FO: Doubles, samples: float, x: Floats, y: Floats, group_O: Ints
 ) -> tuple[Doubles, Doubles]:
-    """Return each output's penalty of least validation error, and that; infinite is the mean."""
-    best_O = np.full(cross_FO.shape[1], np.inf)
-    error_O = np.full(len(best_O), np.inf)
-    if len(x):
-        error_O = (y**2).sum(0).astype(np.float64)
-    for penalty in PENALTIES if len(x) else (1e-1,):
-        weights_FO = _solve(gram_FF, cross_FO, samples, np.full(len(best_O), penalty))
-        tried_O = ((y - x @ weights_FO) ** 2).sum(0)
-        better = tried_O < error_O if len(x) else np.ones(len(best_O), bool)
-        best_O[better], error_O[better] = penalty, tried_O[better]
-    return best_O, error_O
+    """Return each group's penalty of least validation error, and that; infinite is the mean."""
+    outputs = len(group_O)
+    if not len(x):
+        return np.full(outputs, 1e-1), np.full(outputs, np.inf)
+    tried = np.array([np.inf, *PENALTIES])
+    error_PO = np.empty((len(tried), outputs))
+    for at, penalty in enumerate(tried):
+        weights_FO = _solve(gram_FF, cross_FO, samples, np.full(outputs, penalty))
+        error_PO[at] = ((y - x @ weights_FO) ** 2).sum(0)
+    total_PG = np.zeros((len(tried), group_O.max() + 1))
+    np.add.at(total_PG.T, group_O, error_PO.T)
+    best_O = total_PG.argmin(0)[group_O]
+    return tried[best_O], error_PO[best_O, np.arange(outputs)]
 
 
 def _solve(gram_FF: Doubles, cross_FO: Doubles, samples: float, penalty_O: Doubles) -> Doubles:

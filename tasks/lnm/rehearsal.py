@@ -18,6 +18,7 @@ from tasks.lnm.gating import Evidence, Question, Share, take_shares
 from tasks.lnm.recording import Recording
 from tasks.lnm.runs import find_runs, part_of_each_sample
 from tasks.lnm.session import Session, divide_recording
+from tasks.lnm.shared import SharedMaps
 from tasks.lnm.spread import residual_spread
 from tasks.lnm.windows import prepare_material
 
@@ -61,20 +62,30 @@ def known_minutes(
     return TimeSplit(parts[0], parts[1], split.test)
 
 
-def rehearse(recording: Recording, minutes: float, settings: LnmSettings) -> list[Session]:
+def rehearse(
+    recording: Recording, minutes: float, settings: LnmSettings, shared: SharedMaps | None = None
+) -> list[Session]:
     """Return the session as known from so many minutes, to be learnt from outside of them.
 
     Several times, beginning elsewhere; not at all where it is too short for that.
+
+    Parameters
+    ----------
+    shared : what other sessions taught of columns of like label
     """
     found = []
     for number in range(MOST_STARTS):
         with suppress(RecordingTooShortError, NothingToDoError):
-            found.append(_rehearse_from(recording, number * minutes, minutes, settings))
+            found.append(_rehearse_from(recording, number * minutes, minutes, settings, shared))
     return found
 
 
 def _rehearse_from(
-    recording: Recording, start: float, minutes: float, settings: LnmSettings
+    recording: Recording,
+    start: float,
+    minutes: float,
+    settings: LnmSettings,
+    shared: SharedMaps | None,
 ) -> Session:
     beyond: list[TimeSplit] = []
 
@@ -87,7 +98,7 @@ def _rehearse_from(
         beyond.append(TimeSplit(split.train & far_T, split.validation & far_T, none_T))
         return known
 
-    session = divide_recording(recording, settings, limit)
+    session = divide_recording(recording, settings, limit, shared)
     part_T = part_of_each_sample(beyond[0])
     if min((part_T == 0).sum(), (part_T == 1).sum()) < 2 * session.window:
         raise RecordingTooShortError(

@@ -5,7 +5,7 @@ or a blend of it with others where training (each fold answered without it) and 
 that it gains: so with its gates shut the model is the bar or better, unless that is a GRU.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import groupby
@@ -35,6 +35,7 @@ from tasks.lnm.locations import Functional
 from tasks.lnm.members import Member
 from tasks.lnm.problems import Problem, make_problems
 from tasks.lnm.recording import Columns, Floats, Ints, Recording, Scaler
+from tasks.lnm.shared import SharedMaps
 from tasks.lnm.skip import Blend, Skip, SkipMap, hide_together, horizons_of
 from tasks.lnm.wide import judged_columns
 from tasks.lnm.windows import TWO_SIDED
@@ -86,6 +87,7 @@ def fit_rivals(
     origin_O: Ints,
     window: int,
     settings: LnmSettings,
+    shared: SharedMaps | None = None,
 ) -> tuple[Skip, Rivals, Ints]:
     """Fit every baseline that is asked for to every question of a session.
 
@@ -93,6 +95,7 @@ def fit_rivals(
     ----------
     part_T : 0 train, 1 validation, 2 test, -1 none
     origin_O : samples of the test part to forecast from
+    shared : what other sessions taught; the skip may be made of it, but it is no bar
 
     Returns
     -------
@@ -111,12 +114,14 @@ def fit_rivals(
     maps: dict[str, list[tuple[Problem, Blend]]] = {}
     fold_T = np.zeros(0, np.int64)
     kinds = len(horizons_of(window)) + len(TWO_SIDED)
+    alike = shared is not None and (shared.window, shared.rate_hz) == (window, recording.rate_hz)
+    inherit = partial(shared.fit, columns=columns) if shared is not None and alike else None
     for done, ((task, horizon), group) in enumerate(groupby(problems, _question)):
         report_progress("fit the baselines", done, kinds, task)
         held_out = np.flatnonzero(part_T == 1)
         asked = origin_O if horizon > 0 else np.flatnonzero(part_T == 2)
         rows = (held_out, asked, judge.crossed_rows)
-        fits = _fit_all(group, methods, rows, judged)
+        fits = _fit_all(group, methods, rows, judged, inherit)
         answers[task, horizon] = fits.test
         best, chosen = judge.compare(task, horizon, fits.answers)
         bars |= best
@@ -139,7 +144,11 @@ def _question(problem: Problem) -> tuple[str, int]:
 
 
 def _fit_all(
-    problems: Iterable[Problem], methods: list[str], rows: tuple[Ints, Ints, Ints], judged: Ints
+    problems: Iterable[Problem],
+    methods: list[str],
+    rows: tuple[Ints, Ints, Ints],
+    judged: Ints,
+    inherit: Callable[[Problem], Fitted | None] | None,
 ) -> _Fits:
     """Fit each method to each problem of one question; answer validation, test, training rows."""
     fits = _Fits()
@@ -158,6 +167,9 @@ def _fit_all(
                 members[method] = fitted.member
                 put(fits.answers.offered, method, answer)
         if problem.wide is None:
+            if inherit and (fitted := inherit(problem)):
+                members["shared"] = fitted.member
+                put(fits.answers.offered, "shared", _answer(fitted, held_out, problem))
             view = problem.crossed_view(training, searched="knn" in members)
             for method, member in members.items():
                 put(fits.answers.crossed, method, _answer(member, view, problem))

@@ -31,6 +31,7 @@ from tasks.lnm.runs import (
     part_of_each_sample,
     split_with_guard,
 )
+from tasks.lnm.shared import SharedMaps
 from tasks.lnm.spread import residual_spread
 from tasks.lnm.trained import make_costs
 from tasks.lnm.traits import describe_columns
@@ -100,10 +101,12 @@ def divide_recording(
     recording: Recording,
     settings: LnmSettings,
     limit: Callable[[TimeSplit, Recording, int], TimeSplit] | None = None,
+    shared: SharedMaps | None = None,
 ) -> Session:
     """Divide a recording by time, leave out columns that tell nothing, and prepare the rest.
 
     limit : returns a division into less than all of the recording, given the window too
+    shared : what other sessions taught of columns of like label
     """
     if settings.span == "behaviour":
         recording = keep_behaviour(recording)
@@ -112,11 +115,15 @@ def divide_recording(
     if limit is not None:
         split = limit(split, recording, window)
     kept = recording.take(usable_columns(recording, split.train))
-    return prepare_session(kept, split, window, settings)
+    return prepare_session(kept, split, window, settings, shared)
 
 
 def prepare_session(
-    recording: Recording, split: TimeSplit, window: int, settings: LnmSettings
+    recording: Recording,
+    split: TimeSplit,
+    window: int,
+    settings: LnmSettings,
+    shared: SharedMaps | None = None,
 ) -> Session:
     """Fit scaler and linear maps on the training part and apply them to every part by itself."""
     part_T = part_of_each_sample(split)
@@ -125,7 +132,8 @@ def prepare_session(
     columns = recording.columns
     test_runs = find_runs(recording.segment_T, np.where(part_T == 2, 0, -1))
     origin_O, context_O = forecast_origins(test_runs, window)
-    skip, rivals, fold_T = fit_rivals(recording, part_T, scaler, origin_O, window, settings)
+    asked = (scaler, origin_O, window, settings, shared)
+    skip, rivals, fold_T = fit_rivals(recording, part_T, *asked)
     runs = find_runs(recording.segment_T, part_T)
     material = prepare_material(z_TV, runs, skip, columns, recording.rate_hz, fold_T)
     material = material.keep_forecasts(np.flatnonzero((part_T == 0) | (part_T == 1)))

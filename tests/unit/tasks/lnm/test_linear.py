@@ -57,6 +57,19 @@ def test_ridge_falls_back_to_the_mean_where_nothing_is_linear(rng):
     assert errors <= ((y_TO[:100].mean() - y_TO[100:]) ** 2).sum() + 1e-3
 
 
+def test_outputs_of_a_group_share_the_penalty_that_is_best_for_all(rng):
+    x_TF = rng.standard_normal((200, 30)).astype(np.float32)
+    y_TO = (x_TF[:, :4] + 3 * rng.standard_normal((200, 4))).astype(np.float32)
+    fold_T, held_out = np.where(np.arange(200) < 100, 0, -1), np.arange(200) >= 100
+    each = fit_ridge(x_TF, y_TO, fold_T, held_out)
+    both = fit_ridge(x_TF, y_TO, fold_T, held_out, np.array([0, 1, 1, 1]))
+    assert both.penalty_O[0] == each.penalty_O[0]
+    assert len(set(both.penalty_O[1:])) == 1
+    assert each.error_O[1:].sum() <= both.error_O[1:].sum()
+    own = np.flatnonzero(each.penalty_O == both.penalty_O)
+    np.testing.assert_allclose(both.weights_KFO[:, :, own], each.weights_KFO[:, :, own], atol=1e-6)
+
+
 def test_a_folds_fit_has_not_seen_the_fold(rng, monkeypatch):
     monkeypatch.setattr("tasks.lnm.linear.PENALTIES", (1e-2,))
     x_TF = rng.standard_normal((200, 3)).astype(np.float32)
