@@ -80,6 +80,12 @@ class LnmSettings(StageSettings):
         "(Poisson regression of spike counts; not forecasts), knn (nearest "
         "neighbours), gru (a recurrent network a question: a minute or more).",
     )
+    regions: bool = Field(
+        default=False,
+        description="Hide whole regions of the brain in training too, and learn to impute each "
+        "from all else: a task of its own, with baselines and verdicts, where units of two or more "
+        "regions were recorded.",
+    )
     steps: int | None = Field(
         default=None,
         ge=0,

@@ -140,6 +140,8 @@ def _impossible(model: TrainedModel) -> dict[str, str]:
         skipped["impute"] = "a lone unit has no others to be imputed from"
     if not model.skip.has("stream"):
         skipped["stream"] = "no stream has others to be imputed from but neurons or behaviour alone"
+    if not model.skip.has("region"):
+        skipped["region"] = "not asked for (lnm.regions), or fewer than two regions are known"
     return skipped
 
 

@@ -8,9 +8,11 @@ import numpy as np
 
 from tasks.lnm.recording import Bools, Ints
 
-Mode = Literal["patches", "units", "impute", "stream", "decode", "encode", "forecast", "generate"]
+Mode = Literal[
+    "patches", "units", "impute", "stream", "region", "decode", "encode", "forecast", "generate"
+]
 
-TOGETHER: tuple[Mode, ...] = ("impute", "stream")
+TOGETHER: tuple[Mode, ...] = ("impute", "stream", "region")
 Together = Mapping[Mode, Ints]
 """By each of them: (column,) the group that a column is hidden with, -1 if it never is."""
 
@@ -19,6 +21,7 @@ CURRICULUM: dict[Mode, tuple[float, float]] = {
     "units": (0.20, 0.05),
     "impute": (0.15, 0.20),
     "stream": (0.10, 0.15),
+    "region": (0.10, 0.15),
     "decode": (0.10, 0.30),
     "encode": (0.05, 0.10),
     "forecast": (0.15, 0.25),
@@ -37,7 +40,7 @@ class Masks:
 
     visible_BLV : what the model may see
     mode_B : the mode of each window; which linear prediction goes with it
-    group_B : the group of columns hidden by "impute" and "stream", -1 in other modes
+    group_B : the group of columns hidden by "impute", "stream", "region", -1 in other modes
     known_B : samples at the start of the window that a forecast may see, else the whole window
     """
 
@@ -64,8 +67,7 @@ def possible_modes(neural_V: Bools, together: Together) -> list[Mode]:
     modes: list[Mode] = ["patches", "forecast", "generate"]
     if together["impute"].max(initial=-1) > 0:
         modes += ["units", "impute"]
-    if together["stream"].max(initial=-1) >= 0:
-        modes += ["stream"]
+    modes += [mode for mode in TOGETHER[1:] if together[mode].max(initial=-1) >= 0]
     if both:
         modes += ["decode", "encode"]
     return modes

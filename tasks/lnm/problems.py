@@ -7,6 +7,7 @@ from functools import cached_property
 import numpy as np
 
 from tasks.lnm.features import causal_kernels, count_slopes, smooth_features, two_sided_features
+from tasks.lnm.grouping import hide_together
 from tasks.lnm.linear import MOST_INPUTS, Ridge, Runs, principal_axes
 from tasks.lnm.members import Library, View
 from tasks.lnm.recording import Bools, Columns, Floats, Ints, Scaler
@@ -15,7 +16,6 @@ from tasks.lnm.skip import (
     NEAREST,
     anchor_ridge,
     context_of,
-    hide_together,
     hold_last,
     horizons_of,
     reduce_inputs,
@@ -163,6 +163,8 @@ def make_problems(
     scaler: Scaler,
     window: int,
     seed: int,
+    *,
+    regions: bool = False,
 ) -> Iterator[Problem]:
     """Yield the questions one by one, so that the features of one task at most are in memory."""
     runs = find_runs(segment_T, part_T)
@@ -196,7 +198,8 @@ def make_problems(
         asked = (z_TV, last_TV, runs, part_T, outputs, columns, scaler)
         return ask_wide(features_TF, *asked, horizons)
 
-    for name, inputs, outputs in two_sided_tasks(columns.neural, hide_together(columns, seed)):
+    together = hide_together(columns, seed, regions=regions)
+    for name, inputs, outputs in two_sided_tasks(columns.neural, together):
         seen, axes = look(inputs, causal=False)
         (wide,) = widen(seen.features_TF, None, outputs, ())
         own = outputs[judged_V[outputs]]

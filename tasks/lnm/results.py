@@ -31,8 +31,8 @@ VERDICT_MEANS = (
     "test part than the baseline that was best on validation lies above 0; loss: below 0; tie: "
     "holds 0. Higher is better in every metric but mae. "
     "decode: behaviour from neurons; encode: neurons from behaviour; impute: a fifth of the units "
-    "from the others and behaviour; stream: a whole stream from all the others; forecast: all from "
-    "the past."
+    "from the others and behaviour; stream: a whole stream from all the others; region: the units "
+    "of a region from all else; forecast: all from the past."
 )
 
 

@@ -30,13 +30,14 @@ from tasks.lnm.baselines_gru import fit_recurrent
 from tasks.lnm.baselines_knn import fit_neighbours
 from tasks.lnm.baselines_wide import fit_wide, view_judged
 from tasks.lnm.blending import Weights
+from tasks.lnm.grouping import hide_together
 from tasks.lnm.judging import Answers, Bar, Judge, Located
 from tasks.lnm.locations import Functional
 from tasks.lnm.members import Member
 from tasks.lnm.problems import Problem, make_problems
 from tasks.lnm.recording import Columns, Floats, Ints, Recording, Scaler
 from tasks.lnm.shared import SharedMaps
-from tasks.lnm.skip import Blend, Skip, SkipMap, hide_together, horizons_of
+from tasks.lnm.skip import Blend, Skip, SkipMap, horizons_of
 from tasks.lnm.wide import judged_columns
 from tasks.lnm.windows import TWO_SIDED
 
@@ -103,8 +104,9 @@ def fit_rivals(
     """
     z_TV = scaler.standardise(recording.values_TV)
     columns = recording.columns
+    about = (window, settings.seed)
     problems = make_problems(
-        z_TV, recording.segment_T, part_T, columns, scaler, window, settings.seed
+        z_TV, recording.segment_T, part_T, columns, scaler, *about, regions=settings.regions
     )
     methods = [m for m in BASELINES if m in ALWAYS or m in settings.baselines]
     judged = np.flatnonzero(judged_columns(columns))
@@ -131,7 +133,7 @@ def fit_rivals(
         fold_T = fits.problems[0].seen.fold_T
     report_progress("fit the baselines", kinds, kinds)
     joined = {name: _join(found) for name, found in maps.items()}
-    together = hide_together(columns, settings.seed)
+    together = hide_together(columns, settings.seed, regions=settings.regions)
     return (
         Skip(window, horizons_of(window), together, joined),
         Rivals(judged, answers, bars),

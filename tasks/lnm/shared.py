@@ -14,6 +14,7 @@ import numpy as np
 from schemas.settings.lnm import LnmSettings
 from tasks.lnm.baselines import Fitted, make_affine
 from tasks.lnm.features import causal_kernels, smooth_features, two_sided_features
+from tasks.lnm.grouping import hide_together
 from tasks.lnm.linear import Doubles, Ridge, Runs, fit_ridge
 from tasks.lnm.problems import Problem
 from tasks.lnm.recording import (
@@ -28,7 +29,6 @@ from tasks.lnm.recording import (
 from tasks.lnm.runs import choose_window, find_runs, split_with_guard
 from tasks.lnm.skip import (
     context_of,
-    hide_together,
     hold_last,
     horizons_of,
     shift_back,

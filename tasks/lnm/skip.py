@@ -19,9 +19,8 @@ from tasks.lnm.features import (
 from tasks.lnm.linear import Doubles, Ridge, Runs, fit_ridge, fit_ridge_with_or_without
 from tasks.lnm.masks import Together
 from tasks.lnm.members import Library, Member, Neighbours, View
-from tasks.lnm.recording import Bools, Columns, Floats, Ints
+from tasks.lnm.recording import Bools, Floats, Ints
 
-UNIT_FOLDS = 5
 HORIZONS = (1, 2, 4, 8, 16, 32)
 NEAREST = 64
 """Rows of the library that are searched for."""
@@ -243,39 +242,6 @@ def two_sided_tasks(neural_V: Bools, together: Together) -> list[tuple[str, Ints
             hidden_V = group_V == group
             tasks.append((f"{mode}{group}", np.flatnonzero(~hidden_V), np.flatnonzero(hidden_V)))
     return tasks
-
-
-def hide_together(columns: Columns, seed: int) -> Together:
-    """Return which columns are imputed together; see `masks.Together`."""
-    return {
-        "impute": deal_units(columns.neural, np.random.default_rng(seed)),
-        "stream": number_streams(columns),
-    }
-
-
-def number_streams(columns: Columns) -> Ints:
-    """Number the streams that are imputed from all the others together.
-
-    Not those of which decoding or encoding asks the same: all the behaviour, or all the units.
-    """
-    stream_V, number_V = np.array(columns.streams), np.full(len(columns.streams), -1, np.int64)
-    number = 0
-    for stream in dict.fromkeys(columns.streams):
-        own_V = stream_V == stream
-        if own_V.all() or (own_V == columns.neural).all() or (own_V != columns.neural).all():
-            continue
-        number_V[own_V] = number
-        number += 1
-    return number_V
-
-
-def deal_units(neural_V: Bools, rng: np.random.Generator) -> Ints:
-    """Deal units at random into the groups that are hidden together; a lone unit has none."""
-    fold_V = np.full(len(neural_V), -1, np.int64)
-    units = np.flatnonzero(neural_V)
-    if len(units) >= 2:
-        fold_V[rng.permutation(units)] = np.arange(len(units)) % min(UNIT_FOLDS, len(units))
-    return fold_V
 
 
 def reduce_inputs(z_TI: Floats, axes_IR: Floats | None) -> Floats:

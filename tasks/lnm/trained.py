@@ -147,7 +147,9 @@ def _assemble(
     mixing = Mixing(
         _read_weights("gate", arrays), _read_weights("spread", arrays), arrays["middle_gate"]
     )
-    together: Together = {mode: arrays[f"together.{mode}"] for mode in TOGETHER}
+    # A model saved before there were regions has none.
+    none_V = np.full(len(columns.names), -1, np.int64)
+    together: Together = {mode: arrays.get(f"together.{mode}", none_V) for mode in TOGETHER}
     return TrainedModel(
         network,
         Skip(network.config.window, tuple(described["horizons"]), together, maps),
@@ -192,7 +194,8 @@ def _read_noise(arrays: dict[str, np.ndarray]) -> Noise:
 def _read_weights(part: str, arrays: dict[str, np.ndarray]) -> TaskWeights:
     prefix = f"{part}."
     found = {n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)}
-    return TaskWeights({task: found[task] for task in TWO_SIDED}, found["forecast"])
+    other = found["stream"]
+    return TaskWeights({task: found.get(task, other) for task in TWO_SIDED}, found["forecast"])
 
 
 def copy_state(network: nn.Module) -> dict[str, Tensor]:

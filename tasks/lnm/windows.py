@@ -24,7 +24,7 @@ MOST_VALUES = 16_000_000
 SMALLEST_SPREAD = 1e-2
 """In standard deviations of the training part."""
 
-TWO_SIDED: tuple[Mode, ...] = ("decode", "encode", "impute", "stream")
+TWO_SIDED: tuple[Mode, ...] = ("decode", "encode", "impute", "stream", "region")
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ import torch
 from schemas.settings.lnm import LnmSettings
 from schemas.settings.split import SplitSettings
 from tasks.lnm.batches import draw_ahead
+from tasks.lnm.grouping import hide_together
 from tasks.lnm.machine import Machine
 from tasks.lnm.objective import weigh_errors
 from tasks.lnm.optimise import average_weights, take_step
@@ -25,7 +26,7 @@ from tasks.lnm.rivals import Rivals
 from tasks.lnm.runs import part_of_each_sample, split_with_guard
 from tasks.lnm.schedule import make_optimiser
 from tasks.lnm.session import Session, divide_recording, prepare_session
-from tasks.lnm.skip import Skip, hide_together, horizons_of
+from tasks.lnm.skip import Skip, horizons_of
 from tasks.lnm.training import build_network
 from tasks.lnm.windows import Material, TaskWeights
 

@@ -175,7 +175,8 @@ def test_masks_hide_what_their_mode_says():
     rng = np.random.default_rng(0)
     neural_V = np.array([True] * 4 + [False] * 2)
     fold_V, stream_V = np.array([0, 1, 0, 1, -1, -1]), np.array([-1] * 4 + [0, 1])
-    together = {"impute": fold_V, "stream": stream_V}
+    region_V = np.array([0, 0, 1, -1, -1, -1])
+    together = {"impute": fold_V, "stream": stream_V, "region": region_V}
     modes = tuple(CURRICULUM)
     masks = draw_masks(rng, modes, WINDOW, 2, neural_V, together)
     seen = dict(zip(modes, masks.visible_BLV, strict=True))

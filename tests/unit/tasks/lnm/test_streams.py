@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from schemas.settings.lnm import LnmSettings
+from tasks.lnm.grouping import hide_together, number_streams
 from tasks.lnm.query import decode, impute, linear_task, select_columns
 from tasks.lnm.recording import Columns, Recording
 from tasks.lnm.results import Result, train_and_examine
-from tasks.lnm.skip import hide_together, number_streams, two_sided_tasks
+from tasks.lnm.skip import two_sided_tasks
 
 LENGTH = 1200
 
