@@ -7,6 +7,7 @@ they leave over.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -163,11 +164,16 @@ def horizons_of(window: int) -> tuple[int, ...]:
     return tuple(h for h in HORIZONS if h <= window // 2)
 
 
-def interpolate_horizons(horizons: Sequence[int], most: int) -> Floats:
+@cache
+def interpolate_horizons(horizons: tuple[int, ...], most: int) -> Floats:
     """Return (step, horizon) weights that fill steps 1 .. `most` linearly between the horizons."""
     steps = np.arange(1, most + 1)
     units = np.eye(len(horizons))
-    return np.stack([np.interp(steps, horizons, unit) for unit in units], axis=1).astype(np.float32)
+    fill_SH = np.stack([np.interp(steps, horizons, unit) for unit in units], axis=1)
+    fill_SH = fill_SH.astype(np.float32)
+    # One for all who ask.
+    fill_SH.flags.writeable = False
+    return fill_SH
 
 
 def shift_back(z_TV: Floats, runs: Runs, horizon: int) -> Floats:
