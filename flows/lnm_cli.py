@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from tasks.common.workspace import Workspace
-    from tasks.lnm.reading import Source
+    from tasks.lnm.data.reading import Source
 
 lnm = typer.Typer(
     no_args_is_help=True, help="Ask a trained neural model, adapt it, publish it, pull one."
@@ -83,11 +83,11 @@ def train(
     catalogue: CatalogueOption = "",
 ) -> None:
     """Train one core on several sessions; `query --model FOLDER/SESSION` asks what comes of it."""
-    from tasks.lnm.curve_files import curves_to
-    from tasks.lnm.large import divide_source
+    from tasks.lnm.network.trained import save_model
     from tasks.lnm.threads import limit_threads
-    from tasks.lnm.trained import save_model
-    from tasks.lnm.training import train_models
+    from tasks.lnm.training.curve_files import curves_to
+    from tasks.lnm.training.large import divide_source
+    from tasks.lnm.training.train import train_models
 
     workspace, own = _workspace(lake, catalogue), load_settings(settings).lnm
     sources = [_aligned(workspace, name, own) for name in sessions]
@@ -165,7 +165,7 @@ def publish(
     catalogue: CatalogueOption = "",
 ) -> None:
     """Write a session's model as a folder: weights, JSON and a card with its scores."""
-    from tasks.lnm.sharing import publish_model
+    from tasks.lnm.queries.sharing import publish_model
 
     workspace = _workspace(lake, catalogue)
     ref = workspace.catalogue.latest(workspace.catalogue.find_session(session), "lnm").ref
@@ -187,7 +187,7 @@ def pull(
     folder: Annotated[Path, typer.Argument(help="Where to put it.")],
 ) -> None:
     """Take over a published model, after checking that it loads."""
-    from tasks.lnm.sharing import pull_model
+    from tasks.lnm.queries.sharing import pull_model
 
     model = pull_model(source, folder)
     console.out.print(
@@ -217,7 +217,7 @@ def _workspace(lake: str, catalogue: str) -> "Workspace":
 
 
 def _aligned(workspace: "Workspace", session: str, settings: LnmSettings) -> "Source":
-    from tasks.lnm.reading import open_source
+    from tasks.lnm.data.reading import open_source
 
     catalogue = workspace.catalogue
     key = catalogue.find_session(session)

@@ -8,13 +8,13 @@ import xarray as xr
 
 from schemas.settings.lnm import LnmSettings
 from tasks.common.progress import report_progress
+from tasks.lnm.data.recording import Floats
 from tasks.lnm.evaluation import examine
-from tasks.lnm.recording import Floats
-from tasks.lnm.scoring import Score, key_coords
-from tasks.lnm.session import Session
-from tasks.lnm.trained import TrainedModel
-from tasks.lnm.training import train_model
-from tasks.lnm.windows import Mixing, TaskWeights, prepare_material
+from tasks.lnm.network.trained import TrainedModel
+from tasks.lnm.network.windows import Mixing, TaskWeights, prepare_material
+from tasks.lnm.scores.scoring import Score, key_coords
+from tasks.lnm.training.session import Session
+from tasks.lnm.training.train import train_model
 
 MEANS = {
     "whole": "the model as it is",

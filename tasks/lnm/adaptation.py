@@ -11,20 +11,20 @@ from torch import Tensor, nn
 
 from schemas.settings.lnm import LnmSettings
 from tasks.common.progress import report_progress
-from tasks.lnm.ensemble import Ensemble
+from tasks.lnm.baselines.shared import SharedMaps, learn_maps
+from tasks.lnm.data.recording import Recording
 from tasks.lnm.evaluation import examine
-from tasks.lnm.evidence import gather_evidence
-from tasks.lnm.gating import Evidence, pool_evidence
-from tasks.lnm.model import CORE, LargeNeuralModel
-from tasks.lnm.origins import gather_labels
-from tasks.lnm.recording import Recording
-from tasks.lnm.rehearsal import known_minutes, rehearse, weigh_evidence
-from tasks.lnm.schedule import count_steps
-from tasks.lnm.scoring import Key, Score, key_coords
-from tasks.lnm.session import Session, divide_recording
-from tasks.lnm.shared import SharedMaps, learn_maps
-from tasks.lnm.trained import TrainedModel
-from tasks.lnm.training import (
+from tasks.lnm.network.ensemble import Ensemble
+from tasks.lnm.network.model import CORE, LargeNeuralModel
+from tasks.lnm.network.origins import gather_labels
+from tasks.lnm.network.trained import TrainedModel
+from tasks.lnm.scores.scoring import Key, Score, key_coords
+from tasks.lnm.training.evidence import gather_evidence
+from tasks.lnm.training.gating import Evidence, pool_evidence
+from tasks.lnm.training.rehearsal import known_minutes, rehearse, weigh_evidence
+from tasks.lnm.training.schedule import count_steps
+from tasks.lnm.training.session import Session, divide_recording
+from tasks.lnm.training.train import (
     build_network,
     join_skip,
     mix_network,

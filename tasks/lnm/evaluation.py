@@ -8,22 +8,22 @@ import xarray as xr
 
 from schemas.settings.lnm import LnmSettings
 from tasks.common.progress import report_progress
-from tasks.lnm.heads import Told
-from tasks.lnm.infer import (
+from tasks.lnm.data.locations import Functional, location_to_values
+from tasks.lnm.data.recording import Bools, Columns, Floats, Ints, Scaler
+from tasks.lnm.linear.skip import shift_back
+from tasks.lnm.network.heads import Told
+from tasks.lnm.network.trained import TrainedModel
+from tasks.lnm.network.windows import TWO_SIDED
+from tasks.lnm.queries.infer import (
     Located,
     asked_columns,
     distribution_of,
     predict_future,
     predict_task,
 )
-from tasks.lnm.locations import Functional, location_to_values
-from tasks.lnm.quality import UNKNOWN, Worth, assess
-from tasks.lnm.recording import Bools, Columns, Floats, Ints, Scaler
-from tasks.lnm.scoring import Metric, Score, functional_of, metrics_of, score_answers
-from tasks.lnm.session import Session
-from tasks.lnm.skip import shift_back
-from tasks.lnm.trained import TrainedModel
-from tasks.lnm.windows import TWO_SIDED
+from tasks.lnm.scores.quality import UNKNOWN, Worth, assess
+from tasks.lnm.scores.scoring import Metric, Score, functional_of, metrics_of, score_answers
+from tasks.lnm.training.session import Session
 
 TEST = 2
 SHOWN_UNITS = 8

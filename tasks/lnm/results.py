@@ -10,19 +10,19 @@ import xarray as xr
 
 from schemas.settings.lnm import LnmSettings
 from tasks.lnm.ablation import ablate
-from tasks.lnm.checkpoints import Curves
+from tasks.lnm.baselines.rivals import BASELINES
+from tasks.lnm.data.reading import Source
+from tasks.lnm.data.recording import Recording
 from tasks.lnm.evaluation import Exam, examine
-from tasks.lnm.large import divide_source
-from tasks.lnm.quality import UNKNOWN
-from tasks.lnm.query import generate
-from tasks.lnm.reading import Source
-from tasks.lnm.recording import Recording
-from tasks.lnm.rivals import BASELINES
-from tasks.lnm.scoring import Score
-from tasks.lnm.session import Session, divide_recording
-from tasks.lnm.trained import TrainedModel
-from tasks.lnm.training import train_model
-from tasks.lnm.wide import MOST_JUDGED
+from tasks.lnm.linear.wide import MOST_JUDGED
+from tasks.lnm.network.trained import TrainedModel
+from tasks.lnm.queries.query import generate
+from tasks.lnm.scores.quality import UNKNOWN
+from tasks.lnm.scores.scoring import Score
+from tasks.lnm.training.checkpoints import Curves
+from tasks.lnm.training.large import divide_source
+from tasks.lnm.training.session import Session, divide_recording
+from tasks.lnm.training.train import train_model
 
 MOST_GENERATED = 1000
 """Samples of a generated course at most, so that a fast clock does not take minutes."""

@@ -41,9 +41,9 @@ def query_lnm(
     model : folder of a pulled model; None is the newest that was trained on the session
     out : Zarr folder that the answer is written to
     """
-    from tasks.lnm.questions import ask
-    from tasks.lnm.reading import read_for
-    from tasks.lnm.trained import load_model
+    from tasks.lnm.data.reading import read_for
+    from tasks.lnm.network.trained import load_model
+    from tasks.lnm.queries.questions import ask
 
     opened = Workspace(workspace)
     latest, key = opened.catalogue.latest, opened.catalogue.find_session(session)
@@ -59,11 +59,11 @@ def _build(draft: Draft, aligned: ArtifactRef, settings: LnmSettings) -> None:
     # Imported where it is needed: torch takes seconds, and a finished stage never gets here.
     from schemas.contracts.lnm import LNM
     from schemas.contracts.streams import ROOT_ATTRS
-    from tasks.lnm.curve_files import curves_to
-    from tasks.lnm.reading import open_source
+    from tasks.lnm.data.reading import open_source
+    from tasks.lnm.network.trained import save_model
     from tasks.lnm.results import describe_scores, result_tree, train_and_examine
     from tasks.lnm.threads import limit_threads
-    from tasks.lnm.trained import save_model
+    from tasks.lnm.training.curve_files import curves_to
 
     streams = draft.lake.open_tree(aligned)
     source = open_source(streams, events=settings.events)

@@ -8,8 +8,8 @@ from schemas.settings.pipeline import PipelineSettings
 from tasks.align.task import align_session, synchronise_session
 from tasks.common.workspace import Workspace
 from tasks.ingest.task import ingest_recording
-from tasks.lnm.reading import read_recording
-from tasks.lnm.recording import Recording
+from tasks.lnm.data.reading import read_recording
+from tasks.lnm.data.recording import Recording
 from tasks.preprocess.task import preprocess_session
 
 

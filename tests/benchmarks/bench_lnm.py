@@ -16,19 +16,19 @@ import torch
 
 from schemas.settings.lnm import LnmSettings
 from schemas.settings.split import SplitSettings
-from tasks.lnm.batches import draw_ahead
-from tasks.lnm.grouping import hide_together
-from tasks.lnm.machine import Machine
-from tasks.lnm.objective import weigh_errors
-from tasks.lnm.optimise import average_weights, take_step
-from tasks.lnm.recording import Columns, Recording, fit_scaler
-from tasks.lnm.rivals import Rivals
-from tasks.lnm.runs import part_of_each_sample, split_with_guard
-from tasks.lnm.schedule import make_optimiser
-from tasks.lnm.session import Session, divide_recording, prepare_session
-from tasks.lnm.skip import Skip, horizons_of
-from tasks.lnm.training import build_network
-from tasks.lnm.windows import Material, TaskWeights
+from tasks.lnm.baselines.rivals import Rivals
+from tasks.lnm.data.grouping import hide_together
+from tasks.lnm.data.recording import Columns, Recording, fit_scaler
+from tasks.lnm.data.runs import part_of_each_sample, split_with_guard
+from tasks.lnm.linear.skip import Skip, horizons_of
+from tasks.lnm.network.windows import Material, TaskWeights
+from tasks.lnm.training.batches import draw_ahead
+from tasks.lnm.training.machine import Machine
+from tasks.lnm.training.objective import weigh_errors
+from tasks.lnm.training.optimise import average_weights, take_step
+from tasks.lnm.training.schedule import make_optimiser
+from tasks.lnm.training.session import Session, divide_recording, prepare_session
+from tasks.lnm.training.train import build_network
 
 WINDOW, SAMPLES = 64, 2000
 

@@ -28,14 +28,14 @@ from schemas.settings.lnm import LnmSettings
 from schemas.settings.simulate import SimulateSettings
 from schemas.settings.workspace import WorkspaceSettings
 from tasks.common.workspace import Workspace
+from tasks.lnm.data.recording import Bools, Floats, Recording
 from tasks.lnm.evaluation import examine
-from tasks.lnm.query import generate
-from tasks.lnm.recording import Bools, Floats, Recording
-from tasks.lnm.scoring import Score
-from tasks.lnm.session import Session, divide_recording
+from tasks.lnm.network.trained import TrainedModel
+from tasks.lnm.queries.query import generate
+from tasks.lnm.scores.scoring import Score
 from tasks.lnm.threads import limit_threads
-from tasks.lnm.trained import TrainedModel
-from tasks.lnm.training import train_model, train_models
+from tasks.lnm.training.session import Session, divide_recording
+from tasks.lnm.training.train import train_model, train_models
 from tasks.simulate.task import simulate_session
 from tasks.twin.classifier import area_under_curve, classifier_auc, summarise_windows
 from tasks.twin.distances import Record, cut_windows

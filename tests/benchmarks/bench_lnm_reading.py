@@ -23,14 +23,14 @@ import xarray as xr
 from schemas.settings.lnm import LnmSettings
 from schemas.settings.split import SplitSettings
 from tasks.common.zarr_trees import open_tree, write_tree
-from tasks.lnm.batches import draw_ahead
-from tasks.lnm.large import divide_source
-from tasks.lnm.machine import Machine
-from tasks.lnm.optimise import average_weights, take_step
-from tasks.lnm.reading import ROWS, open_source
-from tasks.lnm.schedule import make_optimiser
-from tasks.lnm.session import Session
-from tasks.lnm.training import build_network
+from tasks.lnm.data.reading import ROWS, open_source
+from tasks.lnm.training.batches import draw_ahead
+from tasks.lnm.training.large import divide_source
+from tasks.lnm.training.machine import Machine
+from tasks.lnm.training.optimise import average_weights, take_step
+from tasks.lnm.training.schedule import make_optimiser
+from tasks.lnm.training.session import Session
+from tasks.lnm.training.train import build_network
 
 RATE_HZ, LATENTS, STEPS = 20.0, 20, 300
 

@@ -16,10 +16,10 @@ import yaml
 from flows.chain import Chain
 from schemas.settings.lnm import LnmSettings
 from schemas.settings.workspace import WorkspaceSettings
+from tasks.lnm.data.recording import Recording
 from tasks.lnm.evaluation import examine
-from tasks.lnm.recording import Recording
 from tasks.lnm.results import prepare_and_train
-from tasks.lnm.scoring import Score
+from tasks.lnm.scores.scoring import Score
 from tasks.lnm.threads import limit_threads
 from tests.benchmarks.aligned import align_recording
 

@@ -8,7 +8,7 @@ import torch
 
 from schemas.settings.lnm import LnmSettings
 from schemas.settings.split import SplitSettings
-from tasks.lnm.recording import Columns, Recording
+from tasks.lnm.data.recording import Columns, Recording
 from tasks.lnm.results import Result, train_and_examine
 
 QUICK = LnmSettings(

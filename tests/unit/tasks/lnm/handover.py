@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 
 from schemas.settings.lnm import LnmSettings
-from tasks.lnm.recording import Columns, Recording
-from tasks.lnm.runs import split_with_guard
-from tasks.lnm.session import Session, prepare_session
+from tasks.lnm.data.recording import Columns, Recording
+from tasks.lnm.data.runs import split_with_guard
+from tasks.lnm.training.session import Session, prepare_session
 
 RATE_HZ, WINDOW = 20.0, 16
 

@@ -8,11 +8,11 @@ import torch
 
 from schemas.errors import RecordingTooShortError
 from tasks.lnm.adaptation import adapt, core_of, few_shot_curve, pretrain
-from tasks.lnm.gating import Measured, pool_evidence
-from tasks.lnm.rehearsal import rehearse, weigh_evidence
-from tasks.lnm.runs import split_with_guard
-from tasks.lnm.session import prepare_session
-from tasks.lnm.training import train_models
+from tasks.lnm.data.runs import split_with_guard
+from tasks.lnm.training.gating import Measured, pool_evidence
+from tasks.lnm.training.rehearsal import rehearse, weigh_evidence
+from tasks.lnm.training.session import prepare_session
+from tasks.lnm.training.train import train_models
 
 
 def test_sessions_share_a_core_and_keep_their_own_embeddings(

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from schemas.settings.lnm import LnmSettings
-from tasks.lnm.infer import distribution_of, predict_future
-from tasks.lnm.noise import Noise
-from tasks.lnm.recording import Columns, Recording
+from tasks.lnm.data.recording import Columns, Recording
+from tasks.lnm.linear.skip import shift_back
+from tasks.lnm.network.noise import Noise
+from tasks.lnm.network.trained import TrainedModel
+from tasks.lnm.queries.infer import distribution_of, predict_future
 from tasks.lnm.results import train_and_examine
-from tasks.lnm.session import Session
-from tasks.lnm.skip import shift_back
-from tasks.lnm.trained import TrainedModel
+from tasks.lnm.training.session import Session
 
 
 @pytest.mark.shared

@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tasks.lnm.grouping import number_regions
-from tasks.lnm.query import impute, linear_task
-from tasks.lnm.recording import Columns
+from tasks.lnm.data.grouping import number_regions
+from tasks.lnm.data.recording import Columns
+from tasks.lnm.queries.query import impute, linear_task
 from tasks.lnm.results import train_and_examine
 
 REGIONS = ("V1", "V1", "M2", "M2", "M2", "", "V1", "M2", "", "")

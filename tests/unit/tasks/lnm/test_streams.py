@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from schemas.settings.lnm import LnmSettings
-from tasks.lnm.grouping import hide_together, number_streams
-from tasks.lnm.query import decode, impute, linear_task, select_columns
-from tasks.lnm.recording import Columns, Recording
+from tasks.lnm.data.grouping import hide_together, number_streams
+from tasks.lnm.data.recording import Columns, Recording
+from tasks.lnm.linear.skip import two_sided_tasks
+from tasks.lnm.queries.query import decode, impute, linear_task, select_columns
 from tasks.lnm.results import Result, train_and_examine
-from tasks.lnm.skip import two_sided_tasks
 
 LENGTH = 1200
 

@@ -9,10 +9,10 @@ from schemas.entities import RunState
 from schemas.settings.align import AlignSettings
 from schemas.settings.workspace import WorkspaceSettings
 from tasks.common.workspace import Request, Workspace
-from tasks.lnm.query import decode
-from tasks.lnm.reading import read_recording
+from tasks.lnm.data.reading import read_recording
+from tasks.lnm.network.trained import load_model
+from tasks.lnm.queries.query import decode
 from tasks.lnm.task import train_lnm
-from tasks.lnm.trained import load_model
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""What the model is measured against, and which of it is the bar."""

@@ -1,0 +1,1 @@
+"""Linear maps in closed form, and the skip that the network starts from."""

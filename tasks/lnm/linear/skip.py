@@ -1,0 +1,261 @@
+"""The closed-form part of the model: for each task what validation likes best of all baselines.
+
+Ridge, reduced rank, Poisson regression, nearest neighbours, the last value, the mean, or a blend of
+them: which, validation chooses for each target and horizon; see rivals.py. The network adds what
+they leave over.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+
+from tasks.lnm.data.masks import Together
+from tasks.lnm.data.recording import Bools, Floats, Ints
+from tasks.lnm.data.runs import Runs
+from tasks.lnm.linear.features import (
+    causal_kernels,
+    latest_features,
+    smooth_features,
+    two_sided_features,
+)
+from tasks.lnm.linear.members import Library, Member, Neighbours, View
+from tasks.lnm.linear.ridge import Doubles, Ridge, fit_ridge, fit_ridge_with_or_without
+
+HORIZONS = (1, 2, 4, 8, 16, 32)
+NEAREST = 64
+"""Rows of the library that are searched for."""
+
+
+@dataclass(frozen=True)
+class Blend:
+    """A weighted sum of members' answers, the weights of each output its own.
+
+    mean, median : (output,) weights by member, for locations and for medians; they sum to 1
+    """
+
+    members: Mapping[str, Member]
+    mean: Mapping[str, Floats]
+    median: Mapping[str, Floats]
+
+    def locate(self, view: View) -> Floats:
+        """Return (row, output) means as the heads give them."""
+        parts = [weight_O * self.members[n].locate(view) for n, weight_O in self.mean.items()]
+        return np.asarray(sum(parts), np.float32)
+
+    def middle(self, view: View) -> Floats:
+        """Return (row, output) medians as z-scores."""
+        parts = [weight_O * self.members[n].middle(view) for n, weight_O in self.median.items()]
+        return np.asarray(sum(parts), np.float32)
+
+    def searches(self) -> bool:
+        """Tell whether a member asks for neighbours."""
+        return any(isinstance(member, Neighbours) for member in self.members.values())
+
+
+@dataclass(frozen=True)
+class SkipMap:
+    """From smoothed input columns to output columns.
+
+    inputs, outputs : column numbers
+    axes_IR : principal axes that the inputs are reduced to; None where there are few inputs
+    library : the training rows that neighbours are searched among; None where none are
+    blends : one, or one for each forecast horizon
+    """
+
+    inputs: Ints
+    outputs: Ints
+    axes_IR: Floats | None
+    library: Library | None
+    blends: tuple[Blend, ...]
+
+    def reduce(self, z_TV: Floats) -> Floats:
+        """Return this map's inputs, or their principal components."""
+        return reduce_inputs(z_TV[:, self.inputs], self.axes_IR)
+
+    def view(self, features_TF: Floats, last_TO: Floats | None, fold_T: Ints | None) -> View:
+        """Return what the members answer from; neighbours are searched for once."""
+        near_TK = None
+        if self.library is not None and any(blend.searches() for blend in self.blends):
+            near_TK = self.library.nearest(features_TF, fold_T, NEAREST)
+        return View(features_TF, near_TK, last_TO, fold_T)
+
+    def locate(self, view: View) -> Floats:
+        """Return (time, blend, output) locations."""
+        return np.stack([blend.locate(view) for blend in self.blends], axis=1)
+
+
+@dataclass(frozen=True)
+class Skip:
+    """The closed-form predictions of a session by task.
+
+    Tasks are decode, encode, impute0 ..., stream0 ..., forecast.
+
+    window : samples the maps reach over; a forecast looks back three quarters of it
+    horizons : samples ahead for which there is a forecast map
+    together : the columns that are imputed together, a share of the units or a whole stream
+    """
+
+    window: int
+    horizons: tuple[int, ...]
+    together: Together
+    maps: Mapping[str, SkipMap]
+
+    def has(self, task: str) -> bool:
+        """Tell whether the session has what a task needs."""
+        return any(name.startswith(task) for name in self.maps)
+
+    def locate_all(self, task: str, z_TV: Floats, runs: Runs, fold_T: Ints | None = None) -> Floats:
+        """Predict all outputs of a two-sided task ("impute": each unit from the others).
+
+        Returns
+        -------
+        (time, column) locations; 0 in columns that the task does not predict
+        """
+        out_TV = np.zeros(z_TV.shape, np.float32)
+        for name, own in self.maps.items():
+            if name.startswith(task):
+                features_TF = two_sided_features(own.reduce(z_TV), runs, self.window)
+                view = own.view(features_TF, None, fold_T)
+                out_TV[:, own.outputs] = own.blends[0].locate(view)
+        return out_TV
+
+    def causal_features(self, z_TV: Floats, runs: Runs) -> Floats:
+        """Return what a forecast at each sample may know: decaying means of the past."""
+        kernels = causal_kernels(context_of(self.window))
+        return smooth_features(self.maps["forecast"].reduce(z_TV), runs, kernels)
+
+    def latest_features(self, recent_BLV: Floats, kernels: Sequence[Doubles]) -> Floats:
+        """Return the causal features of the last sample of each of several pasts.
+
+        recent_BLV : (course, sample, column) z-scores, at most `context_of(window)` samples
+        """
+        own = self.maps["forecast"]
+        batch, length, _ = recent_BLV.shape
+        reduced = reduce_inputs(recent_BLV.reshape(batch * length, -1)[:, own.inputs], own.axes_IR)
+        return latest_features(reduced.reshape(batch, length, -1), kernels)
+
+    def forecast(
+        self, features_TF: Floats, last_TV: Floats, fold_T: Ints | None = None
+    ) -> tuple[Floats, Floats]:
+        """Return (time, horizon, column) locations and medians (z-scores).
+
+        `time` is that of the last known sample.
+
+        last_TV : the last valid value of each column at that time
+        """
+        own = self.maps["forecast"]
+        view = own.view(features_TF, last_TV, fold_T)
+        return own.locate(view), np.stack([blend.middle(view) for blend in own.blends], axis=1)
+
+    def forecast_means(self, features_TF: Floats, last_TV: Floats) -> Floats:
+        """Return the locations of `forecast` alone; medians of neighbours take their time."""
+        own = self.maps["forecast"]
+        return own.locate(own.view(features_TF, last_TV, None))
+
+
+def context_of(window: int) -> int:
+    """Return how many samples a linear forecast looks back."""
+    return 3 * window // 4
+
+
+def horizons_of(window: int) -> tuple[int, ...]:
+    """Return the scored horizons, in samples: powers of two up to half a window."""
+    return tuple(h for h in HORIZONS if h <= window // 2)
+
+
+@cache
+def interpolate_horizons(horizons: tuple[int, ...], most: int) -> Floats:
+    """Return (step, horizon) weights that fill steps 1 .. `most` linearly between the horizons."""
+    steps = np.arange(1, most + 1)
+    units = np.eye(len(horizons))
+    fill_SH = np.stack([np.interp(steps, horizons, unit) for unit in units], axis=1)
+    fill_SH = fill_SH.astype(np.float32)
+    # One for all who ask.
+    fill_SH.flags.writeable = False
+    return fill_SH
+
+
+def shift_back(z_TV: Floats, runs: Runs, horizon: int) -> Floats:
+    """Return at each sample the value `horizon` samples later in the same run, NaN past its end."""
+    out_TV = np.full(z_TV.shape, np.nan, np.float32)
+    for start, stop in runs:
+        if stop - start > horizon:
+            out_TV[start : stop - horizon] = z_TV[start + horizon : stop]
+    return out_TV
+
+
+def hold_last(z_TV: Floats, runs: Runs) -> Floats:
+    """Return the last valid value of each column up to each sample of its run; 0 before any.
+
+    Outside of runs it has no meaning.
+    """
+    if np.isfinite(z_TV).all():
+        return z_TV
+    out_TV = np.zeros(z_TV.shape, np.float32)
+    for start, stop in runs:
+        z = z_TV[start:stop]
+        index = np.where(np.isfinite(z), np.arange(stop - start)[:, None], -1)
+        index = np.maximum.accumulate(index, axis=0)
+        held = np.take_along_axis(z, np.maximum(index, 0), axis=0)
+        out_TV[start:stop] = np.where(index >= 0, held, 0)
+    return out_TV
+
+
+def anchor_ridge(
+    features_TF: Floats,
+    last_TO: Floats | None,
+    target_TO: Floats,
+    fold_T: Ints,
+    validation: Bools,
+    slopes: int = 0,
+) -> tuple[Ridge, Floats]:
+    """Fit ridge to what is left over by the mean, by decay to the mean, and by the last value.
+
+    The decay is each output's own autocorrelation. Validation chooses among the three; without
+    last values (`last_TO` None) it is the mean, and validation chooses whether to use the slopes.
+
+    slopes : how many of the features, the last ones, are slopes
+
+    Returns
+    -------
+    The maps, and the share of the last value that each output starts from.
+    """
+    if last_TO is None:
+        about = (slopes, target_TO, fold_T, validation)
+        ridge = fit_ridge_with_or_without(features_TF, *about)
+        return ridge, np.zeros(target_TO.shape[1], np.float32)
+    train = (fold_T >= 0)[:, None] & np.isfinite(target_TO)
+    power_O = (np.where(train, last_TO, 0) ** 2).sum(0)
+    product_O = (np.where(train, last_TO, 0) * np.where(train, target_TO, 0)).sum(0)
+    decay_O = np.clip(product_O / np.maximum(power_O, 1e-6), 0, 1)
+    shares = np.stack([np.zeros_like(decay_O), decay_O, np.ones_like(decay_O)])
+    left_over = np.concatenate([target_TO - share * last_TO for share in shares], axis=1)
+    ridge = fit_ridge(features_TF, left_over.astype(np.float32), fold_T, validation)
+    best_O = ridge.error_O.reshape(3, -1).argmin(0)
+    every = np.arange(len(best_O))
+    return ridge.take(best_O * len(best_O) + every), shares[best_O, every].astype(np.float32)
+
+
+def two_sided_tasks(neural_V: Bools, together: Together) -> list[tuple[str, Ints, Ints]]:
+    """Return (name, input columns, output columns) of every task that is no forecast."""
+    units, channels = np.flatnonzero(neural_V), np.flatnonzero(~neural_V)
+    tasks = []
+    if len(units) and len(channels):
+        tasks += [("decode", units, channels), ("encode", channels, units)]
+    for mode, group_V in together.items():
+        for group in range(group_V.max(initial=-1) + 1):
+            hidden_V = group_V == group
+            tasks.append((f"{mode}{group}", np.flatnonzero(~hidden_V), np.flatnonzero(hidden_V)))
+    return tasks
+
+
+def reduce_inputs(z_TI: Floats, axes_IR: Floats | None) -> Floats:
+    if axes_IR is None:
+        return z_TI
+    # A missing unit counts as its mean; a sample without any unit stays missing.
+    missing_T = ~np.isfinite(z_TI).any(1)
+    reduced_TR = np.nan_to_num(z_TI) @ axes_IR
+    reduced_TR[missing_T] = np.nan
+    return reduced_TR

@@ -1,0 +1,1 @@
+"""The network, its windows, and the distributions it predicts."""

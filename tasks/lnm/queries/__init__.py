@@ -1,0 +1,1 @@
+"""Asking a trained model: decode, encode, impute, forecast, generate, embed."""

@@ -1,0 +1,286 @@
+"""The noise of a trained model: chosen on validation by a proper score of what queries answer.
+
+The network learns by likelihood where errors are large and where small. How much of that to
+believe, how wide the whole is, and how heavy the tails are, is chosen for each column, task and
+horizon: by the CRPS for continuous columns, whose likelihood would be that of the samples in which
+nothing moves, by the likelihood for counts and angles.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from tasks.lnm.data.locations import location_to_values
+from tasks.lnm.data.recording import Bools, Columns, Floats, Ints
+from tasks.lnm.data.runs import forecast_origins
+from tasks.lnm.linear.skip import shift_back
+from tasks.lnm.network.distributions import HEADS
+from tasks.lnm.network.heads import Doubles, HeadName, StudentT, Told
+from tasks.lnm.network.noise import Noise, plain_noise
+from tasks.lnm.network.trained import TrainedModel
+from tasks.lnm.network.windows import TWO_SIDED, TaskWeights
+from tasks.lnm.queries.infer import LEAST_SCALE, Located, predict_future, predict_task
+from tasks.lnm.scores.gains import FEWEST_BLOCKS, number_blocks
+from tasks.lnm.training.dependence import gather_levels
+from tasks.lnm.training.session import Session
+
+POWERS = (0.0, 0.5, 1.0)
+TAILS = (0.0, 0.03, 0.07, 0.12, 0.2, 0.28, 0.4)
+FACTORS = np.geomspace(0.3, 1.6, 18)
+CLUMPING = (0.0, 0.05, 0.1, 0.2, 0.3, 0.45, 0.65, 1.0, 1.5, 2.5)
+"""Standard deviations of rates over the rate that are tried; 0 is Poisson."""
+WIDER = (1.0, 1.05, 1.1, 1.15, 1.2)
+FEWEST = 32
+"""Valid values of a column that are enough to choose by."""
+PRIOR_WINDOWS = 4
+"""Windows of a column's own values that weigh as much as those of all columns of its target."""
+MOST_ROWS, MOST_VALUES = 3000, 60_000
+FAR = np.concatenate([np.linspace(0, 8, 801), np.geomspace(8.1, 1e4, 300)])
+
+
+class Asked(NamedTuple):
+    """What was asked of some columns on validation, in z-scores; counts and angles in own units.
+
+    real_TV, mean_TV : truth and mean
+    scale_TV : as the network gives it
+    spread_V : what the network's scale is a multiple of
+    unit_V : what scales are multiplied by to be in the units of the truth
+    """
+
+    real_TV: Floats
+    mean_TV: Floats
+    scale_TV: Floats
+    spread_V: Floats
+    unit_V: Floats
+
+    def take(self, own: Ints) -> "Asked":
+        """Return some columns."""
+        return Asked(*(part[..., own] for part in self))
+
+    def thin(self, rows: slice) -> "Asked":
+        """Return some rows."""
+        real_TV, mean_TV, scale_TV = (part[rows] for part in self[:3])
+        return self._replace(real_TV=real_TV, mean_TV=mean_TV, scale_TV=scale_TV)
+
+
+def calibrate(model: TrainedModel, session: Session) -> Noise:
+    """Choose the noise of every task by what the model, of plain noise, answers on validation.
+
+    How values hang together is that of training and validation; see dependence.py.
+    """
+    horizons, judged = model.skip.horizons, session.rivals.judged
+    columns = model.columns.take(judged)
+    heads = tuple(model.network.config.heads[v] for v in judged)
+    found = {}
+    held_out, runs = session.part_T == 1, session.runs(1)
+    real_TV = session.recording.values_TV[:, judged]
+
+    def fit(located: Located, real_TV: Floats, spread_V: Floats, window: int) -> Doubles:
+        asked = _ask(model, judged, located, real_TV, spread_V[judged])
+        fitted_PV = fit_noise(asked, heads, columns, window)
+        return _spread_over(fitted_PV, judged, model)
+
+    for task in TWO_SIDED:
+        found[task] = _plain(model.network.config.heads)
+        if model.skip.has(task):
+            located = predict_task(model, session.material, runs, task, judged).at(held_out)
+            spread_V = model.mixing.spread.two_sided[task]
+            found[task] = fit(located, real_TV[held_out], spread_V, session.window)
+    origin_O, context_O = forecast_origins(runs, session.window)
+    ahead = predict_future(model, session.material, origin_O, context_O, judged)
+    spacing = int(np.median(np.diff(origin_O))) if len(origin_O) > 1 else 1
+    block, ahead_HPV = max(1, session.window // spacing), []
+    for at, horizon in enumerate(horizons):
+        real_OV = shift_back(real_TV, runs, horizon)[origin_O]
+        located = ahead.at((slice(None), horizon - 1))
+        spread_V = model.mixing.spread.forecast_HV[at]
+        ahead_HPV.append(fit(located, real_OV, spread_V, block))
+    ahead_PHV = np.stack(ahead_HPV, axis=1).astype(np.float32)
+    factor, power, tail = (
+        TaskWeights({task: found[task][p].astype(np.float32) for task in TWO_SIDED}, ahead_PHV[p])
+        for p in range(3)
+    )
+    noise = Noise(factor, power, tail, model.noise.level_RSV)
+    return replace(noise, level_RSV=gather_levels(replace(model, noise=noise), session))
+
+
+def _ask(
+    model: TrainedModel, judged: Ints, located: Located, real_TV: Floats, spread_V: Floats
+) -> Asked:
+    """Bring truth and answers into z-scores, of counts and angles into their own units."""
+    scaler, counts_V = model.scaler.take(judged), model.columns.counts[judged]
+    angles_V = np.array(model.network.config.heads, object)[judged] == "von_mises"
+    own_TV = location_to_values(located.location, scaler, counts_V)
+    return Asked(
+        np.where(counts_V | angles_V, real_TV, scaler.standardise(real_TV)),
+        np.where(counts_V | angles_V, own_TV, located.location),
+        located.scale,
+        # Where validation was predicted without any error there is nothing to be a multiple of.
+        np.maximum(spread_V, LEAST_SCALE),
+        np.where(angles_V, scaler.sd_V, 1.0),
+    )
+
+
+def _spread_over(fitted_PV: Doubles, judged: Ints, model: TrainedModel) -> Doubles:
+    """Give columns that were not judged the medians of those of their target that were."""
+    targets = np.array(model.columns.targets, dtype=object)
+    out_PV = _plain(model.network.config.heads)
+    for target in dict.fromkeys(targets.tolist()):
+        own = fitted_PV[:, targets[judged] == target]
+        if own.size:
+            out_PV[:, targets == target] = np.median(own, axis=1, keepdims=True)
+    out_PV[:, judged] = fitted_PV
+    return out_PV
+
+
+def fit_noise(asked: Asked, heads: Sequence[HeadName], columns: Columns, window: int) -> Doubles:
+    """Return (factor, power, tail) x (column) of least cost; 1, 1, 0 where too little was asked.
+
+    window : rows that depend on each other
+    """
+    found_PV = _plain(heads)
+    rows = len(asked.real_TV)
+    blocks_T = number_blocks(rows, window)
+    for name, group in _fitted_together(heads, columns):
+        most = min(MOST_ROWS, max(FEWEST, MOST_VALUES // len(group)))
+        thin = slice(None, None, max(1, -(-rows // most)))
+        some = asked.thin(thin)
+        known_TV = np.isfinite(some.real_TV[:, group]) & np.isfinite(some.mean_TV[:, group])
+        own = group[known_TV.sum(0) >= FEWEST]
+        if len(own) and (name != "von_mises" or len(own) == len(group)):
+            prior = PRIOR_WINDOWS * window * len(some.real_TV) / rows
+            found_PV[:, own] = _Fit.of(some.take(own), name, prior).choose(blocks_T[thin])
+    return found_PV
+
+
+def _plain(heads: Sequence[HeadName]) -> Doubles:
+    """Return (factor, power, tail) x (column) where nothing is known."""
+    return plain_noise(np.array(heads) == "negative_binomial").astype(np.float64)
+
+
+def _fitted_together(
+    heads: Sequence[HeadName], columns: Columns
+) -> Iterator[tuple[HeadName, Ints]]:
+    """Yield the columns of each target, and cosine and sine of each angle; not yes or no."""
+    names, targets = np.array(heads, dtype=object), np.array(columns.targets, dtype=object)
+    for name in ("student_t", "negative_binomial"):
+        for target in dict.fromkeys(targets[names == name].tolist()):
+            yield name, np.flatnonzero((names == name) & (targets == target))
+    for pair in columns.angles.values():
+        yield "von_mises", np.array(pair)
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """Values of one target and what they cost under a head.
+
+    relative_TV : the network's scale over what it is a multiple of
+    prior : values of the target as a whole that each column is given beside its own
+    """
+
+    name: HeadName
+    asked: Asked
+    known_TV: Bools
+    relative_TV: Floats
+    missed_TV: Floats
+    prior: float
+
+    @classmethod
+    def of(cls, asked: Asked, name: HeadName, prior: float) -> "_Fit":
+        known_TV = np.isfinite(asked.real_TV) & np.isfinite(asked.mean_TV)
+        relative_TV = np.where(known_TV, asked.scale_TV / asked.spread_V, 1.0)
+        missed_TV = np.where(known_TV, asked.real_TV - asked.mean_TV, 0.0)
+        missed_TV /= asked.spread_V * asked.unit_V
+        # Cosine and sine are of one angle, whose cost is that of both.
+        return cls(
+            name, asked, known_TV, relative_TV, missed_TV, 1e9 if name == "von_mises" else prior
+        )
+
+    def choose(self, blocks_T: Ints) -> Doubles:
+        """Return (factor, power, tail) x (column)."""
+        columns = self.missed_TV.shape[1]
+        least_V = np.full(columns, np.inf)
+        best_PV = np.ones((3, columns))
+        for power, tail, factor_V in self._tried():
+            cost_V = self._shrink(self._cost(factor_V, power, tail).sum(0))
+            better_V = cost_V < least_V
+            least_V = np.where(better_V, cost_V, least_V)
+            told = np.broadcast_arrays(factor_V, power, tail, least_V)[:3]
+            best_PV[:, better_V] = np.stack(told)[:, better_V]
+        if self.name != "negative_binomial":
+            best_PV[0] *= self._widen(best_PV, blocks_T)
+        # Stored so that the scale needs no spread: factor * scale ** power.
+        best_PV[0] *= self.asked.spread_V ** (1 - best_PV[1])
+        return best_PV
+
+    def _tried(self) -> Iterator[tuple[float, float, Doubles]]:
+        if self.name == "negative_binomial":
+            # The network's scale is that of continuous columns; clumping is each unit's own.
+            for clumping in CLUMPING:
+                yield 0.0, 0.0, np.full(self.missed_TV.shape[1], clumping)
+            return
+        for power in POWERS:
+            ratio_TV = np.where(self.known_TV, self.relative_TV ** (2 * power), 0.0)
+            missed_V, ratio_V = (self.missed_TV**2).sum(0), ratio_TV.sum(0)
+            own_V, number_V = missed_V / ratio_V, self.known_TV.sum(0)
+            pooled = missed_V.sum() / ratio_V.sum()
+            square_V = (number_V * own_V + self.prior * pooled) / (number_V + self.prior)
+            base_V = np.sqrt(np.maximum(square_V, 1e-12))
+            for tail in TAILS if self.name == "student_t" else (0.0,):
+                for factor in FACTORS:
+                    yield power, tail, factor * base_V
+
+    def _cost(self, factor_V: Doubles, power: float | Doubles, tail: float | Doubles) -> Doubles:
+        """Return (time, column) CRPS over each column's root mean square error, or nats."""
+        scale_TV = factor_V * self.relative_TV**power
+        if self.name == "student_t":
+            size_V = np.sqrt((self.missed_TV**2).sum(0) / self.known_TV.sum(0))
+            share_TV = np.abs(self.missed_TV) / scale_TV
+            if np.ndim(tail) == 0:
+                crps_TV = np.interp(share_TV, FAR, _ranked(float(tail)))
+            else:
+                pairs = zip(share_TV.T, np.asarray(tail), strict=True)
+                crps_TV = np.stack([np.interp(z, FAR, _ranked(float(k))) for z, k in pairs], axis=1)
+            cost_TV = scale_TV * crps_TV / np.maximum(size_V, 1e-9)
+        else:
+            if self.name == "von_mises":
+                scale_TV = scale_TV * self.asked.spread_V * self.asked.unit_V
+            real_TV, mean_TV = (np.where(self.known_TV, a, 1.0) for a in self.asked[:2])
+            arrays = (real_TV, mean_TV, np.broadcast_to(scale_TV, real_TV.shape), 0 * real_TV)
+            told = (torch.from_numpy(np.array(a, np.float64)) for a in arrays)
+            cost_TV = HEADS[self.name].nll(*told).numpy()
+        return np.where(self.known_TV, cost_TV, 0.0)
+
+    def _shrink(self, total_V: Doubles) -> Doubles:
+        number_V = self.known_TV.sum(0)
+        pooled = total_V.sum() / number_V.sum()
+        return np.asarray((total_V + self.prior * pooled) / (number_V + self.prior))
+
+    def _widen(self, best_PV: Doubles, blocks_T: Ints) -> float:
+        """Return the most that costs surely no more: within one standard error over blocks.
+
+        The next hour is never quite like validation, and one that is too narrow errs worse.
+        """
+        factor_V, power_V, tail_V = best_PV
+        if blocks_T[-1] + 1 < FEWEST_BLOCKS:
+            return WIDER[-1]
+        least_T = self._cost(factor_V, power_V, tail_V).mean(1)
+        number_B = np.bincount(blocks_T)
+        widest = 1.0
+        for wider in WIDER[1:]:
+            more_T = self._cost(wider * factor_V, power_V, tail_V).mean(1) - least_T
+            more_B = np.bincount(blocks_T, more_T) / np.maximum(number_B, 1)
+            if more_B.mean() <= more_B.std(ddof=1) / np.sqrt(len(more_B)):
+                widest = wider
+        return widest
+
+
+@cache
+def _ranked(tail: float) -> Doubles:
+    """Return the CRPS of a t of scale 1 at the distances FAR."""
+    zeros = np.zeros_like(FAR)
+    return StudentT().crps(FAR, Told(zeros, zeros + 1, zeros + tail))
