@@ -102,8 +102,9 @@ def discoveries(seeds: range, settings: CausalSettings) -> NDArray[np.int64]:
 @pytest.mark.parametrize("surrogate", ["shift", "phase"])
 def test_false_discoveries_at_ten_percent(benchmark, surrogate):
     settings = CausalSettings(surrogate=surrogate, max_false_discovery=0.1)
+    # So many animals tell the rate to 1 in 100; of 32 it was 0.1202, of the 96 after them 0.099.
     total = benchmark.pedantic(
-        lambda: sum(discoveries(range(start, start + 4), settings) for start in range(0, 32, 4)),
+        lambda: sum(discoveries(range(start, start + 4), settings) for start in range(0, 128, 4)),
         rounds=1,
     )
     rates = {"q alone": total[1] / total[0], "whole rule": total[3] / total[2]}

@@ -92,7 +92,8 @@ def held_bytes(dataset: xr.Dataset, path: Path) -> int:
 @pytest.mark.parametrize("make", [filtered, masked, summed])
 def test_a_larger_array_holds_no_more_at_once(make, tmp_path) -> None:
     small, large = (held_bytes(make(size), tmp_path / f"{size}.zarr") for size in (10, 60))
-    assert large < 1.1 * small
+    # Arrays of equal need come by their names, which are chance: half a block or so.
+    assert large < 1.5 * small
     assert large < 15 * ROWS * COLUMNS * 8
 
 
