@@ -3,11 +3,9 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import cycle
-from typing import NamedTuple
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 from plotly import graph_objects as go
 
 from schemas.settings.report import ReportSettings
@@ -17,17 +15,15 @@ from tasks.common.trials import as_dask
 from tasks.report.alignment import take_in_turn
 from tasks.report.elements import Block, Chart, Section, note, paragraph
 from tasks.report.envelope import spread_rows
+from tasks.report.event_units import Row, neuron_rows, spike_rows
 from tasks.report.evidence import Evidence
 from tasks.report.figures import (
     FAINT,
     KIND_COLOURS,
     SERIES,
     band,
-    distinct_labels,
     hide_row_names,
     label,
-    matrix,
-    spread,
     stack_rows,
 )
 from tasks.report.responses import (
@@ -38,10 +34,7 @@ from tasks.report.responses import (
     choose_anchors,
     find_events,
     mean_around,
-    order_by_peak,
     rate_around,
-    score_rows,
-    unit_rates,
 )
 
 TITLE, SLUG = "Around events", "events"
@@ -51,16 +44,6 @@ MOST_EVENTS = 400
 MOST_ROWS, MOST_MARKS = 120, 8_000
 """Events of a raster, and about how many marks they may have."""
 BINS = 150
-
-
-class Row(NamedTuple):
-    """One of the plots below one another."""
-
-    name: str
-    height: int
-    traces: list[go.Scatter | go.Heatmap]
-    names: int = 0
-    """How many names its axis has, 0 where it is of numbers."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +82,9 @@ def write_events(evidence: Evidence, settings: ReportSettings) -> Section:
     blocks: list[Block] = [
         paragraph(
             "Lines are means over events with their 95 % interval. A unit's colour is how far its "
-            "mean lies from that before the event, in standard deviations over the time drawn."
+            "mean lies from that before the event, in standard deviations over the time drawn. "
+            "Units are ordered by every other event and drawn from the rest: ordered by what is "
+            "drawn, noise would look like a sequence."
         ),
         *charts,
     ]
@@ -144,8 +129,8 @@ def draw_anchor(
     )
     edges = np.linspace(-window[0], window[1], BINS + 1)
     rows = [
-        *_spike_rows(session.spikes, event_s, edges, settings),
-        *_neuron_rows(session.neurons, event_s, window, settings),
+        *spike_rows(session.spikes, event_s, edges, settings),
+        *neuron_rows(session.neurons, event_s, window, settings),
         *_behaviour_rows(session.behaviour, event_s, window, settings),
         *_event_rows(session.tables, anchor.name, event_s, edges),
     ]
@@ -168,58 +153,6 @@ def draw_anchor(
     count = f"{len(event_s):,} of {len(anchor.event_s):,} times, evenly picked."
     caption = count if len(event_s) < len(anchor.event_s) else f"All {len(event_s):,} times."
     return Chart(f"events-{number}", figure, f"Around {anchor.name}", caption)
-
-
-def _spike_rows(
-    spikes: Mapping[str, xr.Dataset], event_s: Times, edges: Times, settings: ReportSettings
-) -> Iterator[Row]:
-    lag_T = (edges[1:] + edges[:-1]) / 2
-    for name, stream in spikes.items():
-        keep = stream["keep"].values if "keep" in stream else np.ones(stream.sizes["unit"], bool)
-        kept = np.flatnonzero(keep)
-        units = kept[spread_rows(len(kept), settings.max_rows)]
-        if len(units):
-            rate_TU = unit_rates(stream, units, event_s, edges)
-            yield _image_row(name, lag_T, rate_TU, stream["unit"].values[units])
-
-
-def _neuron_rows(
-    neurons: xr.DataArray | None,
-    event_s: Times,
-    window: tuple[float, float],
-    settings: ReportSettings,
-) -> Iterator[Row]:
-    if neurons is None:
-        return
-    for name in dict.fromkeys(neurons["stream"].values.tolist()):
-        own = np.flatnonzero(neurons["stream"].values == name)
-        units = own[spread_rows(len(own), settings.max_rows)]
-        response = mean_around(neurons.isel(unit=units), event_s, *window)
-        if response is not None:
-            names = neurons["unit"].values[units]
-            yield _image_row(name, response.lag_T, response.mean_TC, names)
-
-
-def _image_row(
-    name: str, lag_T: Times, mean_TU: NDArray[np.float64], units: NDArray[np.generic]
-) -> Row:
-    score_UT = score_rows(mean_TU, lag_T)
-    order = order_by_peak(score_UT)
-    most = max(abs(value) for value in spread(score_UT, (0.005, 0.995)))
-    trace = matrix(
-        score_UT[order],
-        -most,
-        most,
-        colours="RdBu_r",
-        title="SD",
-        x0=float(lag_T[0]),
-        dx=float(lag_T[1] - lag_T[0]),
-        y=distinct_labels(units[order]),
-        hovertemplate="%{y}<br>%{x:.3f} s<br>%{z:.1f} SD<extra></extra>",
-        showlegend=False,
-    )
-    height = max(90, min(360, 60 + 3 * len(units)))
-    return Row(f"{label(name)}, by time of the greatest change", height, [trace], len(units))
 
 
 def _behaviour_rows(

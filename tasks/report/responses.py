@@ -19,6 +19,8 @@ FEWEST_EVENTS = 5
 SAME_S = 1e-3
 """Two kinds of events that always lie nearer together than this are one."""
 NOT_TRIALS = frozenset({"invalid_times"})
+SYNC_LINE = "[line: "
+"""What descriptions of pulses say that relate clocks and mean nothing to the animal."""
 NORMAL_95 = 1.96
 
 
@@ -61,6 +63,8 @@ def find_events(session: xr.DataTree) -> dict[str, Times]:
     for name, node in session.children.items():
         kind = node.attrs.get("stream_kind")
         if kind not in TABLE_KINDS or name in NOT_TRIALS:
+            continue
+        if SYNC_LINE in node.attrs.get("description", ""):
             continue
         table = node.to_dataset(inherit=False)
         first = found[name] = _finite(table[STARTS[kind]])

@@ -60,9 +60,10 @@ def test_unknown_times_and_invalid_ones_are_no_events() -> None:
     tree = behaviour_only(
         late=table("events", event_time=some[::-1]),
         invalid_times=table("intervals", start_time=EVENTS, stop_time=EVENTS + 1),
+        pulses=table("events", event_time=EVENTS).assign_attrs(description="Edges. [line: sync]"),
     ).trees["preprocessed"]
     found = find_events(tree)
-    assert "invalid_times" not in found
+    assert not {"invalid_times", "pulses"} & set(found)
     np.testing.assert_array_equal(found["late"], EVENTS[1::2])
 
 
@@ -163,6 +164,23 @@ def test_a_session_of_behaviour_alone_shows_events_by_trial() -> None:
     names = [trace.name for trace in section.charts[1].figure.data]
     assert names.count("licks") == 2
     assert "Not drawn around: cues, reward." in section.html
+
+
+def test_units_in_an_order_of_chance_show_no_sequence() -> None:
+    rng = np.random.default_rng(2)
+    time_S = np.sort(rng.uniform(0, 210, 100_000))
+    spikes = xr.Dataset(
+        {
+            "spike_time": ("spike", time_S, {"units": "s"}),
+            "unit_index": ("spike", rng.integers(0, 50, len(time_S))),
+        },
+        {"unit": [f"u{n}" for n in range(50)]},
+        {"stream_kind": "spikes", "source": "/units", "primary": "spike_time"},
+    )
+    section = write_events(behaviour_only(units=spikes), SETTINGS)
+    image = next(t for t in section.charts[0].figure.data if t.type == "heatmap")
+    peaks = np.abs(np.asarray(image.z, float) - 50).argmax(1)
+    assert abs(np.corrcoef(np.arange(50), peaks)[0, 1]) < 0.6
 
 
 def test_a_session_with_too_few_events_says_so() -> None:
