@@ -51,7 +51,10 @@ def export(
     shown = [name for name in ("effect", "cause", "skill", "lag_s", "label") if name in drivers]
     for title, frame in (
         ("Hubs", exports.find_hubs(tree)),
-        ("Drivers of behaviour", drivers.groupby("effect").head(3)[shown]),
+        (
+            "Drivers of behaviour, the strongest three of each",
+            drivers.groupby("effect").head(3)[shown],
+        ),
         ("Share of pairs that drive, by region", exports.region_by_region(tree).round(3)),
     ):
         told = frame.to_string() if len(frame) else "none"

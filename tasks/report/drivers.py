@@ -76,8 +76,10 @@ def write_hubs(nodes: xr.Dataset, edges: xr.Dataset, most: int = 10) -> Markup:
         Counter(str(name) for name in kept[end].values) for end in ("cause", "effect")
     )
     told = tell_nodes(nodes)
+    # Of equals those that are driven by fewer come first, as `tectum causal export` has it.
+    order = sorted(drives, key=lambda name: (-drives[name], driven[name], name))
     rows: list[list[Cell]] = [
-        [name, told[name].stream, count, driven[name]] for name, count in drives.most_common(most)
+        [name, told[name].stream, drives[name], driven[name]] for name in order[:most]
     ]
     if not rows:
         return note("No node drives another.")
