@@ -11,7 +11,14 @@ from plotly import graph_objects as go
 from schemas.settings.report import ReportSettings
 from tasks.report.envelope import spread_rows
 from tasks.report.figures import distinct_labels, label, matrix, spread
-from tasks.report.responses import Times, mean_around, order_by_peak, score_rows, unit_rates
+from tasks.report.responses import (
+    Times,
+    Trains,
+    mean_around,
+    order_by_peak,
+    score_rows,
+    unit_rates,
+)
 
 
 class Row(NamedTuple):
@@ -24,18 +31,13 @@ class Row(NamedTuple):
     """How many names its axis has, 0 where it is of numbers."""
 
 
-def spike_rows(
-    spikes: Mapping[str, xr.Dataset], event_s: Times, edges: Times, settings: ReportSettings
-) -> Iterator[Row]:
+def spike_rows(spikes: Mapping[str, Trains], event_s: Times, edges: Times) -> Iterator[Row]:
     """Yield an image of each stream of spikes around events, by single spikes."""
     lag_T = (edges[1:] + edges[:-1]) / 2
-    for name, stream in spikes.items():
-        keep = stream["keep"].values if "keep" in stream else np.ones(stream.sizes["unit"], bool)
-        kept = np.flatnonzero(keep)
-        units = kept[spread_rows(len(kept), settings.max_rows)]
-        if len(units):
-            halves = [unit_rates(stream, units, half_s, edges) for half_s in _halves(event_s)]
-            yield _image_row(name, lag_T, halves, stream["unit"].values[units])
+    for name, trains in spikes.items():
+        if len(trains.unit_U):
+            halves = [unit_rates(trains, half_s, edges) for half_s in _halves(event_s)]
+            yield _image_row(name, lag_T, halves, trains.unit_U)
 
 
 def neuron_rows(

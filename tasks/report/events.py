@@ -1,6 +1,6 @@
 """Around events: what neurons, behaviour and other events do around each kind of event."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import cycle
 
@@ -31,10 +31,12 @@ from tasks.report.responses import (
     Anchor,
     Response,
     Times,
+    Trains,
     choose_anchors,
     find_events,
     mean_around,
     rate_around,
+    read_trains,
 )
 
 TITLE, SLUG = "Around events", "events"
@@ -52,13 +54,13 @@ class Session:
 
     tables : times of each kind of event, as `find_events` gives them
     neurons, behaviour : matrices over time, None of a session that is not aligned
-    spikes : streams of spikes at the clock of the session
+    spikes : spikes of each stream, at the clock of the session
     """
 
     tables: Mapping[str, Times]
     neurons: xr.DataArray | None
     behaviour: xr.DataArray | None
-    spikes: Mapping[str, xr.Dataset]
+    spikes: Mapping[str, Trains]
 
 
 def write_events(evidence: Evidence, settings: ReportSettings) -> Section:
@@ -69,8 +71,8 @@ def write_events(evidence: Evidence, settings: ReportSettings) -> Section:
     )
     if tree is None:
         return Section(SLUG, TITLE, QUESTION, (note(evidence.why_missing("streams")),), empty=True)
-    session = _gather(tree, evidence.trees.get("preprocessed"))
-    anchors = choose_anchors(dict(session.tables), settings.event_kinds)
+    session = _gather(tree, evidence.trees.get("preprocessed"), settings.max_rows)
+    anchors = choose_anchors(session.tables, settings.event_kinds)
     if not anchors:
         missing = f"No table of trials or events has {FEWEST_EVENTS} entries or more."
         return Section(SLUG, TITLE, QUESTION, (note(missing),), empty=True)
@@ -94,24 +96,27 @@ def write_events(evidence: Evidence, settings: ReportSettings) -> Section:
     return Section(SLUG, TITLE, QUESTION, tuple(blocks), empty=not charts)
 
 
-def _gather(tree: xr.DataTree, preprocessed: xr.DataTree | None) -> Session:
+def _gather(tree: xr.DataTree, preprocessed: xr.DataTree | None, most: int) -> Session:
     tables = find_events(tree)
     if "clock" not in tree.children:
-        return Session(tables, None, None, _spikes(tree))
+        return Session(tables, None, None, _read_spikes(tree, most))
     # Spikes of a device with a clock of its own are on the session's only in the aligned counts.
-    spikes = _spikes(preprocessed) if preprocessed is not None else {}
-    spikes = {n: s for n, s in spikes.items() if n in tree.children and not s.attrs.get("clock")}
+    spikes = {} if preprocessed is None else _read_spikes(preprocessed, most, tree.children)
     lazy = tree.map_over_datasets(as_dask)
     neurons = neural_matrix(lazy)["activity"]
     others = np.flatnonzero(~np.isin(neurons["stream"].values, list(spikes)))
     return Session(tables, neurons.isel(unit=others), behaviour_matrix(lazy)["behaviour"], spikes)
 
 
-def _spikes(tree: xr.DataTree) -> dict[str, xr.Dataset]:
+def _read_spikes(
+    tree: xr.DataTree, most: int, aligned: Container[str] | None = None
+) -> dict[str, Trains]:
+    """Read the streams of spikes; of an aligned session those that are on its clock."""
     return {
-        name: node.to_dataset(inherit=False)
+        name: read_trains(node.to_dataset(inherit=False), most)
         for name, node in tree.children.items()
         if node.attrs.get("stream_kind") == "spikes"
+        and (aligned is None or (name in aligned and not node.attrs.get("clock")))
     }
 
 
@@ -129,7 +134,7 @@ def draw_anchor(
     )
     edges = np.linspace(-window[0], window[1], BINS + 1)
     rows = [
-        *spike_rows(session.spikes, event_s, edges, settings),
+        *spike_rows(session.spikes, event_s, edges),
         *neuron_rows(session.neurons, event_s, window, settings),
         *_behaviour_rows(session.behaviour, event_s, window, settings),
         *_event_rows(session.tables, anchor.name, event_s, edges),

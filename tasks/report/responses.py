@@ -1,5 +1,6 @@
 """What follows an event: which moments are worth a look, rates and means around them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -78,7 +79,7 @@ def find_events(session: xr.DataTree) -> dict[str, Times]:
     return found
 
 
-def choose_anchors(events: dict[str, Times], most: int) -> list[Anchor]:
+def choose_anchors(events: Mapping[str, Times], most: int) -> list[Anchor]:
     """Return the kinds of events to look around: trials, times within them, then the rarest.
 
     Kinds with fewer than five events are left out, and those that are always at the time of one
@@ -118,33 +119,51 @@ def rate_around(times: Times, event_s: Times, edges: Times) -> Times:
     return rate
 
 
-def unit_rates(
-    spikes: xr.Dataset, units: NDArray[np.intp], event_s: Times, edges: Times
-) -> NDArray[np.float64]:
-    """Return (bin, unit) firing rates around events, of the units at these positions.
+@dataclass(frozen=True)
+class Trains:
+    """The spikes of some units, read and sorted once.
 
-    By the time that a unit was observed; NaN in bins of less than five events' worth of it.
+    unit_U : names
+    time_US : ascending spike times of each unit in seconds
+    observed_UO : start and stop of the spans in which each was observed; None where not told
     """
+
+    unit_U: NDArray[np.generic]
+    time_US: list[Times]
+    observed_UO: list[tuple[Times, Times]] | None
+
+
+def read_trains(spikes: xr.Dataset, most: int) -> Trains:
+    """Read the spikes of at most so many of the units that are kept, evenly spread."""
+    keep = spikes["keep"].values if "keep" in spikes else np.ones(spikes.sizes["unit"], bool)
+    kept = np.flatnonzero(keep)
+    units = kept[spread_rows(len(kept), most)]
     unit_S = np.asarray(spikes["unit_index"].values)
     own = np.flatnonzero(np.isin(unit_S, units))
     unit_S, time_S = unit_S[own], np.asarray(spikes["spike_time"].values, np.float64)[own]
     order = np.lexsort((time_S, unit_S))
     unit_S, time_S = unit_S[order], time_S[order]
     first, stop = (np.searchsorted(unit_S, units, side=side) for side in ("left", "right"))
-    rate_TU = np.stack(
-        [rate_around(time_S[a:b], event_s, edges) for a, b in zip(first, stop, strict=True)], 1
-    )
-    if "observed_start" not in spikes:
+    time_US = [time_S[a:b] for a, b in zip(first, stop, strict=True)]
+    observed_UO = None
+    if "observed_start" in spikes:
+        own_O, start_O, stop_O = (
+            np.asarray(spikes[f"observed_{part}"].values) for part in ("unit", "start", "stop")
+        )
+        observed_UO = [(start_O[own_O == unit], stop_O[own_O == unit]) for unit in units]
+    return Trains(spikes["unit"].values[units], time_US, observed_UO)
+
+
+def unit_rates(trains: Trains, event_s: Times, edges: Times) -> NDArray[np.float64]:
+    """Return (bin, unit) firing rates around events.
+
+    By the time that a unit was observed; NaN in bins of less than five events' worth of it.
+    """
+    rate_TU = np.stack([rate_around(time_S, event_s, edges) for time_S in trains.time_US], 1)
+    if trains.observed_UO is None:
         return rate_TU
-    own_O, start_O, stop_O = (
-        np.asarray(spikes[f"observed_{part}"].values) for part in ("unit", "start", "stop")
-    )
     share_TU = np.stack(
-        [
-            share_observed(start_O[own_O == unit], stop_O[own_O == unit], event_s, edges)
-            for unit in units
-        ],
-        1,
+        [share_observed(start, stop, event_s, edges) for start, stop in trains.observed_UO], 1
     )
     enough = share_TU * len(event_s) >= min(FEWEST_EVENTS, len(event_s))
     return np.asarray(

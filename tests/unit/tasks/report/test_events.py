@@ -13,6 +13,7 @@ from tasks.report.responses import (
     mean_around,
     order_by_peak,
     rate_around,
+    read_trains,
     score_rows,
     unit_rates,
 )
@@ -84,9 +85,16 @@ def test_units_are_told_apart_whatever_the_order_of_spikes() -> None:
     unit_S = np.repeat([3, 1], len(EVENTS))
     order = rng.permutation(len(time_S))
     spikes = xr.Dataset(
-        {"spike_time": ("spike", time_S[order]), "unit_index": ("spike", unit_S[order])}
+        {
+            "spike_time": ("spike", time_S[order]),
+            "unit_index": ("spike", unit_S[order]),
+            "keep": ("unit", [True, True, False, True]),
+        },
+        {"unit": ["u0", "u1", "u2", "u3"]},
     )
-    rate_TU = unit_rates(spikes, np.array([0, 1, 3]), EVENTS, np.linspace(0, 2, 21))
+    trains = read_trains(spikes, 9)
+    assert trains.unit_U.tolist() == ["u0", "u1", "u3"]
+    rate_TU = unit_rates(trains, EVENTS, np.linspace(0, 2, 21))
     assert rate_TU.shape == (20, 3)
     assert not rate_TU[:, 0].any()
     np.testing.assert_allclose(rate_TU[10, 1], 10)
@@ -104,10 +112,11 @@ def test_rates_are_of_the_time_that_a_unit_was_observed() -> None:
             "observed_unit": ("span", np.zeros(40, int)),
             "observed_start": ("span", np.repeat(EVENTS[:20], 2)),
             "observed_stop": ("span", np.repeat(EVENTS[:20], 2) + np.tile([1.0, 1.5], 20)),
-        }
+        },
+        {"unit": ["u0", "u1"]},
     )
     edges = np.linspace(-1, 2, 31)
-    rate_TU = unit_rates(spikes, np.array([0, 1]), EVENTS, edges)
+    rate_TU = unit_rates(read_trains(spikes, 9), EVENTS, edges)
     assert np.isnan(rate_TU[:, 1]).all()
     assert np.isnan(rate_TU[:10, 0]).all()
     assert np.isnan(rate_TU[25:, 0]).all()
