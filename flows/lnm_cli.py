@@ -111,7 +111,9 @@ def adapt(
     minutes: Annotated[
         list[float] | None, typer.Option(help="Minutes of the new session; repeat. 1, 2 and 4.")
     ] = None,
-    plot: Annotated[Path | None, typer.Option(help="Draw the curve into this HTML file.")] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Write the curve and its tables as this HTML page.")
+    ] = None,
     out: OutOption = None,
     settings: SettingsOption = None,
     lake: LakeOption = "lake",
@@ -119,7 +121,7 @@ def adapt(
 ) -> None:
     """Take a model of some sessions to a new one: scores over minutes, beside scratch and ridge."""
     from tasks.lnm.adaptation import few_shot_curve, pretrain
-    from tasks.lnm.tables import draw_curve
+    from tasks.lnm.tables import summarise_curve, write_curve
     from tasks.lnm.threads import limit_threads
 
     workspace, own = _workspace(lake, catalogue), load_settings(settings).lnm
@@ -129,8 +131,9 @@ def adapt(
         spent = minutes or [1.0, 2.0, 4.0]
         curve = few_shot_curve(new, spent, pretrain(learnt, spent, own), own)
     if plot is not None:
-        draw_curve(curve, f"{session}, learnt from {', '.join(base)}").write_html(plot)
+        write_curve(curve, f"{session}, learnt from {', '.join(base)}", plot)
     _show_scores(curve, "predictor", out)
+    console.out.print(summarise_curve(curve), markup=False, soft_wrap=True)
 
 
 @lnm.command()
@@ -197,16 +200,11 @@ def pull(
     )
 
 
-def _show(answer: "xr.Dataset", out: Path | None) -> None:
-    if out is not None:
-        answer.to_zarr(out, mode="w", consolidated=False)
-    console.out.print(answer, markup=False)
-
-
 def _show_scores(found: "xr.Dataset", over: str, out: Path | None) -> None:
     from tasks.lnm.tables import tabulate
 
-    _show(found, out)
+    if out is not None:
+        found.to_zarr(out, mode="w", consolidated=False)
     console.out.print(tabulate(found, over), markup=False, soft_wrap=True)
 
 

@@ -10,7 +10,7 @@ import xarray as xr
 from torch import Tensor, nn
 
 from schemas.settings.lnm import LnmSettings
-from tasks.common.progress import report_progress
+from tasks.common.progress import report_progress, track
 from tasks.lnm.baselines.shared import SharedMaps, learn_maps
 from tasks.lnm.data.recording import Recording
 from tasks.lnm.evaluation import examine
@@ -75,14 +75,10 @@ def pretrain(
     """
     whole = [divide_recording(recording, settings) for recording in recordings]
     inherited = [_learn_from_others(recordings, at, settings) for at in range(len(recordings))]
-    few = {
-        m: [
-            session
-            for recording, maps in zip(recordings, inherited, strict=True)
-            for session in rehearse(recording, m, settings, maps)
-        ]
-        for m in minutes
-    }
+    few: dict[float, list[Session]] = {m: [] for m in minutes}
+    known = [(m, *pair) for m in minutes for pair in zip(recordings, inherited, strict=True)]
+    for m, recording, maps in track(known, "rehearse the known sessions"):
+        few[m] += rehearse(recording, m, settings, maps)
     guessing = [session for found in few.values() for session in found]
     sessions = [*whole, *guessing]
     with torch.random.fork_rng(devices=[]):

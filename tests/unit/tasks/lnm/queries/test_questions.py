@@ -6,7 +6,7 @@ import pytest
 from schemas.errors import SettingsError
 from schemas.settings.lnm_question import LnmQuestion
 from tasks.lnm.queries.questions import ask
-from tasks.lnm.tables import draw_curve, tabulate
+from tasks.lnm.tables import draw_curve, mean_scores, summarise_curve, tabulate, write_curve
 
 
 @pytest.fixture
@@ -59,13 +59,17 @@ def test_a_question_says_what_it_lacks(put):
         put("forecast")
 
 
-def test_a_curve_is_told_and_drawn():
+def test_a_curve_is_told_and_drawn(tmp_path):
     import xarray as xr
 
     names = ("adapted", "scratch", "ridge", "bar")
     value = np.arange(16.0).reshape(4, 2, 2)
+    verdict = [["win", "tie"], ["loss", "loss"]]
     curve = xr.Dataset(
-        {"value": (("predictor", "minutes", "score"), value)},
+        {
+            "value": (("predictor", "minutes", "score"), value),
+            "verdict": (("minutes", "score"), verdict),
+        },
         {
             "predictor": list(names),
             "minutes": [1.0, 2.0],
@@ -82,6 +86,31 @@ def test_a_curve_is_told_and_drawn():
     ]
     assert [float(v) for v in first.split()[3:]] == [0, 4, 8, 12, 2, 6, 10, 14]
     assert second.split()[3] == "4"
+    lines = summarise_curve(curve).splitlines()
+    assert lines[0].split() == ["mean", "of", "scores", "minutes", *names]
+    assert lines[1].split() == ["all", "1", "0.500", "4.500", "8.500", "12.500"]
+    assert lines[3].split()[:3] == ["decode", "1", "0.000"]
+    assert lines[-1] == "2 min beside the bar: 0 win, 0 tie, 2 loss"
     figure = draw_curve(curve, "pupil")
     assert [trace.name for trace in figure.data[:4]] == list(names)
-    assert list(figure.data[0].y) == [0.0, 2.0]
+    assert list(figure.data[0].y) == [0.5, 2.5]
+    assert list(figure.data[4].y) == [0.0, 2.0]
+    write_curve(curve, "pupil <of> one", tmp_path / "curve.html")
+    page = (tmp_path / "curve.html").read_text(encoding="utf-8")
+    assert "<title>pupil &lt;of&gt; one</title>" in page
+    assert lines[1] in page
+
+
+def test_a_hopeless_score_does_not_rule_the_mean():
+    import xarray as xr
+
+    curve = xr.Dataset(
+        {"value": (("predictor", "minutes", "score"), [[[-50.0, 0.5, 9.0]]])},
+        {
+            "predictor": ["ridge"],
+            "minutes": [1.0],
+            "task": ("score", ["decode", "decode", "forecast"]),
+            "metric": ("score", ["r2", "r2", "mae"]),
+        },
+    )
+    assert mean_scores(curve).values.ravel().tolist() == [-0.25, -0.25]
