@@ -12,6 +12,8 @@ from tasks.lnm.network.windows import TWO_SIDED, Mixing, TaskWeights
 from tasks.lnm.scores.gains import least_cost
 
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
+WANDERS_MIN = 1.0
+"""Minutes after which what a brain tells of behaviour may be another: arousal wanders like that."""
 
 Question = tuple[Mode, str, int]
 """Task, target, number of the horizon (0 if none)."""
@@ -52,22 +54,38 @@ def pool_evidence(found: Iterable[Evidence]) -> dict[Question, Measured]:
     return pooled
 
 
-def choose_shares(evidence: Evidence) -> dict[Question, Share]:
-    """Find for each question the share of the network's output that surely costs least."""
+def choose_shares(evidence: Evidence, minutes: float) -> dict[Question, Share]:
+    """Find for each question the share of the network's output that surely costs least.
+
+    Of it m / (m + 1) is kept after m minutes. Blocks that are a window apart tell of no more than
+    their own minutes: gains differ from one stretch of time to the next, and are shrunk as the mean
+    of m draws that differ as much as they gain (Efron & Morris 1975, doi:10.2307/2285814). Of one
+    minute half: this keeps three quarters of the gain if it stays, for errors are quadratic in the
+    share, and costs a quarter of it where nothing of it stays.
+
+    Parameters
+    ----------
+    minutes : time that the evidence is of
+    """
+    kept = minutes / (minutes + WANDERS_MIN)
     return {
         question: take_shares(
             costs,
             int(least_cost(costs.error_AC[:, None])[0]),
             int(least_cost(costs.middle_AC[:, None])[0]) if costs.middle_AC.size else 0,
+            kept,
         )
         for question, costs in evidence.items()
     }
 
 
-def take_shares(costs: Measured, mean: int, middle: int) -> Share:
-    """Return the shares of these numbers, and the spread that goes with them."""
-    spread = float(np.sqrt(np.nanmean(costs.missed_AC[mean])))
-    return Share(SHARES[mean], SHARES[middle], spread)
+def take_shares(costs: Measured, mean: int, middle: int, kept: float = 1.0) -> Share:
+    """Return what is kept of the shares of these numbers, and the spread that goes with it."""
+    share = kept * SHARES[mean]
+    # Squared errors are quadratic in the share, so that these figures tell them of any.
+    through = np.polyfit(SHARES, np.nanmean(costs.missed_AC, axis=1), 2)
+    missed = float(np.polyval(through, share))
+    return Share(share, kept * SHARES[middle], max(missed, 0.0) ** 0.5)
 
 
 def apply_choices(

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from schemas.settings.lnm import LnmSettings
+from tasks.lnm.data.runs import Runs
 from tasks.lnm.network.ensemble import Ensemble
 from tasks.lnm.network.model import LargeNeuralModel, ModelConfig, visibility_groups
 from tasks.lnm.network.noise import Noise
@@ -138,14 +139,18 @@ def _finish(network: Ensemble, session: Session, settings: LnmSettings) -> Train
     """Set the gates on validation and, of several networks, on the fold that each has not seen."""
     model = join_skip(network, session, settings)
     evidence: list[Evidence] = []
+    unseen: list[Runs] = []
     if settings.linear_skip:
         if settings.members > 1:
             for fold, member in enumerate(network.networks):
                 lone = replace(model, network=Ensemble([member]))
-                runs = session.fold_runs(fold, settings.members)
-                evidence.append(gather_evidence(lone, session, runs))
-        evidence.append(gather_evidence(model, session, session.runs(1)))
-    return mix_network(model, session, choose_shares(pool_evidence(evidence)))
+                unseen.append(session.fold_runs(fold, settings.members))
+                evidence.append(gather_evidence(lone, session, unseen[-1]))
+        unseen.append(session.runs(1))
+        evidence.append(gather_evidence(model, session, unseen[-1]))
+    samples = sum(stop - start for runs in unseen for start, stop in runs)
+    minutes = samples / session.recording.rate_hz / 60
+    return mix_network(model, session, choose_shares(pool_evidence(evidence), minutes))
 
 
 def join_skip(network: Ensemble, session: Session, settings: LnmSettings) -> TrainedModel:

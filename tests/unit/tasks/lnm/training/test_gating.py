@@ -6,7 +6,14 @@ import pytest
 from tasks.lnm.data.recording import Columns
 from tasks.lnm.network.windows import TaskWeights
 from tasks.lnm.scores.gains import least_cost
-from tasks.lnm.training.gating import Measured, Share, apply_choices, choose_shares, pool_evidence
+from tasks.lnm.training.gating import (
+    SHARES,
+    Measured,
+    Share,
+    apply_choices,
+    choose_shares,
+    pool_evidence,
+)
 
 
 def cost(gains, noise, windows=20):
@@ -70,10 +77,23 @@ def test_blocks_of_several_networks_are_weighed_together():
     own_AC = cost(few, 0.3, windows=8)[:, 0]
     measured = Measured(own_AC, np.zeros((5, 0)), np.full((5, 8), 4.0))
     asked = ("decode", "run", 0)
-    assert choose_shares({asked: measured})[asked].mean == 0.0
+    assert choose_shares({asked: measured}, 1.0)[asked].mean == 0.0
     pooled = pool_evidence([{asked: measured}] * 8)
     assert pooled[asked].error_AC.shape == (5, 64)
-    assert choose_shares(pooled)[asked] == Share(1.0, 0.0, 2.0)
+    assert choose_shares(pooled, 9.0)[asked] == pytest.approx(Share(0.9, 0.0, 2.0))
+
+
+def test_half_of_what_a_minute_is_sure_of_is_kept_with_its_spread():
+    shares = np.array(SHARES)[:, None]
+    rng = np.random.default_rng(0)
+    left_C = 1 + rng.random(24)
+    added_C = left_C + 0.1 * rng.standard_normal(24)
+    missed_AC = (left_C - shares * added_C) ** 2
+    measured = Measured(missed_AC, missed_AC, missed_AC)
+    asked = ("forecast", "run", 0)
+    chosen = choose_shares({asked: measured}, 1.0)[asked]
+    assert (chosen.mean, chosen.middle) == (0.5, 0.5)
+    assert chosen.spread == pytest.approx(np.sqrt(((left_C - 0.5 * added_C) ** 2).mean()))
 
 
 def test_choices_reach_their_columns_and_horizons():
