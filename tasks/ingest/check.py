@@ -12,12 +12,13 @@ from schemas.errors import RecordingError
 from schemas.settings.ingest import IngestSettings
 from tasks.common.progress import track
 from tasks.ingest.clock_findings import Span, clock_findings
+from tasks.ingest.damage import unreadable
 from tasks.ingest.lazy import lazy_variable
 from tasks.ingest.objects import AssumedEqual
 from tasks.ingest.scan_spikes import scan_spikes, spike_findings
 from tasks.ingest.scan_tables import duration_findings, interval_findings
 from tasks.ingest.scan_times import Odd, blocks, scan_times
-from tasks.ingest.scan_values import scan_values, value_findings
+from tasks.ingest.scan_values import angle_findings, scan_values, value_findings
 from tasks.ingest.time_findings import order_findings, place, shape_findings
 
 LEFT_OUT: Mapping[str, str] = {
@@ -73,13 +74,13 @@ def check_streams(
         for column, error in _unreadable_columns(stream, settings).items():
             stream = stream.drop_vars(column)
             report.unreadable.append(f"{name}/{column}")
-            report.findings.append(_unreadable("column", stream, error))
+            report.findings.append(unreadable("column", error, stream.attrs["source"]))
         try:
             findings, span = _CHECKS.get(stream.attrs["stream_kind"], _check_sampled)(
                 stream, settings
             )
         except RecordingError as error:
-            findings = [_unreadable("stream", stream, error)]
+            findings = [unreadable("stream", error, stream.attrs["source"])]
             report.unreadable.append(name)
         else:
             report.spans[name] = span
@@ -119,17 +120,6 @@ def _unreadable_columns(stream: xr.Dataset, settings: IngestSettings) -> dict[st
     return found
 
 
-def _unreadable(what: str, stream: xr.Dataset, error: RecordingError) -> Finding:
-    return Finding(
-        code=f"{what}_unreadable",
-        severity="error",
-        what=error.what,
-        where=error.where or stream.attrs["source"],
-        remedy=f"{error.remedy} What else it holds is read.",
-        repair=f"The {what} is left out.",
-    )
-
-
 def _check_sampled(stream: xr.Dataset, settings: IngestSettings) -> tuple[list[Finding], Span]:
     where, kind = stream.attrs["source"], stream.attrs["stream_kind"]
     scan = scan_times(stream["time"].variable, settings.block_mib)
@@ -145,6 +135,7 @@ def _check_sampled(stream: xr.Dataset, settings: IngestSettings) -> tuple[list[F
         labels = [str(label) for label in stream[dim].values]
         values = scan_values(stream[stream.attrs["primary"]].variable, settings.block_mib)
         found += value_findings(values, labels, where, dim, stream["time"].variable)
+        found += angle_findings(values, stream.attrs.get("wrap_period"), where)
     return found, span
 
 

@@ -1,10 +1,11 @@
-"""Whose fault it is that something cannot be read: the recording's or the machine's."""
+"""What cannot be read: whose fault it is, the recording's or the machine's, and how it is told."""
 
 import errno
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from schemas.entities import Finding
 from schemas.errors import RecordingError, TectumError
 
 MACHINE = frozenset(
@@ -65,6 +66,21 @@ def damage_told(where: str) -> Iterator[None]:
             remedy="Copy the file again.",
             problem="damaged",
         ) from error
+
+
+def unreadable(what: str, error: RecordingError, source: str = "") -> Finding:
+    """Return the finding of a "stream", or a "column" of one, that its file does not give back.
+
+    source : where it is in the file, if the error does not say
+    """
+    return Finding(
+        code=f"{what}_unreadable",
+        severity="error",
+        what=error.what,
+        where=error.where or source,
+        remedy=f"{error.remedy} What else the file holds is read.".lstrip(),
+        repair=f"The {what} is left out.",
+    )
 
 
 def first_line(error: BaseException) -> str:

@@ -121,9 +121,12 @@ class StackedPoints(LazyArray):
 
 
 def float_for(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """Return the float type that holds scaled values of `dtype`; float32 only if it loses none."""
+    """Return the float type that holds scaled values of `dtype`; float32 only if it loses none.
+
+    Half precision has no room for a volt in microvolts.
+    """
     if dtype.kind == "f":
-        return dtype
+        return np.promote_types(dtype, np.float32)
     return np.dtype(np.float32) if dtype.itemsize <= 2 else np.dtype(np.float64)
 
 

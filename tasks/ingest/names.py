@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from tasks.ingest.objects import Container, NwbObject, Stream
+from tasks.ingest.objects import Container, NwbObject, ReadContext, Stream, stored_path
 
 LABEL_COLUMNS = (
     "label",
@@ -60,15 +60,25 @@ def _is_a_place(found: NwbObject) -> bool:
 
 
 def settle_names(streams: Sequence[Stream]) -> dict[str, Stream]:
-    """Return streams by name; those that share one get their container's name in front."""
+    """Return streams by name; those that share one get their container's name in front.
+
+    The file's own tables (trials, epochs, invalid_times) keep theirs: later stages ask for them.
+    """
     wanted = Counter(stream.name for stream in streams)
+    own = {stream.name for stream in streams if _is_own_table(stream)}
     settled: dict[str, Stream] = {}
     for stream in streams:
         name = stream.name
-        if wanted[name] > 1 and stream.fallback != name:
-            name = f"{stream.fallback}_{name}"
-        settled[_unused(name, settled)] = stream
+        if not _is_own_table(stream):
+            if wanted[name] > 1 and stream.fallback != name:
+                name = f"{stream.fallback}_{name}"
+            name = _unused(name, own | settled.keys())
+        settled[name] = stream
     return settled
+
+
+def _is_own_table(stream: Stream) -> bool:
+    return bool(stream.dataset.attrs["source"] == f"intervals/{stream.name}")
 
 
 def _unused(name: str, taken: Iterable[str]) -> str:
@@ -77,25 +87,30 @@ def _unused(name: str, taken: Iterable[str]) -> str:
     return next(f"{name}_{n}" for n in range(2, 1_000_000) if f"{name}_{n}" not in taken)
 
 
-def row_names(table: Container, rows: np.ndarray, prefix: str, *, unique: bool = True) -> list[str]:
+def row_names(
+    table: Container, rows: np.ndarray, prefix: str, context: ReadContext, *, unique: bool = True
+) -> list[str]:
     """Name rows of a table: by a column of unique text if there is one, else prefix and id.
 
     unique : whether each row is named once; otherwise rows may come again
     """
     if not unique:
         every, at = np.unique(rows, return_inverse=True)
-        names = row_names(table, every, prefix)
+        names = row_names(table, every, prefix, context)
         return [names[position] for position in at]
+    where = stored_path(table) or str(table.name)
     columns = {column.name: column for column in table.columns}
     for name in LABEL_COLUMNS:
         if name in columns:
-            labels = [_as_text(value) for value in np.asarray(columns[name].data[:])[rows]]
-            if all(labels) and len(set(labels)) == len(labels):
-                return labels
-    ids = [f"{prefix}_{value}" for value in np.asarray(table.id.data[:])[rows]]
-    if len(set(ids)) == len(ids):
-        return ids
-    return [f"{prefix}_{position}" for position in range(len(ids))]
+            with context.sparing(f"{where}/{name}"):
+                labels = [_as_text(value) for value in np.asarray(columns[name].data[:])[rows]]
+                if all(labels) and len(set(labels)) == len(labels):
+                    return labels
+    with context.sparing(f"{where}/id"):
+        ids = [f"{prefix}_{value}" for value in np.asarray(table.id.data[:])[rows]]
+        if len(set(ids)) == len(ids):
+            return ids
+    return [f"{prefix}_{position}" for position in range(len(rows))]
 
 
 def _as_text(value: object) -> str:

@@ -1,6 +1,7 @@
 """What a reader is given and what it gives back."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import cached_property
@@ -10,7 +11,9 @@ from typing import Any, Protocol
 import xarray as xr
 
 from schemas.entities import Finding, Severity, StreamKind
+from schemas.errors import RecordingError
 from schemas.settings.ingest import IngestSettings
+from tasks.ingest.damage import damage_told, unreadable
 from tasks.ingest.lazy import FileArrays, LazyArray
 
 type Container = Any
@@ -135,6 +138,15 @@ class ReadContext:
                 repair=repair,
             )
         )
+
+    @contextmanager
+    def sparing(self, where: str) -> Iterator[None]:
+        """Go on, with a finding, where a column is damaged that its stream can do without."""
+        try:
+            with damage_told(where):
+                yield
+        except RecordingError as error:
+            self.findings.append(unreadable("column", error))
 
     def kind_set_for(self, path: str) -> StreamKind | None:
         """Return the kind that the settings give an object, if they do."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import pynwb
 import xarray as xr
-from hdmf.build import BuildManager, ConstructError
+from hdmf.build import ConstructError
 
 from schemas.entities import Finding, Session
 from schemas.errors import RecordingError, TectumError
@@ -111,16 +111,15 @@ def open_nwb(found: Reach) -> Generator[tuple[Container, str, list[Finding]]]:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         io, nwbfile = _read(found.stored, found.name)
-    heard = list(_as_findings(caught))
     try:
-        yield nwbfile, version, heard
+        yield nwbfile, version, [*_as_findings(caught), *io.manager.findings]
     finally:
         io.close()
 
 
 def _read(stored: NwbFormat, where: str) -> tuple[Any, Container]:
     """Return pynwb's reader and the file it read."""
-    failures: list[str] = []
+    failures: list[tuple[str, str]] = []
     for manager in (_manager_of_file, _manager_installed):
         io = None
         try:
@@ -137,25 +136,30 @@ def _read(stored: NwbFormat, where: str) -> tuple[Any, Container]:
             if is_machine_error(error):
                 raise
             failures.append(_reason(error))
+    reason, place = failures[0]
     raise RecordingError(
-        f"pynwb cannot read the file: {failures[0]}",
-        where=where,
+        f"pynwb cannot read the file: {reason}",
+        where=f"{where}:{place}" if place else where,
         remedy="Validate it with 'pynwb-validate' or NWB Inspector and write it again.",
     )
 
 
-def _reason(error: Exception) -> str:
-    """Return why an object cannot be read; hdmf prints the whole object in front of it."""
+def _reason(error: Exception) -> tuple[str, str]:
+    """Return why an object cannot be read, and its path if that is known.
+
+    hdmf prints the whole object in front of the reason.
+    """
     if isinstance(error, ConstructError) and error.args:
-        return first_line(Exception(error.args[-1]))
-    return first_line(error)
+        place = str(getattr(error.args[0], "path", "")).removeprefix("root/")
+        return first_line(Exception(error.args[-1])), place
+    return first_line(error), ""
 
 
-def _manager_of_file(stored: NwbFormat) -> BuildManager:
+def _manager_of_file(stored: NwbFormat) -> LenientManager:
     return LenientManager(type_map_of_file(stored))
 
 
-def _manager_installed(stored: NwbFormat) -> BuildManager:
+def _manager_installed(stored: NwbFormat) -> LenientManager:
     """Return a manager that knows the installed extensions first."""
     for extension in KNOWN_EXTENSIONS:
         import_module(extension)

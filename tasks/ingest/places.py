@@ -7,8 +7,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from tasks.ingest.lazy import FileArrays, Key, LazyArray, lazy_variable, positions, take
-from tasks.ingest.objects import Container
+from tasks.ingest.lazy import Key, LazyArray, lazy_variable, positions, take
+from tasks.ingest.objects import Container, ReadContext, stored_path
 
 Variables = dict[str, xr.Variable]
 
@@ -53,7 +53,7 @@ def column_places(dim: str, columns: Mapping[str, xr.Variable]) -> Variables:
     return found
 
 
-def roi_places(table: Container, rows: NDArray[np.int64], arrays: FileArrays) -> Variables:
+def roi_places(table: Container, rows: NDArray[np.int64], context: ReadContext) -> Variables:
     """Return `region` and `position` (unit, space) of ROIs, by their imaging plane and masks.
 
     A position is the centre of mass of a ROI's mask: in pixels, or in the plane's own unit where
@@ -65,7 +65,7 @@ def roi_places(table: Container, rows: NDArray[np.int64], arrays: FileArrays) ->
     found: Variables = {}
     if region := _known(str(getattr(plane, "location", "") or "")):
         found["region"] = xr.Variable(("unit",), np.full(len(rows), region))
-    centres = _mask_centres(table, rows, arrays)
+    centres = _mask_centres(table, rows, context)
     if centres is not None:
         found["position"] = _in_space(centres, plane)
     return found
@@ -76,14 +76,16 @@ def _known(region: str) -> str:
 
 
 def _mask_centres(
-    table: Container, rows: NDArray[np.int64], arrays: FileArrays
+    table: Container, rows: NDArray[np.int64], context: ReadContext
 ) -> "MaskCentres | None":
+    arrays, where = context.arrays, stored_path(table) or str(table.name)
     columns = {str(column.name): column for column in table.columns}
     for name, axes in (("pixel_mask", ("x", "y")), ("voxel_mask", ("x", "y", "z"))):
         if name not in columns or f"{name}_index" not in columns:
             continue
-        mask = arrays.lazy(columns[name].data)
-        ends = np.asarray(columns[f"{name}_index"].data[:], np.int64)
+        mask, ends = arrays.lazy(columns[name].data), np.zeros(0, np.int64)
+        with context.sparing(f"{where}/{name}_index"):
+            ends = np.asarray(columns[f"{name}_index"].data[:], np.int64)
         whole = len(ends) > rows.max(initial=-1) and (ends[-1:] <= mask.shape[0]).all()
         if whole and (np.diff(ends, prepend=0) >= 0).all() and {*axes, "weight"} <= _fields(mask):
             return RaggedCentres(mask, ends, rows, axes)

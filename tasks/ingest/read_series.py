@@ -6,9 +6,10 @@ import numpy as np
 import xarray as xr
 
 from schemas.entities import StreamKind
+from tasks.ingest.damage import damage_told
 from tasks.ingest.kinds import series_kind, wrap_period
 from tasks.ingest.names import fallback_name, row_names, slug, stream_name
-from tasks.ingest.objects import Container, NwbObject, ReadContext, Stream
+from tasks.ingest.objects import Container, NwbObject, ReadContext, Stream, stored_path
 from tasks.ingest.places import column_places, roi_places
 from tasks.ingest.read_events import events_of_series
 from tasks.ingest.read_pose import point_stream
@@ -144,15 +145,15 @@ def _table_columns(
     labels = [f"{prefix}_{n}" for n in range(count)]
     extra: dict[str, xr.Variable] = {}
     if table is not None:
-        labels = row_names(table, rows, prefix)
-        described = row_columns(table, dim, rows)
-        seen = roi_places(table, rows, context.arrays) if dim == "unit" else {}
+        labels = row_names(table, rows, prefix, context)
+        described = row_columns(table, dim, rows, context)
+        seen = roi_places(table, rows, context) if dim == "unit" else {}
         extra = {**described, **seen, **column_places(dim, described)}
     values = scaled_columns(found, columns, ("time", dim), _gains(found, count, context))
     note_unit(found, context)
     dataset = sampled_dataset(kind, found, values, samples.clock, labels, context, extra)
     if table is not None:
-        dataset.attrs[region] = str(table.name)
+        dataset.attrs[region] = stored_path(table) or str(table.name)
     yield Stream(stream_name(found), fallback_name(found), dataset)
 
 
@@ -164,7 +165,9 @@ def _region(
     if region is None:
         context.note("no_region", "info", f"The series does not say which {name}.", found.path)
         return None, np.arange(count)
-    rows = np.asarray(region.data[:], dtype=np.int64)
+    rows = np.zeros(0, np.int64)
+    with context.sparing(f"{found.path}/{name}"):
+        rows = np.asarray(region.data[:], dtype=np.int64)
     if len(rows) != count or (count and (rows.min() < 0 or rows.max() >= len(region.table))):
         context.note(
             "region_mismatch",
@@ -184,7 +187,9 @@ def _gains(found: NwbObject, count: int, context: ReadContext) -> np.ndarray | N
     gains = found.field("channel_conversion")
     if gains is None:
         return None
-    values = np.asarray(gains[:], dtype=np.float64)
+    # Not spared: without its gains a series would hold wrong volts.
+    with damage_told(f"{found.path}/channel_conversion"):
+        values = np.asarray(gains[:], dtype=np.float64)
     if values.shape != (count,):
         what = f"channel_conversion has {values.size} values for {count} channels; it is not used."
         context.note("region_mismatch", "error", what, found.path)

@@ -5,17 +5,21 @@ from collections.abc import Iterator
 import numpy as np
 import xarray as xr
 
+from tasks.ingest.damage import damage_told
 from tasks.ingest.lazy import lazy_variable
 from tasks.ingest.lazy_views import RowOwner, as_float64
 from tasks.ingest.names import fallback_name, row_names, stream_name
 from tasks.ingest.objects import Container, NwbObject, ReadContext, Stream
 from tasks.ingest.places import column_places
 from tasks.ingest.sampled import group_attrs
-from tasks.ingest.tables import is_flat, row_columns
+from tasks.ingest.tables import column_name, is_flat, row_columns
 from tasks.ingest.waveforms import read_waveforms
 
 Columns = dict[str, Container]
 Variables = dict[str, xr.Variable]
+
+NOT_OF_SPIKES = ("spike_times", "electrodes", "obs_intervals", "waveforms")
+"""Ragged columns that are read in their own ways, or not at all."""
 
 
 class UnitsReader:
@@ -42,20 +46,23 @@ class UnitsReader:
         size = spikes.shape[0]
         ends = _ends(found, columns["spike_times_index"], size, context)
         rows = np.arange(len(table.id))
-        described = {
-            **row_columns(table, "unit", rows),
-            **_electrodes(columns, len(rows)),
-            **_groups(columns),
-        }
+        described = row_columns(table, "unit", rows, context)
+        with context.sparing(f"{found.path}/electrodes"):
+            described |= _electrodes(columns, len(rows), context)
+        with context.sparing(f"{found.path}/electrode_group"):
+            described |= _groups(columns)
         variables = {
             "spike_time": lazy_variable(("spike",), spikes, {"units": "s"}),
             "unit_index": lazy_variable(("spike",), RowOwner(ends, size)),
             **described,
-            **_observed(columns),
-            **read_waveforms(found, columns, size, context),
         }
+        with context.sparing(f"{found.path}/obs_intervals"):
+            variables |= _observed(columns)
+        with context.sparing(f"{found.path}/waveforms"):
+            variables |= read_waveforms(found, columns, size, context)
+        variables |= _of_spikes(found, columns, ends, context)
         _note_left(found, columns, variables, context)
-        labels = np.asarray(row_names(table, rows, "unit"), dtype=str)
+        labels = np.asarray(row_names(table, rows, "unit", context), dtype=str)
         coords = xr.Coordinates({"unit": xr.Variable(("unit",), labels)}, indexes={})
         attrs = group_attrs("spikes", found, "spike_time")
         if resolution := getattr(table, "resolution", None):
@@ -67,7 +74,8 @@ class UnitsReader:
 
 def _ends(found: NwbObject, index: Container, spikes: int, context: ReadContext) -> np.ndarray:
     """Return where each unit's spikes end; the index column is small and is read."""
-    ends = np.asarray(index.data[:], dtype=np.int64)
+    with damage_told(f"{found.path}/spike_times_index"):
+        ends = np.asarray(index.data[:], dtype=np.int64)
     broken = np.flatnonzero((np.diff(ends, prepend=0) < 0) | (ends > spikes))
     if len(broken) or (ends[-1] if len(ends) else 0) != spikes:
         unit = int(broken[0]) if len(broken) else len(ends) - 1
@@ -84,10 +92,12 @@ def _ends(found: NwbObject, index: Container, spikes: int, context: ReadContext)
 
 
 def _observed(columns: Columns) -> Variables:
-    """Return when each unit was observed, flat along `observation`."""
+    """Return when each unit was observed, flat along `observation`; nothing if no unit says so."""
     if "obs_intervals" not in columns or "obs_intervals_index" not in columns:
         return {}
     spans = np.asarray(columns["obs_intervals"].data[:], dtype=np.float64).reshape(-1, 2)
+    if not len(spans):
+        return {}
     owner = _owners(columns["obs_intervals_index"], len(spans))
     seconds = {"units": "s"}
     return {
@@ -97,8 +107,27 @@ def _observed(columns: Columns) -> Variables:
     }
 
 
-def _electrodes(columns: Columns, units: int) -> Variables:
-    """Return the electrodes of each unit along `site`, and what describes its first one."""
+def _of_spikes(
+    found: NwbObject, columns: Columns, ends: np.ndarray, context: ReadContext
+) -> Variables:
+    """Return the columns with a number for each spike, such as its amplitude, along `spike`."""
+    size, variables = ends[-1] if len(ends) else 0, Variables()
+    for name, column in columns.items():
+        index = columns.get(f"{name}_index")
+        if index is None or name in NOT_OF_SPIKES or np.shape(column.data) != (size,):
+            continue
+        with context.sparing(f"{found.path}/{name}"):
+            array = context.arrays.lazy(column.data)
+            if array.dtype.kind in "iuf" and np.array_equal(index.data[:], ends):
+                variables[column_name(column, "unit")] = lazy_variable(("spike",), array)
+    return variables
+
+
+def _electrodes(columns: Columns, units: int, context: ReadContext) -> Variables:
+    """Return the electrodes of each unit along `site`, and what describes its first one.
+
+    A unit without an electrode has "" or NaN there.
+    """
     region = columns.get("electrodes")
     table = getattr(region, "table", None)
     if region is None or table is None:
@@ -108,16 +137,24 @@ def _electrodes(columns: Columns, units: int) -> Variables:
     owner = _owners(index, len(rows)) if index is not None else np.arange(units, dtype=np.int32)
     if len(owner) != len(rows) or (len(rows) and not 0 <= rows.min() <= rows.max() < len(table)):
         return {}
-    names = np.asarray(row_names(table, rows, "electrode", unique=False), dtype=str)
+    names = np.asarray(row_names(table, rows, "electrode", context, unique=False), dtype=str)
     variables = {
         "site_unit": xr.Variable(("site",), owner),
         "site_electrode": xr.Variable(("site",), names),
     }
-    present, first = np.unique(owner, return_index=True)
-    if len(present) == units:
-        described = row_columns(table, "unit", rows[first])
-        variables |= {f"electrode_{name}": column for name, column in described.items()}
+    present, at = np.unique(owner, return_index=True)
+    if len(present):
+        first = np.full(units, -1)
+        first[present] = rows[at]
+        described = row_columns(table, "unit", np.maximum(first, 0), context)
+        variables |= {f"electrode_{n}": _blank(c, first < 0) for n, c in described.items()}
     return variables
+
+
+def _blank(column: xr.Variable, absent: np.ndarray) -> xr.Variable:
+    """Return a column that says nothing of some units: "" for text, NaN for numbers."""
+    nothing = "" if column.dtype.kind in "UO" else np.nan
+    return column if not absent.any() else column.where(~absent, nothing)
 
 
 def _groups(columns: Columns) -> Variables:
@@ -145,13 +182,12 @@ def _note_left(
     """Name the columns that did not become variables."""
     read = {"spike_times": "spike_time", "obs_intervals": "observed_unit",
             "electrodes": "site_unit"}  # fmt: skip
-    left = [
-        name
-        for name, column in columns.items()
-        if read.get(name, name) not in variables
-        and not name.endswith("_index")
-        and not is_flat(found.container, column)
-    ]
+    left: list[str] = []
+    for name, column in columns.items():
+        told = read.get(name, column_name(column, "unit")) in variables
+        if not told and not name.endswith("_index"):
+            with context.sparing(f"{found.path}/{name}"):
+                left += [] if is_flat(found.container, column) else [name]
     if left:
         context.note(
             "columns_left", "info", f"Columns left in the file: {', '.join(left)}.", found.path

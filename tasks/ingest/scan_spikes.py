@@ -16,6 +16,8 @@ Owners = NDArray[np.int32]
 Spans = dict[int, tuple[Times, Times]]
 """Unit -> start of each observed interval, sorted, and the latest stop of all up to it."""
 
+NEVER = (np.array([np.inf]), np.array([-np.inf]))
+
 ABSURD_HZ = 1_000.0
 """No neuron keeps up so many spikes a second."""
 
@@ -42,7 +44,7 @@ class SpikeScan:
     """What one pass over all spikes found.
 
     `unsorted` and `repeated` compare a spike with the one before it of the same unit; `outside`
-    counts spikes of units that have observed intervals, while they were not observed.
+    counts spikes while their unit was not observed, if the table says when any unit was.
     """
 
     count: NDArray[np.int64]
@@ -198,12 +200,11 @@ def _outside(times: Times, owner: Owners, spans: Spans) -> Mask:
         return outside
     first = np.flatnonzero(np.diff(owner, prepend=-1))
     for start, stop in zip(first, [*first[1:], len(owner)], strict=True):
-        unit = int(owner[start])
-        if unit in spans:
-            own, (begins, ends) = times[start:stop], spans[unit]
-            at = np.searchsorted(begins, own, side="right") - 1
-            inside = (at >= 0) & (own <= ends[np.maximum(at, 0)])
-            outside[start:stop] = ~inside & np.isfinite(own)
+        # A unit without an interval, where others have some, was never observed.
+        own, (begins, ends) = times[start:stop], spans.get(int(owner[start]), NEVER)
+        at = np.searchsorted(begins, own, side="right") - 1
+        inside = (at >= 0) & (own <= ends[np.maximum(at, 0)])
+        outside[start:stop] = ~inside & np.isfinite(own)
     return outside
 
 

@@ -12,6 +12,9 @@ from tasks.ingest.lazy_views import packed
 from tasks.ingest.scan_times import blocks
 
 NAMES_SHOWN = 20
+TURN = math.tau
+MOST_TURNS = 10
+"""Headings that were unwrapped seldom go round so often; degrees taken for radians do."""
 
 
 @dataclass
@@ -124,6 +127,35 @@ def value_findings(
             )
         )
     return found
+
+
+def angle_findings(scan: ValueScan, period: float | None, where: str) -> list[Finding]:
+    """Return a finding if angles span much more, or much less, than their unit lets expect.
+
+    period : a full turn in the unit that the file gives; None for what are no angles
+    """
+    if period is None or not np.isfinite(scan.low).any():
+        return []
+    low, high = float(scan.low.min()), float(scan.high[np.isfinite(scan.high)].max())
+    if period > TURN:
+        unit, other = "degrees", "radians"
+        doubtful = low >= -TURN and high <= TURN and high - low > TURN / 2
+    else:
+        unit, other = "radians", "degrees"
+        doubtful = high - low > MOST_TURNS * TURN
+    if not doubtful:
+        return []
+    return [
+        Finding(
+            code="angle_unit_doubtful",
+            severity="warning",
+            what=f"Headings in {unit} lie between {low:.4g} and {high:.4g}: are they {other}? They "
+            f"are taken to wrap at {period:.4g}.",
+            where=where,
+            remedy=f"If so, write the file again with '{other}' as their unit.",
+            value=f"{low:.6g} to {high:.6g}",
+        )
+    ]
 
 
 def time_at(times: xr.Variable, sample: int) -> float | None:

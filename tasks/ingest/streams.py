@@ -10,7 +10,8 @@ from fnmatch import fnmatchcase
 
 import xarray as xr
 
-from tasks.ingest.damage import is_machine_error
+from schemas.errors import RecordingError
+from tasks.ingest.damage import is_machine_error, unreadable
 from tasks.ingest.names import settle_names
 from tasks.ingest.objects import Container, NwbObject, ReadContext, Stream, StreamReader
 from tasks.ingest.read_events import EventSeriesReader, EventsTableReader
@@ -138,6 +139,9 @@ def _read_safely(reader: StreamReader, found: NwbObject, context: ReadContext) -
     """Read one object; one that breaks its reader must not take the others with it."""
     try:
         streams = list(reader.read(found, context))
+    except RecordingError as error:
+        context.findings.append(unreadable("stream", error, found.path))
+        return
     except Exception as error:  # a hostile file may break h5py, hdmf or numpy in any way
         if is_machine_error(error):
             raise

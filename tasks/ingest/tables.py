@@ -6,28 +6,33 @@ import h5py
 import numpy as np
 import xarray as xr
 
-from schemas.errors import RecordingError
-from tasks.ingest.damage import damage_told
 from tasks.ingest.lazy import FileArrays, lazy_variable, plain_dataset
 from tasks.ingest.names import slug
-from tasks.ingest.objects import Container, NwbObject, ReadContext
+from tasks.ingest.objects import Container, NwbObject, ReadContext, stored_path
 
 MAX_WIDTH = 256
 
 
-def row_columns(table: Container, dim: str, rows: np.ndarray) -> dict[str, xr.Variable]:
+def row_columns(
+    table: Container, dim: str, rows: np.ndarray, context: ReadContext
+) -> dict[str, xr.Variable]:
     """Read the flat columns that describe rows of a table: numbers, truth values and text.
 
     Ragged columns, references and masks are left in the file. Names are slugs; one that would
     hide the dimension, the time or a unit's place gets "_column" behind it.
     """
     found: dict[str, xr.Variable] = {}
+    where = stored_path(table) or str(table.name)
     for column in table.columns:
-        data = column.data
-        if not is_flat(table, column):
-            continue
-        values = text_array(data) if is_text(data) else np.asarray(data[:])
-        found[_column_name(column, dim)] = xr.Variable((dim,), values[rows])
+        with context.sparing(f"{where}/{column.name}"):
+            data = column.data
+            if not is_flat(table, column):
+                continue
+            if len(data) != len(table.id):
+                _note_length(where, column, len(table.id), context)
+                continue
+            values = text_array(data) if is_text(data) else np.asarray(data[:])
+            found[column_name(column, dim)] = xr.Variable((dim,), values[rows])
     return found
 
 
@@ -43,21 +48,18 @@ def table_variables(
     variables: dict[str, xr.Variable] = {}
     left: list[str] = []
     for column in table.columns:
-        name = _column_name(column, dim)
+        name = column_name(column, dim)
         if column.name in leave or type(column).__name__ == "VectorIndex":
             continue
-        try:
-            with damage_told(f"{found.path}/{column.name}"):
-                if (tags := _joined(table, column)) is not None:
-                    variables[name] = xr.Variable((dim,), tags)
-                elif not is_flat(table, column):
-                    left.append(str(column.name))
-                elif len(column.data) != len(table.id):
-                    _note_length(found, column, len(table.id), context)
-                else:
-                    variables[name] = column_variable(column.data, dim, context.arrays)
-        except RecordingError as error:
-            _note_damage(error, context)
+        with context.sparing(f"{found.path}/{column.name}"):
+            if (tags := _joined(table, column)) is not None:
+                variables[name] = xr.Variable((dim,), tags)
+            elif not is_flat(table, column):
+                left.append(str(column.name))
+            elif len(column.data) != len(table.id):
+                _note_length(found.path, column, len(table.id), context)
+            else:
+                variables[name] = column_variable(column.data, dim, context.arrays)
     if left:
         context.note(
             "columns_left", "info", f"Columns left in the file: {', '.join(left)}.", found.path
@@ -76,24 +78,13 @@ def _joined(table: Container, column: Container) -> np.ndarray | None:
     return text_array([", ".join(words[a:b]) for a, b in zip(starts, ends, strict=True)])
 
 
-def _note_damage(error: RecordingError, context: ReadContext) -> None:
-    context.note(
-        "column_unreadable",
-        "error",
-        error.what,
-        error.where,
-        error.remedy,
-        repair="The column is left out.",
-    )
-
-
-def _note_length(found: NwbObject, column: Container, rows: int, context: ReadContext) -> None:
+def _note_length(where: str, column: Container, rows: int, context: ReadContext) -> None:
     size = len(column.data)
     context.note(
         "length_mismatch",
         "error",
         f"The column '{column.name}' has {size:,} values for {rows:,} rows.",
-        found.path,
+        where,
         "Find out which rows have no value and write the file again.",
         sample=min(size, rows),
         value=f"{size:,} and {rows:,}",
@@ -145,6 +136,7 @@ def text_array(data: Any) -> np.ndarray:
     return np.asarray(values, dtype=object if width > MAX_WIDTH else str)
 
 
-def _column_name(column: Container, dim: str) -> str:
+def column_name(column: Container, dim: str) -> str:
+    """Return what a column along `dim` is called: its slug, or that and "_column"."""
     name = slug(str(column.name))
     return f"{name}_column" if name in {dim, "time", "position"} else name

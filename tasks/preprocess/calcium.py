@@ -102,7 +102,7 @@ def pair_neuropil(streams: Mapping[str, xr.Dataset]) -> dict[str, xr.Dataset]:
     for name, stream in calcium.items():
         if measure_of(name, stream) != "fluorescence" or re.search(CORRECTED, _words(name, stream)):
             continue
-        match = next((d for d in around.values() if _same_cells(stream, d)), None)
+        match = next((d for d in around.values() if are_same_cells(stream, d)), None)
         if match is not None:
             paired[name] = stream.assign(
                 {NEUROPIL: (("time", "unit"), match["activity"].data, match["activity"].attrs)}
@@ -110,9 +110,14 @@ def pair_neuropil(streams: Mapping[str, xr.Dataset]) -> dict[str, xr.Dataset]:
     return paired
 
 
-def _same_cells(one: xr.Dataset, other: xr.Dataset) -> bool:
+def are_same_cells(one: xr.Dataset, other: xr.Dataset) -> bool:
+    """Tell whether two streams measure the same cells: of one table, by name, in as many samples.
+
+    Planes imaged at once have tables of their own, often with as many cells of the same names.
+    """
+    tables = {d.attrs["rois"] for d in (one, other) if "rois" in d.attrs}
     same_size = one["activity"].shape == other["activity"].shape
-    return same_size and one["unit"].values.tolist() == other["unit"].values.tolist()
+    return len(tables) < 2 and same_size and np.array_equal(one["unit"], other["unit"])
 
 
 def _subtract(

@@ -15,8 +15,8 @@ Integers = NDArray[np.int64]
 
 GROUP_SPIKES = 2**20
 """Spikes read at once; a unit with more is read by itself."""
-AMPLITUDES = ("spike_amplitude", "spike_amplitudes", "amplitudes")
-"""Variables along `spike` that hold how large each spike was."""
+AMPLITUDES = ("spike_amplitudes", "amplitudes", "amplitude", "spike_amplitude")
+"""Variables along `spike` that hold how large each spike was; the last is read off waveforms."""
 CUTOFF_BINS, CUTOFF_SMOOTH = 500, 3
 """Histogram of the amplitudes and its smoothing (ecephys_spike_sorting, IBL's brainbox)."""
 CUTOFF_FEWEST = 100

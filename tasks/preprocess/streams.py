@@ -7,7 +7,7 @@ import xarray as xr
 from schemas.entities import StreamKind
 from schemas.settings.preprocess import PreprocessSettings
 from tasks.preprocess.audio import measure_audio, tabulate_calls
-from tasks.preprocess.calcium import PREFERENCE, clean_calcium, pair_neuropil
+from tasks.preprocess.calcium import PREFERENCE, are_same_cells, clean_calcium, pair_neuropil
 from tasks.preprocess.eye import clean_eye
 from tasks.preprocess.invalid import mask_invalid_times
 from tasks.preprocess.lfp import clean_lfp
@@ -87,17 +87,14 @@ def _tables(
 def set_aside_duplicates(cleaned: Mapping[str, xr.Dataset]) -> dict[str, xr.Dataset]:
     """Use one measure of each set of cells; dF/F and its deconvolution are not two neurons.
 
-    Calcium streams with the same units and number of samples measure the same cells. Of these the
-    first of dF/F, fluorescence, deconvolved, neuropil is used and the others are set aside.
+    Of calcium streams with the same cells the first of dF/F, fluorescence, deconvolved, neuropil is
+    used and the others are set aside.
     """
     result = dict(cleaned)
-    best: dict[tuple[object, ...], tuple[int, str]] = {}
     calcium = {n: d for n, d in cleaned.items() if d.attrs.get("stream_kind") == "calcium"}
     for name, stream in calcium.items():
-        cells = (*stream["unit"].values.tolist(), stream.sizes["time"])
-        best[cells] = min(best.get(cells, (len(PREFERENCE), "")), (_rank(stream), name))
-    for name, stream in calcium.items():
-        rank, chosen = best[(*stream["unit"].values.tolist(), stream.sizes["time"])]
+        same = [(_rank(d), n) for n, d in calcium.items() if are_same_cells(stream, d)]
+        rank, chosen = min(same)
         if _rank(stream) > rank:
             why = f"the same cells as in '{chosen}'"
             result[name] = set_aside(

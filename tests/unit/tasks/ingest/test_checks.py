@@ -70,7 +70,7 @@ def test_clean_streams_give_no_finding():
     assert check(
         sampled(),
         sampled(rate_hz=10.0),
-        trains(*good_trains(), observed=[(0, 0.0, 90.0)]),
+        trains(*good_trains(), observed=[(n, 0.0, 90.0) for n in range(3)]),
         table(start_time=[0.0, 2.0], stop_time=[1.0, 3.0]),
         table("events", event_time=np.arange(300.0), duration=np.full(300, np.nan)),
     ) == []  # fmt: skip
@@ -179,9 +179,9 @@ def test_an_odd_spike_is_found_where_it_is(place, code, plant):
 @pytest.mark.parametrize("place", PLACES)
 def test_a_spike_out_of_observation_is_found_where_it_is(place):
     times, owner = good_trains()
-    own, other = place // 400, 1 - place // 400
+    own, rest = place // 400, {0, 1, 2} - {place // 400}
     before, after = times[place] - 1e-9, times[place] + 1e-9
-    observed = [(own, 0.0, before), (own, after, 90.0), (other, 0.0, 90.0)]
+    observed = [(own, 0.0, before), (own, after, 90.0), *((n, 0.0, 90.0) for n in rest)]
     finding = only(check(trains(times, owner, observed=observed)), "spikes_outside_observation")
     assert (finding.sample, finding.time_s) == (place, times[place])
 

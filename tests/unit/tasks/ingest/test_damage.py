@@ -17,6 +17,7 @@ from schemas.settings.safety import SafetySettings
 from schemas.settings.workspace import WorkspaceSettings
 from tasks.common.workspace import Workspace
 from tasks.ingest import hashing
+from tasks.ingest.check import check_streams, without_unreadable
 from tasks.ingest.damage import damage_told, is_machine_error
 from tasks.ingest.guard import limits_of, survey_guarded
 from tasks.ingest.opening import read_recording
@@ -191,3 +192,78 @@ def test_a_failing_disk_is_no_hash(new_file, save, monkeypatch):
     limits = limits_of(path, SafetySettings())
     with pytest.raises(OSError, match="Input/output error"):
         survey_file(path, limits, lambda *_: None)
+
+
+def with_units(nwbfile):
+    """Three units with all that may stand beside spike times, on electrodes with a series."""
+    group = nwbfile.create_electrode_group("g", "shank", "CA1", nwbfile.create_device("probe"))
+    for n in range(3):
+        nwbfile.add_electrode(x=1.0 + n, y=2.0, z=3.0, location=f"CA{n}", group=group)
+    nwbfile.add_unit_column("quality", "text")
+    nwbfile.add_unit_column("depth", "number")
+    nwbfile.add_unit_column("amplitudes", "one a spike", index=True)
+    for n in range(3):
+        nwbfile.add_unit(
+            spike_times=np.arange(5.0) + n / 10, obs_intervals=[[0.0, 9.0]], electrodes=[n],
+            electrode_group=group, quality="good", depth=float(n), amplitudes=np.arange(5.0),
+            waveform_mean=np.ones((4, 2)), waveforms=np.ones((5, 1, 4)),
+        )  # fmt: skip
+    region = nwbfile.create_electrode_table_region([0, 1, 2], "all")
+    nwbfile.add_acquisition(
+        pynwb.ecephys.ElectricalSeries(
+            name="lfp", data=np.ones((9, 3)) * np.arange(9.0)[:, None], electrodes=region, rate=9.0,
+            channel_conversion=[1.0, 2.0, 3.0],
+        )
+    )  # fmt: skip
+    return nwbfile
+
+
+def damaged_units(new_file, save_zarr, array: str):
+    path = save_zarr(with_units(new_file()))
+    chunks = [file for file in (path / array / "c").rglob("*") if file.is_file()]
+    assert chunks
+    for chunk in chunks:
+        chunk.write_bytes(b"no zstd at all")
+    with read_recording(path, SETTINGS) as opened:
+        report = check_streams(opened.streams, SETTINGS, opened.assumed_equal)
+        left = without_unreadable(opened.streams, report.unreadable)
+        return left.load(), [*opened.findings, *report.findings]
+
+
+ELECTRODES = "general/extracellular_ephys/electrodes"
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        *(f"units/{name}" for name in ("quality", "depth", "amplitudes", "amplitudes_index",
+            "waveform_mean", "waveforms", "waveforms_index", "obs_intervals", "electrodes",
+            "electrodes_index", "id")),
+        *(f"{ELECTRODES}/{name}" for name in ("x", "location", "id")),
+    ],
+)  # fmt: skip
+def test_a_damaged_column_of_units_or_electrodes_costs_itself(new_file, save_zarr, array):
+    streams, findings = damaged_units(new_file, save_zarr, array)
+    assert set(streams.children) == {"units", "lfp"}
+    assert streams["units"].sizes["spike"] == 15
+    told = {(f.code, f.severity, f.repair) for f in findings if "damaged" in f.what}
+    assert told == {("column_unreadable", "error", "The column is left out.")}
+    places = {f.where for f in findings if "damaged" in f.what}
+    assert all(place.removesuffix("_index") in array.removesuffix("_index") for place in places)
+
+
+@pytest.mark.parametrize(
+    ("array", "lost"),
+    [
+        ("units/spike_times", "units"),
+        ("units/spike_times_index", "units"),
+        ("acquisition/lfp/data", "lfp"),
+        ("acquisition/lfp/channel_conversion", "lfp"),
+    ],
+)
+def test_what_a_stream_cannot_do_without_costs_the_stream(new_file, save_zarr, array, lost):
+    streams, findings = damaged_units(new_file, save_zarr, array)
+    assert set(streams.children) == {"units", "lfp"} - {lost}
+    assert [(f.code, f.where) for f in findings if "damaged" in f.what] == [
+        ("stream_unreadable", array)
+    ]

@@ -15,9 +15,12 @@ from ndx_pose import (
     Skeletons,
 )
 from pynwb import TimeSeries, behavior, ecephys, icephys, image, misc, ogen, ophys
+from pynwb.epoch import TimeIntervals
 from pynwb.event import EventsTable
 
 from schemas.contracts.streams import STREAMS
+from schemas.settings.ingest import IngestSettings
+from tasks.ingest.check import check_streams
 from tasks.ingest.opening import read_recording
 from tasks.ingest.repair import repair_streams
 
@@ -513,3 +516,93 @@ def test_what_the_lake_does_not_take_is_named(new_file, save):
             "stimulus/presentation/grating", "stimulus/templates/stills", "intervals/trials",
         }  # fmt: skip
         assert "two" not in recording.streams.children
+
+
+def test_numbers_of_single_spikes_come_along_with_them(opened, new_file, save):
+    """Amplitudes as a column of their own, sorted with the spikes, and as waveforms tell them."""
+    nwbfile = new_file()
+    nwbfile.add_unit_column("amplitudes", "uV", index=True)
+    nwbfile.add_unit_column("phases", "of other spikes", index=True)
+    nwbfile.add_unit(spike_times=[2.0, 1.0], amplitudes=[20.0, 10.0], phases=[0.0])
+    nwbfile.add_unit(spike_times=[3.0], amplitudes=[30.0], phases=[1.0, 2.0])
+    with read_recording(save(nwbfile)) as recording:
+        units = repair_streams(recording.streams)["units"].load()
+        assert units["amplitudes"].values.tolist() == [10.0, 20.0, 30.0]
+        assert "phases" not in units
+        (left,) = [f.what for f in recording.findings if f.code == "columns_left"]
+        assert left == "Columns left in the file: phases."
+    units = opened("units_with_everything")["units"]
+    start, stop, waves = (
+        units[name].values for name in ("waveform_start", "waveform_stop", "waveforms")
+    )
+    heights = [np.ptp(waves[a:b], axis=1).max() for a, b in zip(start, stop, strict=True)]
+    np.testing.assert_allclose(units["spike_amplitude"], heights, rtol=1e-6)
+    np.testing.assert_allclose(
+        units["spike_amplitude"][[7, 3, 7]], np.array(heights)[[7, 3, 7]], rtol=1e-6
+    )
+
+
+@pytest.mark.filterwarnings("ignore:Shape of data does not match")
+def test_units_without_electrode_or_observation_do_not_hide_the_others(new_file, save):
+    nwbfile = new_file()
+    electrodes(nwbfile)
+    for at, spans in (([1], [[0.0, 9.0]]), ([], [[0.0, 9.0]]), ([3], np.zeros((0, 2)))):
+        nwbfile.add_unit(spike_times=[1.0, 2.0], electrodes=at, obs_intervals=spans)
+    with read_recording(save(nwbfile)) as recording:
+        units = recording.streams["units"].load()
+        assert units["region"].values.tolist() == ["CA1", "", "CA1"]
+        np.testing.assert_array_equal(units["electrode_depth"], [10.0, np.nan, 30.0])
+        report = check_streams(recording.streams, IngestSettings())
+        (outside,) = [f for f in report.findings if f.code == "spikes_outside_observation"]
+        assert outside.what.endswith("observed: unit_2 (2).")
+
+
+@pytest.mark.filterwarnings("ignore:Shape of data does not match")
+def test_units_that_all_say_nothing_of_their_observation_count_as_not_told(new_file, save):
+    nwbfile = new_file()
+    nwbfile.add_unit(spike_times=[1.0, 2.0], obs_intervals=np.zeros((0, 2)))
+    with read_recording(save(nwbfile)) as recording:
+        assert "observed_start" not in recording.streams["units"]
+
+
+def test_half_precision_does_not_lose_small_volts(new_file, save):
+    nwbfile, data = new_file(), np.linspace(-1000, 1000, 50).astype(np.float16)
+    nwbfile.add_acquisition(TimeSeries(name="x", data=data, unit="V", rate=9.0, conversion=1e-6))
+    with read_recording(save(nwbfile)) as recording:
+        values = recording.streams["x/value"].values[:, 0]
+        np.testing.assert_allclose(values, data.astype(float) * 1e-6, rtol=1e-6)
+
+
+def test_the_files_own_tables_keep_their_names(new_file, save):
+    nwbfile = new_file()
+    nwbfile.add_invalid_time_interval(start_time=2.0, stop_time=3.0)
+    other = TimeIntervals(name="invalid_times", description="of a tracker")
+    other.add_row(start_time=0.0, stop_time=1.0)
+    behaviour(nwbfile, other)
+    with read_recording(save(nwbfile)) as recording:
+        sources = {name: node.attrs["source"] for name, node in recording.streams.children.items()}
+        assert sources == {
+            "invalid_times": "intervals/invalid_times",
+            "behavior_invalid_times": "processing/behavior/invalid_times",
+        }
+
+
+@pytest.mark.parametrize(
+    ("unit", "low", "high", "doubtful"),
+    [
+        ("radians", 0.0, 359.0, True),
+        ("degrees", 0.0, 359.0, False),
+        ("degrees", -3.1, 3.1, True),
+        ("radians", -3.1, 3.1, False),
+        ("degrees", -1.0, 1.0, False),
+    ],
+)
+def test_headings_whose_unit_cannot_be_right_are_named(new_file, save, unit, low, high, doubtful):
+    nwbfile = new_file()
+    series = behavior.SpatialSeries(
+        name="h", data=np.linspace(low, high, 99), rate=9.0, unit=unit, reference_frame="room"
+    )
+    behaviour(nwbfile, behavior.CompassDirection(spatial_series=series))
+    with read_recording(save(nwbfile)) as recording:
+        report = check_streams(recording.streams, IngestSettings())
+        assert ("angle_unit_doubtful" in {f.code for f in report.findings}) == doubtful

@@ -14,7 +14,7 @@ from schemas.settings.clean_neural import CalciumCleaning, LfpCleaning
 from schemas.settings.preprocess import PreprocessSettings
 from tasks.preprocess import spike_quality
 from tasks.preprocess.audio import measure_audio, tabulate_calls
-from tasks.preprocess.calcium import clean_calcium, pair_neuropil
+from tasks.preprocess.calcium import clean_calcium, measure_of, pair_neuropil
 from tasks.preprocess.deconvolve import infer_spikes
 from tasks.preprocess.eye import clean_eye
 from tasks.preprocess.invalid import mask_invalid_times
@@ -23,6 +23,7 @@ from tasks.preprocess.motion import clean_motion
 from tasks.preprocess.pose import clean_pose
 from tasks.preprocess.saccades import tabulate_saccades
 from tasks.preprocess.spikes import assess_spikes
+from tasks.preprocess.streams import set_aside_duplicates
 
 Factory = Callable[..., xr.Dataset]
 DEFAULTS = PreprocessSettings()
@@ -96,6 +97,29 @@ def test_neuropil_is_subtracted_where_it_is_paired(make_columns: Factory) -> Non
     np.testing.assert_allclose(cleaned["activity"], cell / 100 - 1, atol=1e-6)
     np.testing.assert_array_equal(cleaned["activity_raw"], streams["fluorescence"]["activity"])
     assert "neuropil" not in cleaned
+
+
+def test_planes_imaged_at_once_do_not_share_cells(make_columns: Factory) -> None:
+    """Tables of two planes often have as many cells of the same names."""
+    time, base = np.arange(600) / 10, np.ones((600, 2))
+    plane = {n: {"rois": f"processing/plane{n}/PlaneSegmentation"} for n in range(2)}
+    streams = {
+        "neuropil_0": make_columns("calcium", 100 * base, time, source="/Neuropil", **plane[0]),
+        "neuropil_1": make_columns("calcium", 900 * base, time, source="/Neuropil", **plane[1]),
+        "dff_0": make_columns("calcium", base, time, source="/DfOverF", **plane[0]),
+        "raw_1": make_columns("calcium", 3000 * base, time, source="/F/Raw", **plane[1]),
+    }
+    paired = pair_neuropil(streams)
+    np.testing.assert_array_equal(paired["raw_1"]["neuropil"], 900 * base)
+    used = {name: stream.assign_attrs(measure=measure_of(name, stream))
+            for name, stream in streams.items()}  # fmt: skip
+    aside = {
+        n: set(d["reason"].values) for n, d in set_aside_duplicates(used).items() if "keep" in d
+    }
+    assert aside == {
+        "neuropil_0": {"the same cells as in 'dff_0'"},
+        "neuropil_1": {"the same cells as in 'raw_1'"},
+    }
 
 
 def test_noise_level_is_that_of_rupprecht(make_columns: Factory) -> None:
