@@ -137,6 +137,16 @@ class VideoFeatures(Cleaning):
     component_width: int = Field(
         default=64, ge=4, description="Width in pixels that components are found at."
     )
+    embedding_weights: str = Field(
+        default="",
+        description="A safetensors file with the weights of a ResNet of 18 to 152 layers, as "
+        "torchvision and timm name them (He et al. 2016, doi:10.1109/CVPR.2016.90): adds the "
+        "channels `embedding_0`, ... Give changed weights another name, or what was made with the "
+        "old ones is taken for theirs. Empty: none.",
+    )
+    embedding_components: int = Field(
+        default=8, ge=1, le=500, description="Strongest components of that network's features."
+    )
 
 
 class AudioFeatures(Cleaning):
