@@ -77,7 +77,8 @@ def _address(path: str) -> tuple[str, str]:
     """Return a recording's absolute path or URL, and what to call it on the screen."""
     if is_url(path):
         return path, public_url(path).rstrip("/").rpartition("/")[2]
-    return str(Path(path).resolve()), Path(path).name
+    # Links are left to ingest, which does not follow all of them.
+    return str(Path(path).absolute()), Path(path).name
 
 
 def _process(chain: Chain, path: str, name: str, settings: PipelineSettings) -> SessionResult:

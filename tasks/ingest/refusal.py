@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import time
 from pathlib import Path
 
@@ -26,7 +27,7 @@ from tasks.ingest.source import Source
 
 
 def follow_link(space: Workspace, file: Path, settings: IngestSettings) -> Path:
-    """Return where a path leads; a link in the landing folder may not lead out of it.
+    """Return where a path leads; no link in the landing folder may lead out of it.
 
     Elsewhere the user named the file, and may name it by a link.
 
@@ -43,7 +44,10 @@ def follow_link(space: Workspace, file: Path, settings: IngestSettings) -> Path:
             remedy="Rename it.",
             problem="bad_name",
         )
-    if not in_landing(space.lake, file):
+    # By its name, too: the folder that it lies in may be a link itself.
+    name, landing = (os.path.normpath(p.absolute()) for p in (file, space.lake.landing))
+    named = Path(name).is_relative_to(landing)
+    if not named and not in_landing(space.lake, file):
         return target
     folders = allowed_folders(space.lake.landing, settings.safety.trusted_folders)
     if any(target.is_relative_to(folder) for folder in folders):

@@ -71,5 +71,17 @@ def test_a_bucket_takes_a_recording_from_a_bucket_to_the_report(
     assert SESSION in call("sessions", "--lake", lake).output
 
 
+def test_a_link_in_the_landing_folder_is_not_followed_by_its_name(
+    recording: Path, tmp_path: Path
+) -> None:
+    landing = tmp_path / "lake" / "landing"
+    landing.mkdir(parents=True)
+    (landing / "link.nwb").symlink_to(recording)
+    words = ("run", str(landing / "link.nwb"), "--lake", str(tmp_path / "lake"), "--json")
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 1
+    assert stages(result)["ingest"] == ("Failed", False)
+
+
 def test_an_empty_lake_says_how_to_begin(tmp_path: Path) -> None:
     assert "Start with 'tectum run" in call("sessions", "--lake", str(tmp_path)).output

@@ -180,6 +180,16 @@ def test_a_link_out_of_the_landing_folder_is_not_followed(plain, tmp_path):
     assert [p.is_symlink() for p in (tmp_path / "lake/quarantine").glob("*/link.nwb")] == [True]
 
 
+def test_a_linked_folder_in_the_landing_folder_is_not_followed(plain, tmp_path):
+    landing = tmp_path / "lake" / "landing"
+    landing.mkdir(parents=True)
+    (landing / "folder").symlink_to(plain.parent)
+    workspace = WorkspaceSettings(lake=str(tmp_path / "lake"))
+    outcome = ingest_recording(workspace, str(landing / "folder" / plain.name), SETTINGS)
+    assert "leads out of the landing folder" in outcome.reason
+    assert plain.is_file()
+
+
 def test_one_link_does_not_open_the_way_for_another(plain, new_file, save, tmp_path):
     """Of the folders that links may lead to, none may come from what lies in landing."""
     landing = tmp_path / "lake" / "landing"
