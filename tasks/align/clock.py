@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from schemas.entities import BEHAVIOUR_KINDS, TABLE_KINDS
 from schemas.errors import NothingToDoError, SettingsError
 from schemas.settings.align import AlignSettings
-from tasks.common.segments import find_gaps, sample_period, split_runs
+from tasks.common.segments import find_gaps, merge_spans, sample_period, split_runs
 
 Times = NDArray[np.float64]
 Streams = Mapping[str, xr.Dataset]
@@ -192,16 +192,6 @@ def observed_spans(stream: xr.Dataset) -> NDArray[np.float64]:
         ends = [np.fmin.reduce(time), np.fmax.reduce(time)] if time.size else []
         spans = np.array(ends, np.float64).reshape(-1, 2)
     return np.asarray(spans[np.isfinite(spans).all(1)], np.float64)
-
-
-def merge_spans(spans: NDArray[np.float64], slack: float) -> NDArray[np.float64]:
-    """Join spans that overlap or lie no further than `slack` apart; ascending."""
-    spans = spans[np.argsort(spans[:, 0], kind="stable")]
-    reach = np.maximum.accumulate(spans[:, 1])
-    starts = np.concatenate([[True], spans[1:, 0] > reach[:-1] + slack])[: len(spans)]
-    first = np.flatnonzero(starts)
-    stops = reach[np.append(first[1:], len(spans))[: len(first)] - 1]
-    return np.stack([spans[first, 0], stops], axis=1)
 
 
 def ascending(time: Times) -> NDArray[np.bool_]:

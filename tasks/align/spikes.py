@@ -6,7 +6,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from tasks.align.clock import Axis, merge_spans, observed_spans
+from tasks.align.clock import Axis, observed_spans
+from tasks.common.segments import merge_spans
 
 Span = NDArray[np.float64]
 MOST_BINS = 6_000

@@ -70,3 +70,13 @@ def true_runs(
     label_T = np.zeros(len(mask_T), np.int64) if segment_T is None else segment_T.astype(np.int64)
     label_T = np.where(mask_T, label_T, -1)
     return [run for run in split_runs(label_T) if mask_T[run.start]]
+
+
+def merge_spans(spans: NDArray[np.float64], slack: float) -> NDArray[np.float64]:
+    """Join spans that overlap or lie no further than `slack` apart; ascending."""
+    spans = spans[np.argsort(spans[:, 0], kind="stable")]
+    reach = np.maximum.accumulate(spans[:, 1])
+    starts = np.concatenate([[True], spans[1:, 0] > reach[:-1] + slack])[: len(spans)]
+    first = np.flatnonzero(starts)
+    stops = reach[np.append(first[1:], len(spans))[: len(first)] - 1]
+    return np.stack([spans[first, 0], stops], axis=1)

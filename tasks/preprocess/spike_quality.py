@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
 from schemas.settings.clean_neural import SpikeCleaning
+from tasks.preprocess.observation import Observation, read_observation
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -50,7 +51,9 @@ class UnitQuality:
 
 
 def measure_units(stream: xr.Dataset, chosen: SpikeCleaning) -> UnitQuality:
-    """Measure each unit of a stream of spikes.
+    """Measure each unit of a stream of spikes by those that it fired while it was observed.
+
+    Where the recording does not tell when, all units were from the first to the last spike of all.
 
     Returns
     -------
@@ -63,11 +66,13 @@ def measure_units(stream: xr.Dataset, chosen: SpikeCleaning) -> UnitQuality:
     """
     found = UnitQuality(stream.sizes["unit"])
     first, last = np.inf, -np.inf
+    observation = read_observation(stream)
     for train in read_trains(stream):
         if train.time.size:
             first, last = min(first, train.time.min()), max(last, train.time.max())
-    observed_s = _observed_seconds(stream, max(last - first, 0.0), found.units)
-    for train in read_trains(stream):
+    extent = np.full(found.units, max(last - first, 0.0))
+    observed_s = extent if observation is None else observation.seconds
+    for train in _observed_trains(stream, observation):
         here = np.unique(train.unit)
         found.count[here] = np.bincount(train.unit, minlength=found.units)[here]
         short, pairs = count_violations(train, found.units, chosen.refractory_s)
@@ -117,12 +122,14 @@ def _read_train(part: xr.Dataset) -> Train:
     return Train(time[order], unit[order], None if amplitude is None else amplitude[order])
 
 
-def _observed_seconds(stream: xr.Dataset, extent_s: float, units: int) -> Floats:
-    """Return how long each unit was observed; where not told, from first to last spike of all."""
-    if "observed_start" not in stream:
-        return np.full(units, extent_s)
-    lasted = stream["observed_stop"].values - stream["observed_start"].values
-    return np.bincount(stream["observed_unit"].values, weights=lasted, minlength=units)
+def _observed_trains(stream: xr.Dataset, observation: Observation | None) -> Iterator[Train]:
+    for train in read_trains(stream):
+        if observation is None:
+            yield train
+            continue
+        seen = observation.holds(train.time, train.unit)
+        amplitude = None if train.amplitude is None else train.amplitude[seen]
+        yield Train(train.time[seen], train.unit[seen], amplitude)
 
 
 def count_violations(train: Train, units: int, refractory_s: float) -> tuple[Integers, Integers]:

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from schemas.errors import NothingToDoError, SettingsError
 from schemas.settings.align import AlignSettings
-from tasks.align.clock import ascending, choose_axis, merge_spans, rate_axis, stream_axis
+from tasks.align.clock import ascending, choose_axis, rate_axis, stream_axis
+from tasks.common.segments import merge_spans
 
 Factory = Callable[..., xr.Dataset]
 

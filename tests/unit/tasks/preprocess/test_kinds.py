@@ -236,3 +236,15 @@ def test_firing_rate_counts_observed_time_only(make_spikes: Factory) -> None:
         observed_unit=("observation", [0, 0]),
     )
     assert float(assess_spikes("units", stream, DEFAULTS)["firing_rate"][0]) == 5.0
+
+
+def test_spikes_out_of_observation_and_overlaps_of_it_do_not_count(make_spikes: Factory) -> None:
+    train = np.arange(-100, 200, 0.5)
+    stream = make_spikes([train, train, train]).assign(
+        observed_start=("observation", [50.25, 0.25, 5.25]),
+        observed_stop=("observation", [60.25, 10.25, 20.25]),
+        observed_unit=("observation", [1, 0, 0]),
+    )
+    assessed = assess_spikes("units", stream, DEFAULTS)
+    np.testing.assert_allclose(assessed["firing_rate"], [2.0, 2.0, 0.0])
+    assert assessed["keep"].values.tolist() == [True, True, False]
