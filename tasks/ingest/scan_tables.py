@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from schemas.entities import Finding, Severity
 from tasks.ingest.scan_times import Mask
 
+REMEDIES = {"intervals_nan": "Write both: until then such a row covers no time and masks nothing."}
+
 
 def interval_findings(intervals: xr.Dataset) -> list[Finding]:
     """Return findings about start and stop times and the further columns of times.
@@ -32,7 +34,7 @@ def interval_findings(intervals: xr.Dataset) -> list[Finding]:
         ("intervals_overlap", "info", overlaps, "start before a row above has stopped", start),
     )
     found = [
-        _rows(intervals, code, severity, odd, text, start, values)
+        _rows(intervals, code, severity, odd, text, start, values, REMEDIES.get(code, ""))
         for code, severity, odd, text, values in rules
         if odd.any()
     ]
@@ -60,6 +62,7 @@ def _rows(
     text: str,
     times: NDArray[np.float64],
     values: NDArray[np.float64],
+    remedy: str = "",
 ) -> Finding:
     row = int(np.argmax(odd))
     time_s = float(times[row])
@@ -68,6 +71,7 @@ def _rows(
         severity=severity,
         what=f"{int(odd.sum()):,} of {len(odd):,} rows {text}.",
         where=table.attrs["source"],
+        remedy=remedy,
         sample=row,
         time_s=time_s if math.isfinite(time_s) else None,
         value=f"{float(values[row]):.6f} s",

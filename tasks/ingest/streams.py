@@ -90,15 +90,15 @@ def _note_same_rois(streams: Mapping[str, Stream], context: ReadContext) -> None
     for name, stream in streams.items():
         if table := stream.dataset.attrs.get("rois"):
             same[table, *stream.dataset["unit"].values.tolist()].append(name)
-    for (table, *units), names in same.items():
+    for (_, *units), names in same.items():
         if len(names) > 1:
             context.note(
                 "same_rois",
                 "warning",
-                f"{', '.join(names)} are of the same {len(units)} ROIs: later stages take them for "
-                f"{len(names) * len(units)} different units.",
+                f"{', '.join(names)} are of the same {len(units)} ROIs: preprocess uses dF/F, else "
+                "fluorescence, else deconvolved; two of one kind count as different units.",
                 ", ".join(streams[name].dataset.attrs["source"] for name in names),
-                f"Name all but one in the 'leave_out' setting (table {table}).",
+                "Name what is not to be used in the 'leave_out' setting.",
             )
 
 
