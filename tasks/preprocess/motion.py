@@ -27,9 +27,9 @@ def clean_motion(name: str, stream: xr.Dataset, settings: PreprocessSettings) ->
     """Mask impossible values and smooth the rest without delay.
 
     Angles (attribute `wrap_period`, set by ingest) have no outliers and are smoothed on the
-    circle, so that a turn through north is not averaged to south. The angle of a wheel becomes
-    its speed in cm/s if its radius is known. An accelerometer gets `movement` (time): what is
-    left of the acceleration without gravity.
+    circle, so that a turn through north is not averaged to south. The angle of a wheel goes on
+    where it jumped back by a turn, and becomes a speed in cm/s if the wheel's radius is known. An
+    accelerometer gets `movement` (time): what is left of the acceleration without gravity.
 
     References
     ----------
@@ -44,8 +44,10 @@ def clean_motion(name: str, stream: xr.Dataset, settings: PreprocessSettings) ->
         cleaned = _wheel_speed(stream, turn, clock, chosen)
     else:
         period = float(stream.attrs.get("wrap_period", 0.0))
-        clean = partial(_clean, clock=clock, chosen=chosen, period=period)
+        turn = 0.0 if period else turn
+        clean = partial(_clean, clock=clock, chosen=chosen, period=period, turn=turn)
         cleaned = replace_primary(stream, over_time(clean, value))
+        cleaned = note_operation(cleaned, "unwrap", turn=turn) if turn else cleaned
         z = None if period else chosen.outlier_z
         cleaned = note_operation(cleaned, "mask_outliers", z=z)
     cleaned = cleaned.assign(valid=is_finite(cleaned["value"]))
@@ -61,9 +63,13 @@ def clean_motion(name: str, stream: xr.Dataset, settings: PreprocessSettings) ->
     return _add_movement(name, cleaned, value, clock, chosen)
 
 
-def _clean(rows: Rows, clock: Clock, chosen: MotionCleaning, period: float) -> Rows:
+def _clean(
+    rows: Rows, clock: Clock, chosen: MotionCleaning, period: float = 0.0, turn: float = 0.0
+) -> Rows:
     if period:
         return _smooth_angles(rows, clock, chosen, period)
+    if turn:
+        rows = unwrap(rows, clock.segment, turn)
     usable = np.isfinite(rows) & ~find_outliers(rows, chosen.outlier_z)
     return _smooth(np.where(usable, rows, np.nan), clock, chosen)
 
@@ -92,7 +98,7 @@ def _wheel_speed(
         speed = differentiate(turns, clock.time, clock.segment) * (
             2 * np.pi * chosen.wheel_radius_cm
         )
-        return _clean(speed, clock, chosen, 0.0)
+        return _clean(speed, clock, chosen)
 
     speed = over_time(to_speed, as_float(stream["value"]))
     cleaned = replace_primary(stream, speed)

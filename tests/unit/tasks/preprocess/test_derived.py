@@ -230,6 +230,18 @@ def test_a_wheels_angle_becomes_speed(make_columns: Factory) -> None:
     np.testing.assert_array_equal(cleaned["value_raw"], angle)
 
 
+def test_a_wheels_angle_goes_on_where_it_jumps_back(make_columns: Factory) -> None:
+    time = np.arange(3000) / 60
+    angle = np.stack([(2 * np.pi * 0.5 * time) % (2 * np.pi)], 1)
+    stream = make_columns("motion", angle, time)
+    stream["value"].attrs["units"] = "rad"
+    cleaned = clean_motion("wheel_position", stream, DEFAULTS)
+    # Filters feel the ends.
+    middle = slice(60, -60)
+    np.testing.assert_allclose(cleaned["value"][middle, 0], np.pi * time[middle], atol=1e-3)
+    np.testing.assert_array_equal(cleaned["value_raw"], angle)
+
+
 def test_an_accelerometer_without_gravity(make_columns: Factory) -> None:
     time = np.arange(4000) / 100
     shake = 0.2 * np.sin(2 * np.pi * 8 * time) * (time > 20)
