@@ -7,7 +7,7 @@ import xarray as xr
 
 from tasks.ingest.damage import damage_told
 from tasks.ingest.lazy import lazy_variable
-from tasks.ingest.lazy_views import RowOwner, as_float64
+from tasks.ingest.lazy_views import FirstRows, RowOwner, as_float64
 from tasks.ingest.names import fallback_name, row_names, stream_name
 from tasks.ingest.objects import Container, NwbObject, ReadContext, Stream
 from tasks.ingest.places import column_places
@@ -18,8 +18,10 @@ from tasks.ingest.waveforms import read_waveforms
 Columns = dict[str, Container]
 Variables = dict[str, xr.Variable]
 
-NOT_OF_SPIKES = ("spike_times", "electrodes", "obs_intervals", "waveforms")
-"""Ragged columns that are read in their own ways, or not at all."""
+NOT_OF_SPIKES = (
+    "spike_times", "spike_time", "unit_index", "electrodes", "obs_intervals", "waveforms",
+)  # fmt: skip
+"""Ragged columns that are read in their own ways, and names that are taken."""
 
 
 class UnitsReader:
@@ -43,8 +45,9 @@ class UnitsReader:
             context.note("no_spike_times", "warning", what, found.path)
             return
         spikes = as_float64(context.arrays.lazy(columns["spike_times"].data))
-        size = spikes.shape[0]
-        ends = _ends(found, columns["spike_times_index"], size, context)
+        ends = _ends(found, columns["spike_times_index"], spikes.shape[0], context)
+        size = int(ends[-1]) if len(ends) else 0
+        spikes = spikes if size == spikes.shape[0] else FirstRows(spikes, size)
         rows = np.arange(len(table.id))
         described = row_columns(table, "unit", rows, context)
         with context.sparing(f"{found.path}/electrodes"):
@@ -52,15 +55,15 @@ class UnitsReader:
         with context.sparing(f"{found.path}/electrode_group"):
             described |= _groups(columns)
         variables = {
+            **described,
             "spike_time": lazy_variable(("spike",), spikes, {"units": "s"}),
             "unit_index": lazy_variable(("spike",), RowOwner(ends, size)),
-            **described,
         }
         with context.sparing(f"{found.path}/obs_intervals"):
             variables |= _observed(columns)
         with context.sparing(f"{found.path}/waveforms"):
             variables |= read_waveforms(found, columns, size, context)
-        variables |= _of_spikes(found, columns, ends, context)
+        variables |= _of_spikes(found, columns, ends, size, context)
         _note_left(found, columns, variables, context)
         labels = np.asarray(row_names(table, rows, "unit", context), dtype=str)
         coords = xr.Coordinates({"unit": xr.Variable(("unit",), labels)}, indexes={})
@@ -73,7 +76,7 @@ class UnitsReader:
 
 
 def _ends(found: NwbObject, index: Container, spikes: int, context: ReadContext) -> np.ndarray:
-    """Return where each unit's spikes end; the index column is small and is read."""
+    """Return where each unit's spikes end, ascending; the index column is small and is read."""
     with damage_told(f"{found.path}/spike_times_index"):
         ends = np.asarray(index.data[:], dtype=np.int64)
     broken = np.flatnonzero((np.diff(ends, prepend=0) < 0) | (ends > spikes))
@@ -87,8 +90,9 @@ def _ends(found: NwbObject, index: Container, spikes: int, context: ReadContext)
             "Write the file again: which unit fired which spike is not certain.",
             sample=unit,
             value=f"{ends[unit]:,}" if len(ends) else "no unit",
+            repair="Spikes behind those of the last unit are left out.",
         )
-    return np.maximum.accumulate(ends) if len(ends) else ends
+    return np.clip(np.maximum.accumulate(ends), 0, spikes) if len(ends) else ends
 
 
 def _observed(columns: Columns) -> Variables:
@@ -99,6 +103,7 @@ def _observed(columns: Columns) -> Variables:
     if not len(spans):
         return {}
     owner = _owners(columns["obs_intervals_index"], len(spans))
+    spans = spans[: len(owner)]
     seconds = {"units": "s"}
     return {
         "observed_start": xr.Variable(("observation",), spans[:, 0], seconds),
@@ -108,10 +113,10 @@ def _observed(columns: Columns) -> Variables:
 
 
 def _of_spikes(
-    found: NwbObject, columns: Columns, ends: np.ndarray, context: ReadContext
+    found: NwbObject, columns: Columns, ends: np.ndarray, size: int, context: ReadContext
 ) -> Variables:
     """Return the columns with a number for each spike, such as its amplitude, along `spike`."""
-    size, variables = ends[-1] if len(ends) else 0, Variables()
+    variables: Variables = {}
     for name, column in columns.items():
         index = columns.get(f"{name}_index")
         if index is None or name in NOT_OF_SPIKES or np.shape(column.data) != (size,):
@@ -135,6 +140,7 @@ def _electrodes(columns: Columns, units: int, context: ReadContext) -> Variables
     rows = np.asarray(region.data[:], dtype=np.int64)
     index = columns.get("electrodes_index")
     owner = _owners(index, len(rows)) if index is not None else np.arange(units, dtype=np.int32)
+    rows = rows[: len(owner)]
     if len(owner) != len(rows) or (len(rows) and not 0 <= rows.min() <= rows.max() < len(table)):
         return {}
     names = np.asarray(row_names(table, rows, "electrode", context, unique=False), dtype=str)
@@ -171,8 +177,9 @@ def _groups(columns: Columns) -> Variables:
 
 
 def _owners(index: Container, size: int) -> np.ndarray:
-    """Return which row each element of a ragged column belongs to."""
-    ends = np.asarray(index.data[:], dtype=np.int64)
+    """Return which row each element of a ragged column belongs to, up to the last that has one."""
+    ends = np.maximum.accumulate(np.asarray(index.data[:], dtype=np.int64))
+    size = min(size, max(int(ends[-1]), 0)) if len(ends) else 0
     return np.searchsorted(ends, np.arange(size), side="right").astype(np.int32)
 
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 
+import h5py
 import numpy as np
 import pynwb
 import pytest
@@ -540,6 +541,51 @@ def test_numbers_of_single_spikes_come_along_with_them(opened, new_file, save):
     np.testing.assert_allclose(
         units["spike_amplitude"][[7, 3, 7]], np.array(heights)[[7, 3, 7]], rtol=1e-6
     )
+
+
+@pytest.mark.parametrize(
+    ("ends", "counts"), [([2, 3], [2, 1]), ([9, 4], [4, 0]), ([3, 1], [3, 0]), ([-1, 4], [0, 4])]
+)
+def test_an_index_that_does_not_divide_the_spikes_costs_no_more_than_it_must(
+    new_file, save, ends, counts
+):
+    nwbfile = new_file()
+    nwbfile.add_unit_column("amplitudes", "uV", index=True)
+    nwbfile.add_unit_column("spike_time", "a name that is taken")
+    for start in (0.0, 10.0):
+        nwbfile.add_unit(spike_times=[start, start + 1], amplitudes=[10.0, 20.0], spike_time=3.0)
+    path = save(nwbfile)
+    with h5py.File(path, "r+") as file:
+        index = file["units/spike_times_index"]
+        attrs = dict(index.attrs)
+        del file["units/spike_times_index"]
+        file["units"].create_dataset("spike_times_index", data=np.array(ends)).attrs.update(attrs)
+    with read_recording(path) as recording:
+        STREAMS.check(recording.streams)
+        units = recording.streams["units"]
+        assert np.bincount(units["unit_index"], minlength=2).tolist() == counts
+        assert units["spike_time"].values.tolist() == [0.0, 1.0, 10.0, 11.0][: sum(counts)]
+        (broken,) = [f for f in recording.findings if f.code == "broken_index"]
+        assert (broken.severity, bool(broken.repair)) == ("error", True)
+        check_streams(recording.streams, IngestSettings())
+
+
+@pytest.mark.parametrize("name", ["obs_intervals", "electrodes"])
+@pytest.mark.parametrize(("ends", "owners"), [([1, 1], [0]), ([2, 9], [0, 0]), ([2, 1], [0, 0])])
+def test_what_belongs_to_no_unit_is_given_to_none(new_file, save, name, ends, owners):
+    nwbfile = new_file()
+    electrodes(nwbfile)
+    for n in range(2):
+        nwbfile.add_unit(spike_times=[1.0, 2.0], electrodes=[n], obs_intervals=[[0.0, 9.0]])
+    path = save(nwbfile)
+    with h5py.File(path, "r+") as file:
+        file[f"units/{name}_index"][:] = ends
+    with read_recording(path) as recording:
+        units = recording.streams["units"]
+        owner = {"obs_intervals": "observed_unit", "electrodes": "site_unit"}[name]
+        assert units[owner].values.tolist() == owners
+        check_streams(recording.streams, IngestSettings())
+        assert not [f for f in recording.findings if f.severity == "error"]
 
 
 @pytest.mark.filterwarnings("ignore:Shape of data does not match")
