@@ -41,7 +41,7 @@ def query_lnm(
     model : folder of a pulled model; None is the newest that was trained on the session
     out : Zarr folder that the answer is written to
     """
-    from tasks.lnm.data.reading import read_for
+    from tasks.lnm.data.reading import open_for
     from tasks.lnm.network.trained import load_model
     from tasks.lnm.queries.questions import ask
 
@@ -49,7 +49,7 @@ def query_lnm(
     latest, key = opened.catalogue.latest, opened.catalogue.find_session(session)
     trained = load_model(model or opened.lake.local_folder(latest(key, "lnm").ref))
     aligned = opened.lake.open_tree(latest(key, "aligned").ref)
-    answer = ask(trained, read_for(trained.columns, aligned), question)
+    answer = ask(trained, open_for(trained.columns, aligned), question)
     if out is not None:
         answer.to_zarr(out, mode="w", consolidated=False)
     return answer

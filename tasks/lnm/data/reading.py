@@ -26,6 +26,7 @@ class Source:
     sampled : lazy (time, column), units and behaviour
     tables_TC : columns of tables, in memory
     first : number of the first sample in `sampled`
+    chosen : numbers of the columns that are read; None for all
     """
 
     clock: Recording
@@ -34,6 +35,7 @@ class Source:
     sampled: tuple[xr.DataArray, xr.DataArray]
     tables_TC: Floats
     first: int = 0
+    chosen: Ints | None = None
 
     @property
     def gib(self) -> float:
@@ -41,7 +43,7 @@ class Source:
         return 4 * len(self.clock.time_T) * len(self.columns.names) / 2**30
 
     def read(self, start: int, stop: int) -> Floats:
-        """Return (time, column) float32 values of some samples."""
+        """Return (time, column) float32 values of some samples, of all columns."""
         behaviour_TC = self._behaviour(start, stop)
         own = slice(self.first + start, self.first + stop)
         units_TN = self.sampled[0].isel(time=own).values
@@ -63,7 +65,7 @@ class Source:
             segment_T = np.repeat(np.arange(len(stretches)), [b - a for a, b in stretches])
         parts = [self.read(*stretch) for stretch in stretches]
         clock, trial_T = self.clock, self.clock.trial_T
-        return replace(
+        found = replace(
             clock,
             values_TV=parts[0] if len(parts) == 1 else np.concatenate(parts),
             time_T=clock.time_T[index_T],
@@ -72,6 +74,11 @@ class Source:
             trial_T=None if trial_T is None else trial_T[index_T],
             place_VX=self.place_VX,
         )
+        return found if self.chosen is None else found.take(self.chosen)
+
+    def between(self, start: int, stop: int) -> Recording:
+        """Return the samples from `start` up to `stop`, in the segments that they lie in."""
+        return self.take([(start, stop)], self.clock.segment_T[start:stop])
 
     def keep_behaviour(self) -> "Source":
         """Return the time that `recording.keep_behaviour` keeps."""
@@ -156,23 +163,23 @@ def _origin_of(aligned: xr.DataTree, species: str) -> tuple[str, ...]:
     return tuple(f"{what} {which}" for what, which in told.items() if which)
 
 
-def read_for(columns: Columns, aligned: xr.DataTree) -> Recording:
-    """Read the columns that a model was trained on, in its order.
+def open_for(columns: Columns, aligned: xr.DataTree) -> Source:
+    """Find the columns that a model was trained on, to be read in its order.
 
     Raises
     ------
     NotFoundError
         The session lacks some of them.
     """
-    recording = read_recording(aligned, events=columns.tables)
-    at = {name: i for i, name in enumerate(recording.columns.names)}
+    source = open_source(aligned, events=columns.tables)
+    at = {name: i for i, name in enumerate(source.columns.names)}
     if lacking := [name for name in columns.names if name not in at]:
         raise NotFoundError(
             f"the session lacks {len(lacking)} of the model's columns, such as {lacking[0]!r}.",
             where="aligned",
             remedy="Ask a model that was trained on this session.",
         )
-    return recording.take(np.array([at[name] for name in columns.names]))
+    return replace(source, chosen=np.array([at[name] for name in columns.names]))
 
 
 def _inside_trials(aligned: xr.DataTree, time_T: NDArray[np.float64]) -> Bools | None:

@@ -110,6 +110,15 @@ class Recording:
     place_VX: Floats | None = None
     origin: tuple[str, ...] = ()
 
+    @property
+    def clock(self) -> "Recording":
+        """What tells the times; see reading.Source."""
+        return self
+
+    def whole(self) -> "Recording":
+        """Return all of it."""
+        return self
+
     def take(self, index: Ints) -> "Recording":
         """Return the recording with only the columns at `index`."""
         if np.array_equal(index, np.arange(len(self.columns.names))):

@@ -96,6 +96,11 @@ def split_with_guard(recording: Recording, split: SplitSettings, window: int) ->
     return split_by_time(recording.time_T, split.model_copy(update={"guard_s": guard_s}))
 
 
+def window_stride(window: int) -> int:
+    """Return how many samples apart the windows of an answer start: they overlap by 3/4."""
+    return max(1, window // 4)
+
+
 def cut_windows(runs: Runs, window: int, stride: int) -> NDArray[np.int64]:
     """Cut runs into windows that never leave them.
 

@@ -10,7 +10,7 @@ import torch
 from tasks.lnm.data.locations import location_to_values
 from tasks.lnm.data.masks import Masks, Mode
 from tasks.lnm.data.recording import Bools, Floats, Ints
-from tasks.lnm.data.runs import Runs, cut_windows
+from tasks.lnm.data.runs import Runs, cut_windows, window_stride
 from tasks.lnm.network.distributions import Distribution
 from tasks.lnm.network.heads import Told
 from tasks.lnm.network.model import Inputs
@@ -72,7 +72,7 @@ def predict_hidden(
     sums = np.zeros((3, samples, len(kept)), np.float32)
     weight_T1 = np.zeros((samples, 1), np.float32)
     taper_L = np.minimum(np.arange(window) + 1, window - np.arange(window)).astype(np.float32)
-    windows = cut_windows(runs, window, max(1, window // 4))
+    windows = cut_windows(runs, window, window_stride(window))
     for own_B in _batches(len(windows), model):
         start_B, length_B = windows[own_B].T
         cut = cut_hidden(model, material, start_B, length_B, hidden_V, mode, group)

@@ -7,6 +7,7 @@ import xarray as xr
 
 from schemas.errors import NotFoundError, RecordingTooShortError, SettingsError
 from tasks.lnm.data.masks import TOGETHER, Mode
+from tasks.lnm.data.reading import Source
 from tasks.lnm.data.recording import Bools, Columns, Floats, Recording
 from tasks.lnm.data.runs import find_runs
 from tasks.lnm.network.trained import TrainedModel
@@ -124,7 +125,11 @@ def forecast(
 
 
 def generate(
-    model: TrainedModel, recording: Recording, duration_s: float, n_samples: int, seed: int = 0
+    model: TrainedModel,
+    recording: Recording | Source,
+    duration_s: float,
+    n_samples: int,
+    seed: int = 0,
 ) -> xr.Dataset:
     """Let the model run free: neurons and behaviour that were never recorded.
 
@@ -137,17 +142,17 @@ def generate(
     """
     rng = np.random.default_rng(seed)
     steps = max(1, round(duration_s * model.rate_hz))
-    z_TV = model.scaler.standardise(recording.values_TV)
     context = model.window - model.skip.horizons[-1]
     starts = [
         at
-        for start, stop in find_runs(recording.segment_T)
+        for start, stop in find_runs(recording.clock.segment_T)
         for at in range(start, stop - context + 1)
     ]
     if not starts:
         raise RecordingTooShortError(f"no gapless {context} samples to start from.")
     chosen = rng.choice(starts, size=n_samples)
-    past_BLV = np.stack([z_TV[at : at + context] for at in chosen])
+    past_BLV = np.stack([recording.between(at, at + context).values_TV for at in chosen])
+    past_BLV = model.scaler.standardise(past_BLV)
     z_BTV = roll_out(model, past_BLV, steps + model.window, rng)[:, model.window :]
     time_T = np.arange(steps) / model.rate_hz
     return xr.Dataset(

@@ -9,19 +9,25 @@ import xarray as xr
 from schemas.errors import SettingsError
 from schemas.settings.lnm_question import LnmQuestion
 from schemas.settings.split import SplitSettings
+from tasks.lnm.data.reading import Source
 from tasks.lnm.data.recording import Recording, keep_behaviour
 from tasks.lnm.data.runs import find_runs, part_of_each_sample, split_with_guard
 from tasks.lnm.network.trained import TrainedModel
 from tasks.lnm.queries.appraisal import score
 from tasks.lnm.queries.probing import compare_geometry, embed, probe_layers
-from tasks.lnm.queries.query import forecast, generate, query, side_of
+from tasks.lnm.queries.query import generate, side_of
+from tasks.lnm.queries.spans import find_samples, query_source, read_around
 
 
-def ask(model: TrainedModel, recording: Recording, question: LnmQuestion) -> xr.Dataset:
+def ask(model: TrainedModel, source: Source | Recording, question: LnmQuestion) -> xr.Dataset:
     """Ask one question; see `query`, `score`, `embed` and `probe` for what the answers hold.
+
+    To score and to probe all of the session is read, else only what the answer rests on.
 
     Raises
     ------
+    NotFoundError
+        Nothing was recorded at the time that was asked about.
     SettingsError
         The question lacks a target, or the time up to which a forecast may see.
     """
@@ -29,21 +35,20 @@ def ask(model: TrainedModel, recording: Recording, question: LnmQuestion) -> xr.
     t0 = -math.inf if question.t0 is None else question.t0
     t1 = math.inf if question.t1 is None else question.t1
     if task == "score":
-        return score(model, recording, t0, t1)
+        return score(model, source.whole(), t0, t1)
     if task == "embed":
-        inside_T = (recording.time_T >= t0) & (recording.time_T <= t1)
-        runs = find_runs(np.where(inside_T, recording.segment_T, -1))
-        return embed(model, model.material(recording), runs, recording.time_T)
+        return _embed(model, source, t0, t1)
     if task == "probe":
-        return probe(model, recording)
+        return probe(model, source.whole())
     count, seed, seconds = question.n_samples, question.seed, question.seconds
     if task == "generate":
-        return generate(model, recording, seconds, max(1, count), seed)
+        return generate(model, source, seconds, max(1, count), seed)
     targets: Sequence[str] = question.targets
+    visible: Sequence[str] | None = question.visible
     if task == "forecast" and not targets:
         if seen_until is None:
             raise SettingsError("a forecast needs seen_until.", where="query")
-        return forecast(model, recording, seen_until, seconds, n_samples=count, seed=seed)
+        targets, visible, t1 = model.columns.names, (), seen_until + seconds
     if task in ("decode", "encode"):
         targets = side_of(model, neural=task == "encode")
     if not targets:
@@ -52,17 +57,24 @@ def ask(model: TrainedModel, recording: Recording, question: LnmQuestion) -> xr.
             where="query",
             remedy="Name a column or stream, or a task that has its own.",
         )
-    return query(
+    return query_source(
         model,
-        recording,
+        source,
         targets,
-        visible=question.visible,
+        visible=visible,
         t0=t0,
         t1=t1,
         seen_until=seen_until,
         n_samples=count,
         seed=seed,
     )
+
+
+def _embed(model: TrainedModel, source: Source | Recording, t0: float, t1: float) -> xr.Dataset:
+    own = read_around(model, source, *find_samples(source, t0, t1))
+    inside_T = (own.time_T >= t0) & (own.time_T <= t1)
+    runs = find_runs(np.where(inside_T, own.segment_T, -1))
+    return embed(model, model.material(own), runs, own.time_T)
 
 
 def probe(model: TrainedModel, recording: Recording) -> xr.Dataset:

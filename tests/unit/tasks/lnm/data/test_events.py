@@ -6,7 +6,7 @@ import xarray as xr
 
 from schemas.errors import NotFoundError, SettingsError
 from tasks.lnm.data.events import read_tables
-from tasks.lnm.data.reading import read_for, read_recording
+from tasks.lnm.data.reading import open_for, read_recording
 from tasks.lnm.data.recording import Columns
 from tasks.lnm.network.distributions import Distribution
 from tasks.lnm.network.heads import Told
@@ -88,7 +88,7 @@ def test_a_recording_has_them_as_behaviour_and_is_read_again_by_its_columns(with
     assert columns.targets[2:] == ("licks", "trials/choice", "trials/choice")
     assert columns.choices == {"trials/choice": (3, 4)}
     assert not columns.neural[2:].any()
-    again = read_for(columns, with_tables)
+    again = open_for(columns, with_tables).whole()
     np.testing.assert_array_equal(again.values_TV, recording.values_TV)
 
 

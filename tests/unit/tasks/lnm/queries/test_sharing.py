@@ -8,7 +8,7 @@ import xarray as xr
 
 from schemas.contracts.streams import ROOT_ATTRS
 from schemas.errors import LakeError, NotFoundError
-from tasks.lnm.data.reading import read_for
+from tasks.lnm.data.reading import open_for
 from tasks.lnm.data.recording import Columns
 from tasks.lnm.network.trained import load_model, save_model
 from tasks.lnm.queries.query import decode
@@ -61,9 +61,11 @@ def test_answers_carry_quantiles_and_their_origin(product_result, product_sessio
 
 def test_a_session_without_the_models_columns(make_aligned):
     tree = make_aligned(np.random.default_rng(0).random((20, 2)))
-    assert read_for(Columns(("calcium/n1",), ("calcium",), ("calcium",)), tree).values_TV.shape == (
+    assert open_for(
+        Columns(("calcium/n1",), ("calcium",), ("calcium",)), tree
+    ).whole().values_TV.shape == (
         20,
         1,
     )
     with pytest.raises(NotFoundError, match="lacks 1"):
-        read_for(Columns(("calcium/n9",), ("calcium",), ("calcium",)), tree)
+        open_for(Columns(("calcium/n9",), ("calcium",), ("calcium",)), tree)
