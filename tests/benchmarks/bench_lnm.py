@@ -1,4 +1,4 @@
-"""Tokens a second of LNM training against plain torch; cost over units; the wait for data.
+"""Tokens a second of LNM training beside plain torch; a step over units; the wait for data.
 
 Ours: draw windows, mask them, add the skip, read in, core, read out, losses, step, average weights.
 Beside it, in turns in one run, on tensors that are ready: `plain`, the same network, losses,
@@ -27,7 +27,7 @@ from tasks.lnm.training.machine import Machine
 from tasks.lnm.training.objective import weigh_errors
 from tasks.lnm.training.optimise import average_weights, take_step
 from tasks.lnm.training.schedule import make_optimiser
-from tasks.lnm.training.session import Session, divide_recording, prepare_session
+from tasks.lnm.training.session import Session, prepare_session
 from tasks.lnm.training.train import build_network
 
 WINDOW, SAMPLES = 64, 2000
@@ -183,17 +183,4 @@ def test_cost_of_a_step_over_units(benchmark, units):
         "share_waiting_for_data": steps.waited / float(np.sum(seconds)),
         "peak_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
     }
-    print(f"\n{units} units: {benchmark.extra_info}")  # noqa: T201
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(1200)
-@pytest.mark.parametrize("units", [300, 1_000, 3_000, 10_000, 30_000])
-def test_cost_of_preparation_over_units(benchmark, units):
-    """Of one process, so that the peak is its own: run one size at a time (-k)."""
-    recording = make_recording(units, 4000)
-    settings = LnmSettings(split=SplitSettings(guard_s=1.0), window=WINDOW)
-    benchmark.pedantic(lambda: divide_recording(recording, settings), rounds=1)
-    peak_gib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    benchmark.extra_info |= {"recording_gib": recording.values_TV.nbytes / 2**30, "gib": peak_gib}
     print(f"\n{units} units: {benchmark.extra_info}")  # noqa: T201

@@ -7,31 +7,28 @@ import numpy as np
 from tasks.lnm.baselines.plain import no_maps
 from tasks.lnm.data.recording import Ints
 from tasks.lnm.linear.members import Affine, Axes, View, median_known
-from tasks.lnm.linear.problems import Seen
-from tasks.lnm.linear.skip import anchor_ridge
+from tasks.lnm.linear.problems import Problem, Seen
 from tasks.lnm.linear.wide import Wide, paired_rows
 
 MOST_VALUES = 100_000_000
 """Of what is left over in training, whose medians are taken."""
 
 
-def fit_wide(seen: Seen, wide: Wide, horizon: int) -> dict[str, Affine]:
-    """Fit every member to all outputs of a question; see wide.py."""
-    outputs = len(wide.outputs)
+def fit_wide(problem: Problem, wide: Wide) -> dict[str, Affine]:
+    """Fit every member to all outputs of a question, yet to be centred; see wide.py."""
+    seen, outputs = problem.seen, len(wide.outputs)
     none_O, whole_O = np.zeros(outputs, np.float32), np.ones(outputs, np.float32)
     about = (wide.scaler, wide.counts_O)
-    asked = (wide.last_TR, wide.target_TR, seen.fold_T, seen.part_T == 1)
-    maps, anchor_R = anchor_ridge(seen.features_TF, *asked, seen.slopes)
+    maps, anchor_R = problem.wide_ridge
     axes = Axes(wide.axes_RO, anchor_R)
     silent = no_maps(seen, outputs)
     members = {
         "ridge": Affine(maps, wide.private_O, none_O, *about, axes=axes),
         "mean": Affine(silent, none_O, none_O, *about, point=True),
     }
-    if horizon < 0:
-        return members
-    members["persistence"] = Affine(silent, whole_O, none_O, *about, point=True)
-    return {name: _centre(member, seen, wide, horizon) for name, member in members.items()}
+    if problem.horizon > 0:
+        members["persistence"] = Affine(silent, whole_O, none_O, *about, point=True)
+    return members
 
 
 def view_judged(seen: Seen, wide: Wide, rows: Ints, *, crossed: bool) -> View:
@@ -50,10 +47,16 @@ def _view(seen: Seen, wide: Wide, rows: Ints, outputs: Ints, *, crossed: bool) -
     return View(seen.features_TF[rows], None, last_TO, fold_T, wide.last_TR[rows])
 
 
-def _centre(member: Affine, seen: Seen, wide: Wide, horizon: int) -> Affine:
-    """Return the member with the median of what it leaves over in training."""
-    rows = paired_rows(seen.runs, seen.fold_T >= 0, horizon)
+def centre(member: Affine, problem: Problem, wide: Wide, own: Ints) -> Affine:
+    """Return a forecast's member with the median of what it leaves over in training.
+
+    own : places of the member's outputs among those of `wide`
+    """
+    if problem.horizon < 0:
+        return member
+    seen, outputs = problem.seen, wide.outputs[own]
+    rows = paired_rows(seen.runs, seen.fold_T >= 0, problem.horizon)
     rows = rows[:: max(1, -(-len(rows) * len(wide.outputs) // MOST_VALUES))]
-    predicted_TO = member.predict(_view(seen, wide, rows, wide.outputs, crossed=True))
-    left_TO = wide.z_TV[np.ix_(rows + horizon, wide.outputs)] - predicted_TO
+    predicted_TO = member.predict(_view(seen, wide, rows, outputs, crossed=True))
+    left_TO = wide.z_TV[np.ix_(rows + problem.horizon, outputs)] - predicted_TO
     return replace(member, shift_O=median_known(left_TO[None])[0])

@@ -48,8 +48,8 @@ def choose_blend(
 
     for _ in range(MOST_ADDED if len(known) > 1 else 0):
         options = [weights] + [mix_in(weights, name, share) for name in known for share in SHARES]
-        costs = [block_costs(metric, real_TV, value(o), scaler.sd_V, block) for o in options]
-        best = int(least_cost(np.array(costs)[:, None])[0])
+        costs = block_costs(metric, real_TV, map(value, options), scaler.sd_V, block)
+        best = int(least_cost(costs[:, None])[0])
         if not best:
             break
         weights = options[best]

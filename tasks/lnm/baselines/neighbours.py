@@ -1,5 +1,7 @@
 """Nearest neighbours: what followed, or went with, the most similar moments of training."""
 
+from itertools import pairwise
+
 import numpy as np
 
 from tasks.lnm.baselines.plain import Fitted
@@ -47,11 +49,13 @@ def _costs(
     every = np.arange(len(problem.outputs))
     costs = np.zeros((len(COUNTS), len(every)))
     near_TK = problem.seen.neighbours[rows, : COUNTS[-1]]
-    at = np.array(COUNTS) - 1
+    pieces = [slice(*ends) for ends in pairwise((0, *COUNTS))]
     for own, found_BKO in gather_nearest(target_XO, less_XO, near_TK, every):
         known_BKO = np.isfinite(found_BKO)
+        filled_BKO = found_BKO if known_BKO.all() else np.where(known_BKO, found_BKO, 0)
         # Sums over ever more neighbours, so that all counts are tried for the price of one.
-        total_BNO = np.where(known_BKO, found_BKO, 0).cumsum(1, dtype=np.float64)[:, at]
-        mean_BNO = total_BNO / np.maximum(known_BKO.cumsum(1)[:, at], 1)
-        costs += np.nansum((truth_TO[own, None] - mean_BNO) ** 2, axis=0)
+        total_NBO = np.cumsum([filled_BKO[:, p].sum(1, dtype=np.float64) for p in pieces], axis=0)
+        number_NBO = np.cumsum([known_BKO[:, p].sum(1) for p in pieces], axis=0)
+        mean_NBO = total_NBO / np.maximum(number_NBO, 1)
+        costs += np.nansum((truth_TO[own] - mean_NBO) ** 2, axis=1)
     return costs

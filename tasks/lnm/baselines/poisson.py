@@ -7,8 +7,9 @@ from scipy.optimize import minimize
 
 from tasks.lnm.baselines.plain import Fitted, make_affine
 from tasks.lnm.data.recording import Bools, Floats
+from tasks.lnm.linear.normal_equations import Doubles
 from tasks.lnm.linear.problems import MOST_ROWS, Problem
-from tasks.lnm.linear.ridge import Doubles, Ridge
+from tasks.lnm.linear.ridge import Ridge
 from tasks.lnm.network.model import MOST_LOG_RATE
 
 PENALTIES = (1.0, 0.3, 0.1, 0.03, 0.01, 3e-3, 1e-3)

@@ -16,7 +16,7 @@ import numpy as np
 
 from schemas.settings.lnm import LnmSettings
 from tasks.common.progress import report_progress
-from tasks.lnm.baselines.axes import fit_wide, view_judged
+from tasks.lnm.baselines.axes import centre, fit_wide, view_judged
 from tasks.lnm.baselines.blending import Weights
 from tasks.lnm.baselines.gru import fit_recurrent
 from tasks.lnm.baselines.judging import Answers, Bar, Judge, Located
@@ -35,7 +35,7 @@ from tasks.lnm.baselines.shared import SharedMaps
 from tasks.lnm.data.grouping import hide_together
 from tasks.lnm.data.locations import Functional
 from tasks.lnm.data.recording import Columns, Floats, Ints, Recording, Scaler
-from tasks.lnm.linear.members import Member
+from tasks.lnm.linear.members import Affine, Member
 from tasks.lnm.linear.problems import Problem, make_problems
 from tasks.lnm.linear.skip import Blend, Skip, SkipMap, horizons_of
 from tasks.lnm.linear.wide import judged_columns
@@ -83,6 +83,7 @@ class _Fits:
 
 def fit_rivals(
     recording: Recording,
+    z_TV: Floats,
     part_T: Ints,
     scaler: Scaler,
     origin_O: Ints,
@@ -94,6 +95,7 @@ def fit_rivals(
 
     Parameters
     ----------
+    z_TV : its z-scores
     part_T : 0 train, 1 validation, 2 test, -1 none
     origin_O : samples of the test part to forecast from
     shared : what other sessions taught; the skip may be made of it, but it is no bar
@@ -102,7 +104,6 @@ def fit_rivals(
     -------
     The skip, what the baselines answer, and the training fold of each sample.
     """
-    z_TV = scaler.standardise(recording.values_TV)
     columns = recording.columns
     about = (window, settings.seed)
     problems = make_problems(
@@ -180,8 +181,10 @@ def _fit_all(
             views = [
                 view_judged(*wide, r, crossed=c) for r, c in ((held_out, False), (training, True))
             ]
-            for method, whole in fit_wide(*wide, problem.horizon).items():
-                own, members[method] = whole.take(problem.wide.judged), whole
+            for method, whole in fit_wide(problem, problem.wide).items():
+                judges = problem.wide.judged
+                own = centre(whole.take(judges), problem, problem.wide, judges)
+                members[method] = whole
                 for found, view in zip(
                     (fits.answers.offered, fits.answers.crossed), views, strict=True
                 ):
@@ -245,6 +248,13 @@ def _blend(
                 weights[functional].setdefault(name, empty)[targets == target] = weight
     used = {*weights["mean"], *weights["median"]}
     kept = {name: member for name, member in members.items() if name in used}
+    if (wide := problem.wide) is not None:
+        # Medians over all outputs take longest: only of members that are asked for.
+        every = np.arange(len(wide.outputs))
+        kept = {
+            name: centre(member, problem, wide, every) if isinstance(member, Affine) else member
+            for name, member in kept.items()
+        }
     return Blend(kept, weights["mean"], weights["median"])
 
 

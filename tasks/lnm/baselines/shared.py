@@ -25,8 +25,9 @@ from tasks.lnm.data.recording import (
 )
 from tasks.lnm.data.runs import Runs, choose_window, find_runs, split_with_guard
 from tasks.lnm.linear.features import causal_kernels, smooth_features, two_sided_features
+from tasks.lnm.linear.normal_equations import Doubles
 from tasks.lnm.linear.problems import Problem
-from tasks.lnm.linear.ridge import Doubles, Ridge, fit_ridge
+from tasks.lnm.linear.ridge import Ridge, fit_ridge
 from tasks.lnm.linear.skip import (
     context_of,
     hold_last,

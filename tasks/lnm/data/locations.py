@@ -34,6 +34,8 @@ def as_location(z: Floats, scaler: Scaler, counts_V: Bools) -> Floats:
 
 def location_to_values(location: Floats, scaler: Scaler, counts_V: Bools) -> Floats:
     """Turn locations (..., column) into means in the columns' own units."""
+    if not counts_V.any():
+        return np.asarray(location * scaler.sd_V + scaler.mean_V, np.float32)
     with np.errstate(over="ignore"):
         rate = scaler.mean_V * np.exp(np.where(counts_V, location, 0.0))
     return np.where(counts_V, rate, location * scaler.sd_V + scaler.mean_V).astype(np.float32)

@@ -8,7 +8,7 @@ from scipy.ndimage import convolve1d
 
 from tasks.lnm.data.recording import Floats
 from tasks.lnm.data.runs import Runs
-from tasks.lnm.linear.ridge import Doubles
+from tasks.lnm.linear.normal_equations import Doubles
 
 SLOPES = (1, 2, 4)
 """Samples over which slopes are taken; wider ones told validation less than they told training."""

@@ -153,11 +153,28 @@ class Problem:
     def _last(self, rows: Ints) -> Floats | None:
         return None if self.last_TO is None else self.last_TO[rows]
 
-    @cached_property
+    @property
     def ridge(self) -> tuple[Ridge, Floats]:
         """Ridge and the share of the last value that it starts from (0 if not a forecast)."""
-        seen, asked = self.seen, (self.last_TO, self.target_TO)
-        return anchor_ridge(seen.features_TF, *asked, seen.fold_T, self.validation, seen.slopes)
+        return self._ridges[0]
+
+    @property
+    def wide_ridge(self) -> tuple[Ridge, Floats]:
+        """The same of the axes of all that is asked for."""
+        return self._ridges[1]
+
+    @cached_property
+    def _ridges(self) -> tuple[tuple[Ridge, Floats], ...]:
+        # Fitted together: what costs most is of the features alone.
+        seen, target_TO, last_TO = self.seen, self.target_TO, self.last_TO
+        if self.wide is not None:
+            target_TO = np.concatenate([target_TO, self.wide.target_TR], axis=1)
+            if last_TO is not None and self.wide.last_TR is not None:
+                last_TO = np.concatenate([last_TO, self.wide.last_TR], axis=1)
+        asked = (last_TO, target_TO, seen.fold_T, self.validation)
+        maps, anchor_O = anchor_ridge(seen.features_TF, *asked, seen.slopes)
+        parts = np.split(np.arange(len(anchor_O)), [len(self.outputs)])
+        return tuple((maps.take(own), anchor_O[own]) for own in parts)
 
 
 def make_problems(
@@ -180,7 +197,7 @@ def make_problems(
 
     def look(inputs: Ints, *, causal: bool) -> tuple[Seen, Floats | None]:
         axes = _axes(z_TV, inputs, part_T == 0, rng)
-        z_TI = reduce_inputs(z_TV[:, inputs], axes)
+        z_TI = reduce_inputs(z_TV, inputs, axes)
         if causal:
             features_TF = smooth_features(z_TI, runs, causal_kernels(context_of(window)))
         else:

@@ -7,15 +7,10 @@ the penalty of each target chosen on validation samples.
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.linalg import cho_factor, cho_solve
 
 from tasks.lnm.data.recording import Bools, Floats, Ints
+from tasks.lnm.linear.normal_equations import Aim, Doubles, fit_rows
 
-Doubles = NDArray[np.float64]
-
-PENALTIES = (1e-4, 1e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0, 10.0)
-"""Ridge penalties for one training sample, for features of unit variance."""
 MOST_PATTERNS = 8
 MOST_INPUTS = 128
 """More input columns than this are reduced to as many principal components first."""
@@ -23,7 +18,7 @@ MOST_INPUTS = 128
 
 def principal_axes(z_TI: Floats, rank: int, rng: np.random.Generator) -> Floats:
     """Return (column, rank) leading axes of training data by subspace iteration."""
-    filled_TI = np.nan_to_num(z_TI)
+    filled_TI = z_TI if np.isfinite(z_TI).all() else np.nan_to_num(z_TI)
     start_IR = rng.standard_normal((z_TI.shape[1], rank)).astype(filled_TI.dtype)
     axes_IR: Floats = np.linalg.qr(start_IR)[0]
     for _ in range(4):
@@ -68,33 +63,14 @@ class Ridge:
         return out_TO
 
 
-def fit_ridge_with_or_without(
-    features_TF: Floats, last: int, target_TO: Floats, fold_T: Ints, validation: Bools
-) -> Ridge:
-    """Fit ridge with and without the `last` features; validation chooses for each output.
-
-    Few samples cannot pay for more features, and one penalty for all cannot leave some out.
-    """
-    whole = fit_ridge(features_TF, target_TO, fold_T, validation)
-    if not last:
-        return whole
-    less = fit_ridge(features_TF[:, :-last], target_TO, fold_T, validation)
-    better_O = whole.error_O < less.error_O
-    padded_KFO = np.pad(less.weights_KFO, ((0, 0), (0, last), (0, 0)))
-    return Ridge(
-        np.where(better_O, whole.weights_KFO, padded_KFO),
-        np.where(better_O, whole.bias_KO, less.bias_KO),
-        np.where(better_O, whole.penalty_O, less.penalty_O),
-        np.where(better_O, whole.error_O, less.error_O),
-    )
-
-
 def fit_ridge(
     features_TF: Floats,
     target_TO: Floats,
     fold_T: Ints,
     validation: Bools,
     group_O: Ints | None = None,
+    *,
+    optional: int = 0,
 ) -> Ridge:
     """Fit ridge by normal equations for each pattern of missing target rows.
 
@@ -106,20 +82,63 @@ def fit_ridge(
     fold_T : (time,) training fold 0 .. K-1; -1 outside training
     validation : (time,) rows that choose each output's penalty
     group_O : outputs of the same number, and pattern, get the same penalty; None: each its own
+    optional : how many features, the last ones, validation may leave out for an output; few samples
+        cannot pay for more features, and one penalty for all cannot leave some out
     """
-    folds, outputs = int(fold_T.max()) + 1, target_TO.shape[1]
+    aim = Aim(target_TO, None, np.zeros((1, target_TO.shape[1])))
+    return _fit_patterns(features_TF, aim, fold_T, validation, group_O, optional)[0]
+
+
+def fit_anchored_ridge(
+    features_TF: Floats,
+    last_TO: Floats,
+    target_TO: Floats,
+    share_AO: Doubles,
+    fold_T: Ints,
+    validation: Bools,
+) -> tuple[Ridge, Floats]:
+    """Fit ridge to what shares of last values leave over; validation chooses each output's share.
+
+    Ridge is linear in its targets: one fit to targets and one to last values is a fit to every
+    share.
+
+    Parameters
+    ----------
+    share_AO : (choice, output)
+
+    Returns
+    -------
+    The maps, and the share that was chosen for each output.
+    """
+    aim = Aim(target_TO, last_TO, share_AO)
+    ridge, anchor_O = _fit_patterns(features_TF, aim, fold_T, validation, None, 0)
+    return ridge, share_AO[anchor_O, np.arange(len(anchor_O))].astype(np.float32)
+
+
+def _fit_patterns(
+    features_TF: Floats,
+    aim: Aim,
+    fold_T: Ints,
+    validation: Bools,
+    group_O: Ints | None,
+    optional: int,
+) -> tuple[Ridge, Ints]:
+    """Fit each pattern of missing rows; return the maps and the number of each output's share."""
+    folds, outputs = int(fold_T.max()) + 1, aim.target_TO.shape[1]
     weights = np.zeros((folds + 1, features_TF.shape[1], outputs), np.float32)
     bias = np.zeros((folds + 1, outputs), np.float32)
     penalty, error = np.full(outputs, np.inf, np.float32), np.full(outputs, np.inf, np.float32)
-    for columns, rows in _missing_patterns(np.isfinite(target_TO)):
-        train, chosen = rows & (fold_T >= 0), rows & validation
+    anchor = np.zeros(outputs, np.int64)
+    for columns, rows in _missing_patterns(np.isfinite(aim.target_TO)):
+        train, chosen_by = rows & (fold_T >= 0), rows & validation
         if train.sum() > 1:
             group = np.arange(len(columns)) if group_O is None else group_O[columns]
-            own_fold_T = np.where(train, fold_T, -1)
-            fitted = _fit_rows(features_TF, target_TO[:, columns], own_fold_T, chosen, folds, group)
-            weights[:, :, columns], bias[:, columns] = fitted.weights_KFO, fitted.bias_KO
-            penalty[columns], error[columns] = fitted.penalty_O, fitted.error_O
-    return Ridge(weights, bias, penalty, error)
+            own = (aim.take(columns), np.where(train, fold_T, -1), chosen_by, folds)
+            found = fit_rows(features_TF, *own, group, optional)
+            weights[:, :, columns], bias[:, columns], chosen = found
+            penalty[columns], error[columns] = chosen.penalty_O, chosen.error_O
+            anchor[columns] = chosen.anchor_O
+    return Ridge(weights, bias, penalty, error), anchor
 
 
 def _missing_patterns(finite_TO: Bools) -> list[tuple[Ints, Bools]]:
@@ -131,73 +150,3 @@ def _missing_patterns(finite_TO: Bools) -> list[tuple[Ints, Bools]]:
         # Units masked one by one: one system for all, their gaps taken as the mean.
         return [(np.arange(finite_TO.shape[1]), finite_TO.any(1))]
     return [(np.array(own), finite_TO[:, own[0]]) for own in outputs_of.values()]
-
-
-def _fit_rows(
-    features_TF: Floats,
-    target_TO: Floats,
-    fold_T: Ints,
-    validation: Bools,
-    folds: int,
-    group_O: Ints,
-) -> Ridge:
-    """Solve the normal equations; fold k's fit subtracts fold k's share of them."""
-    train = fold_T >= 0
-    centre_F, spread_F = features_TF[train].mean(0), features_TF[train].std(0)
-    spread_F = np.where(spread_F > 1e-6, spread_F, 1.0)
-    offset_O = np.nanmean(target_TO[train], axis=0).astype(np.float64)
-    parts = [
-        _normal_equations(features_TF, target_TO, fold_T == fold, centre_F, spread_F, offset_O)
-        for fold in range(folds)
-    ]
-    gram_FF = np.sum([gram for gram, _ in parts], axis=0)
-    cross_FO = np.sum([cross for _, cross in parts], axis=0)
-    samples = float(train.sum())
-    valid_X = (features_TF[validation] - centre_F) / spread_F
-    valid_Y = np.nan_to_num(target_TO[validation] - offset_O)
-    penalty_O, error_O = _choose_penalties(gram_FF, cross_FO, samples, valid_X, valid_Y, group_O)
-    systems = [(gram_FF - g, cross_FO - c) for g, c in parts] + [(gram_FF, cross_FO)]
-    solved = [_solve(g, c, samples, penalty_O) / spread_F[:, None] for g, c in systems]
-    weights_KFO = np.stack(solved)
-    return Ridge(weights_KFO, offset_O - centre_F @ weights_KFO, penalty_O, error_O)
-
-
-def _normal_equations(
-    features_TF: Floats,
-    target_TO: Floats,
-    rows: Bools,
-    centre_F: Floats,
-    spread_F: Floats,
-    offset_O: Doubles,
-) -> tuple[Doubles, Doubles]:
-    # float64 sums: a float32 gram of collinear features is not positive definite
-    x = ((features_TF[rows] - centre_F) / spread_F).astype(np.float64)
-    y = np.nan_to_num(target_TO[rows] - offset_O)
-    return x.T @ x, x.T @ y
-
-
-def _choose_penalties(
-    gram_FF: Doubles, cross_FO: Doubles, samples: float, x: Floats, y: Floats, group_O: Ints
-) -> tuple[Doubles, Doubles]:
-    """Return each group's penalty of least validation error, and that; infinite is the mean."""
-    outputs = len(group_O)
-    if not len(x):
-        return np.full(outputs, 1e-1), np.full(outputs, np.inf)
-    tried = np.array([np.inf, *PENALTIES])
-    error_PO = np.empty((len(tried), outputs))
-    for at, penalty in enumerate(tried):
-        weights_FO = _solve(gram_FF, cross_FO, samples, np.full(outputs, penalty))
-        error_PO[at] = ((y - x @ weights_FO) ** 2).sum(0)
-    total_PG = np.zeros((len(tried), group_O.max() + 1))
-    np.add.at(total_PG.T, group_O, error_PO.T)
-    best_O = total_PG.argmin(0)[group_O]
-    return tried[best_O], error_PO[best_O, np.arange(outputs)]
-
-
-def _solve(gram_FF: Doubles, cross_FO: Doubles, samples: float, penalty_O: Doubles) -> Doubles:
-    weights_FO = np.zeros_like(cross_FO)
-    for penalty in np.unique(penalty_O[np.isfinite(penalty_O)]):
-        own = penalty_O == penalty
-        factor = cho_factor(gram_FF + penalty * samples * np.eye(len(gram_FF)))
-        weights_FO[:, own] = cho_solve(factor, cross_FO[:, own])
-    return weights_FO

@@ -12,7 +12,7 @@ from functools import cache
 import numpy as np
 
 from tasks.lnm.data.masks import Together
-from tasks.lnm.data.recording import Bools, Floats, Ints
+from tasks.lnm.data.recording import COLUMNS, Bools, Floats, Ints
 from tasks.lnm.data.runs import Runs
 from tasks.lnm.linear.features import (
     causal_kernels,
@@ -21,7 +21,8 @@ from tasks.lnm.linear.features import (
     two_sided_features,
 )
 from tasks.lnm.linear.members import Library, Member, Neighbours, View
-from tasks.lnm.linear.ridge import Doubles, Ridge, fit_ridge, fit_ridge_with_or_without
+from tasks.lnm.linear.normal_equations import Doubles
+from tasks.lnm.linear.ridge import Ridge, fit_anchored_ridge, fit_ridge
 
 HORIZONS = (1, 2, 4, 8, 16, 32)
 NEAREST = 64
@@ -72,7 +73,7 @@ class SkipMap:
 
     def reduce(self, z_TV: Floats) -> Floats:
         """Return this map's inputs, or their principal components."""
-        return reduce_inputs(z_TV[:, self.inputs], self.axes_IR)
+        return reduce_inputs(z_TV, self.inputs, self.axes_IR)
 
     def view(self, features_TF: Floats, last_TO: Floats | None, fold_T: Ints | None) -> View:
         """Return what the members answer from; neighbours are searched for once."""
@@ -84,6 +85,31 @@ class SkipMap:
     def locate(self, view: View) -> Floats:
         """Return (time, blend, output) locations."""
         return np.stack([blend.locate(view) for blend in self.blends], axis=1)
+
+
+@dataclass(frozen=True)
+class TwoSided:
+    """Predictions of two-sided tasks, computed for the samples that are asked for.
+
+    features : (time, feature) of each map
+    shape : samples, and columns of the session
+    """
+
+    maps: Sequence[SkipMap]
+    features: Sequence[Floats]
+    fold_T: Ints | None
+    shape: tuple[int, ...]
+
+    def __getitem__(self, at: slice | Ints | Bools) -> Floats:
+        """Return (..., column) locations of some samples; 0 in columns that are not predicted."""
+        index = np.arange(self.shape[0])[at]
+        rows = index.ravel()
+        out_TV = np.zeros((len(rows), self.shape[1]), np.float32)
+        fold_T = None if self.fold_T is None else self.fold_T[rows]
+        for own, features_TF in zip(self.maps, self.features, strict=True):
+            view = own.view(features_TF[rows], None, fold_T)
+            out_TV[:, own.outputs] = own.blends[0].locate(view)
+        return out_TV.reshape(*index.shape, -1)
 
 
 @dataclass(frozen=True)
@@ -106,20 +132,16 @@ class Skip:
         """Tell whether the session has what a task needs."""
         return any(name.startswith(task) for name in self.maps)
 
-    def locate_all(self, task: str, z_TV: Floats, runs: Runs, fold_T: Ints | None = None) -> Floats:
-        """Predict all outputs of a two-sided task ("impute": each unit from the others).
+    def locate_all(
+        self, tasks: tuple[str, ...], z_TV: Floats, runs: Runs, fold_T: Ints | None = None
+    ) -> "TwoSided":
+        """Predict all outputs of two-sided tasks ("impute": each unit from the others).
 
-        Returns
-        -------
-        (time, column) locations; 0 in columns that the task does not predict
+        Of several tasks no two may have an output in common.
         """
-        out_TV = np.zeros(z_TV.shape, np.float32)
-        for name, own in self.maps.items():
-            if name.startswith(task):
-                features_TF = two_sided_features(own.reduce(z_TV), runs, self.window)
-                view = own.view(features_TF, None, fold_T)
-                out_TV[:, own.outputs] = own.blends[0].locate(view)
-        return out_TV
+        maps = [own for name, own in self.maps.items() if name.startswith(tasks)]
+        features = [two_sided_features(own.reduce(z_TV), runs, self.window) for own in maps]
+        return TwoSided(maps, features, fold_T, z_TV.shape)
 
     def causal_features(self, z_TV: Floats, runs: Runs) -> Floats:
         """Return what a forecast at each sample may know: decaying means of the past."""
@@ -133,7 +155,7 @@ class Skip:
         """
         own = self.maps["forecast"]
         batch, length, _ = recent_BLV.shape
-        reduced = reduce_inputs(recent_BLV.reshape(batch * length, -1)[:, own.inputs], own.axes_IR)
+        reduced = own.reduce(recent_BLV.reshape(batch * length, -1))
         return latest_features(reduced.reshape(batch, length, -1), kernels)
 
     def forecast(
@@ -223,19 +245,16 @@ def anchor_ridge(
     The maps, and the share of the last value that each output starts from.
     """
     if last_TO is None:
-        about = (slopes, target_TO, fold_T, validation)
-        ridge = fit_ridge_with_or_without(features_TF, *about)
+        ridge = fit_ridge(features_TF, target_TO, fold_T, validation, optional=slopes)
         return ridge, np.zeros(target_TO.shape[1], np.float32)
     train = (fold_T >= 0)[:, None] & np.isfinite(target_TO)
     power_O = (np.where(train, last_TO, 0) ** 2).sum(0)
     product_O = (np.where(train, last_TO, 0) * np.where(train, target_TO, 0)).sum(0)
     decay_O = np.clip(product_O / np.maximum(power_O, 1e-6), 0, 1)
     shares = np.stack([np.zeros_like(decay_O), decay_O, np.ones_like(decay_O)])
-    left_over = np.concatenate([target_TO - share * last_TO for share in shares], axis=1)
-    ridge = fit_ridge(features_TF, left_over.astype(np.float32), fold_T, validation)
-    best_O = ridge.error_O.reshape(3, -1).argmin(0)
-    every = np.arange(len(best_O))
-    return ridge.take(best_O * len(best_O) + every), shares[best_O, every].astype(np.float32)
+    return fit_anchored_ridge(
+        features_TF, last_TO, target_TO, shares.astype(np.float64), fold_T, validation
+    )
 
 
 def two_sided_tasks(neural_V: Bools, together: Together) -> list[tuple[str, Ints, Ints]]:
@@ -251,11 +270,20 @@ def two_sided_tasks(neural_V: Bools, together: Together) -> list[tuple[str, Ints
     return tasks
 
 
-def reduce_inputs(z_TI: Floats, axes_IR: Floats | None) -> Floats:
+def reduce_inputs(z_TV: Floats, inputs: Ints, axes_IR: Floats | None) -> Floats:
+    """Return the input columns, or their values along axes.
+
+    A missing unit counts as its mean; a sample without any unit stays missing.
+    """
     if axes_IR is None:
-        return z_TI
-    # A missing unit counts as its mean; a sample without any unit stays missing.
-    missing_T = ~np.isfinite(z_TI).any(1)
-    reduced_TR = np.nan_to_num(z_TI) @ axes_IR
-    reduced_TR[missing_T] = np.nan
+        return z_TV[:, inputs]
+    reduced_TR = np.zeros((len(z_TV), axes_IR.shape[1]), np.float32)
+    known_T = np.zeros(len(z_TV), bool)
+    for at in range(0, len(inputs), COLUMNS):
+        own = slice(at, at + COLUMNS)
+        z_TI = z_TV[:, inputs[own]]
+        finite_TI = np.isfinite(z_TI)
+        known_T |= finite_TI.any(1)
+        reduced_TR += (z_TI if finite_TI.all() else np.nan_to_num(z_TI)) @ axes_IR[own]
+    reduced_TR[~known_T] = np.nan
     return reduced_TR

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve
 
 from tasks.lnm.data.recording import COLUMNS, Bools, Columns, Floats, Ints, Scaler
 from tasks.lnm.data.runs import Runs
@@ -20,7 +19,7 @@ MOST_JUDGED = 512
 """Units of a stream that bars, skips and verdicts are chosen and read by, evenly spread."""
 MOST_AXES = 128
 AXES_PENALTY = 0.1
-"""Of the ridge whose fit the axes are of; see linear.PENALTIES."""
+"""Of the ridge whose fit the axes are of; see normal_equations.PENALTIES."""
 MOST_PAIRED = 4000
 """Training rows that axes are fitted to."""
 ROWS = 512
@@ -122,14 +121,14 @@ def fitted_axes(
     x /= np.where(spread_F > 1e-6, spread_F, 1.0)
     gram_FF = x.T.astype(np.float64) @ x
     every = len(rows) * np.eye(len(gram_FF))
-    factor = cho_factor(gram_FF + AXES_PENALTY * every)
     # With x = q r, the fit's leading axes are those of r times its weights.
     root_FF = np.linalg.cholesky(gram_FF + 1e-6 * every)
+    turn_FT = (root_FF.T @ np.linalg.solve(gram_FF + AXES_PENALTY * every, x.T)).astype(np.float32)
     many = np.flatnonzero(~own_O)
     turned_FO = np.empty((x.shape[1], len(many)), np.float32)
     for block in _blocks(len(many), COLUMNS):
         y = np.nan_to_num(z_TV[np.ix_(rows + ahead, outputs[many[block]])])
-        turned_FO[:, block] = root_FF.T @ cho_solve(factor, (x.T @ y).astype(np.float64))
+        turned_FO[:, block] = turn_FT @ y
     power_F, turn_FF = np.linalg.eigh((turned_FO @ turned_FO.T).astype(np.float64))
     kept = np.flatnonzero(power_F > 1e-6 * power_F[-1])[::-1][:MOST_AXES]
     own = np.flatnonzero(own_O)

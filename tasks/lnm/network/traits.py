@@ -5,10 +5,11 @@ same name in every session; see model.Guess.
 """
 
 import hashlib
+from collections.abc import Iterable
 
 import numpy as np
 
-from tasks.lnm.data.recording import Bools, Floats, Recording, Scaler
+from tasks.lnm.data.recording import Bools, Floats, Ints, Recording, Scaler
 from tasks.lnm.data.runs import Runs
 from tasks.lnm.linear.skip import shift_back
 
@@ -32,19 +33,26 @@ def describe_columns(recording: Recording, runs: Runs, train: Bools, scaler: Sca
     the place to which the channel's name is hashed (Weinberger et al. 2009, arXiv:0902.2206).
     """
     columns = recording.columns
-    z_TV = np.where(train[:, None], scaler.standardise(recording.values_TV), np.nan)
     neural_V, counts_V = columns.neural, columns.counts
-    own = [slice(at, at + BLOCK) for at in range(0, z_TV.shape[1], BLOCK)]
+    parts = np.split(np.arange(len(neural_V)), range(BLOCK, len(neural_V), BLOCK))
+
+    def known(own: Ints) -> Floats:
+        z_TV = scaler.take(own).standardise(recording.values_TV[:, own])
+        return np.where(train[:, None], z_TV, np.nan)
+
     rate_V = np.maximum(scaler.mean_V, 1e-3)
     log_rate_V = np.where(counts_V, np.log(rate_V * recording.rate_hz) / 3, 0.0)
     fano_V = np.where(counts_V, np.log(scaler.sd_V**2 / rate_V), 0.0)
-    skew_V = np.concatenate([np.nanmean(z_TV[:, part] ** 3, axis=0) for part in own])
-    drive_T1 = _mean_known(z_TV[:, neural_V])
-    coupling_V1 = _correlate(z_TV, drive_T1, own)
-    lagged = [
-        np.concatenate([_autocorrelation(z_TV[:, part], runs, lag) for part in own]) for lag in LAGS
-    ]
-    tuning_VC = _correlate(z_TV, z_TV[:, ~neural_V], own)
+    drive_T1 = _mean_known(known(own[neural_V[own]]) for own in parts)
+    behaviour_TC = known(np.flatnonzero(~neural_V))
+    found: list[list[Floats]] = [[] for _ in range(3 + len(LAGS))]
+    for own in parts:
+        z_TV = known(own)
+        told = [np.nanmean(z_TV**3, axis=0), _correlate(z_TV, drive_T1)]
+        told += [_autocorrelation(z_TV, runs, lag) for lag in LAGS]
+        for kept, part in zip(found, [*told, _correlate(z_TV, behaviour_TC)], strict=True):
+            kept.append(part)
+    skew_V, coupling_V1, *lagged, tuning_VC = map(np.concatenate, found)
     channels = [hash_name(name) for name in np.array(columns.names)[~neural_V]]
     tuning_VH = tuning_VC @ np.reshape(channels, (-1, HASHED))
     traits_VF = np.column_stack(
@@ -72,27 +80,21 @@ def _coordinates(recording: Recording) -> Floats:
     return np.asarray(apart_VX / np.sqrt(np.maximum((apart_VX**2).sum(0) / count_X, 1e-12)))
 
 
-def _mean_known(z_TN: Floats) -> Floats:
-    """Return (time, 1) means over the known; NaN where none is."""
-    known_TN = np.isfinite(z_TN)
-    count_T = known_TN.sum(1, keepdims=True)
-    total_T = np.where(known_TN, z_TN, 0).sum(1, keepdims=True)
-    return np.where(count_T > 0, total_T / np.maximum(count_T, 1), np.nan)
+def _mean_known(parts: Iterable[Floats]) -> Floats:
+    """Return (time, 1) means over the known of all parts; NaN where none is."""
+    sums = [(np.nansum(z, axis=1, keepdims=True), np.isfinite(z).sum(1)[:, None]) for z in parts]
+    total_T1, count_T1 = (sum(part) for part in zip(*sums, strict=True))
+    return np.where(count_T1 > 0, total_T1 / np.maximum(count_T1, 1), np.nan)
 
 
-def _correlate(z_TV: Floats, other_TC: Floats, own: list[slice]) -> Floats:
+def _correlate(z_TV: Floats, other_TC: Floats) -> Floats:
     """Return (column, other) correlations, shrunk by how few samples they rest on."""
-    known_TC = np.isfinite(other_TC)
-    other_TC = np.where(known_TC, other_TC, 0)
-    found = []
-    for part in own:
-        known_TV = np.isfinite(z_TV[:, part])
-        value_TV = np.where(known_TV, z_TV[:, part], 0)
-        power_VC = (value_TV**2).T @ known_TC * (known_TV.T @ other_TC**2)
-        product_VC = value_TV.T @ other_TC / np.sqrt(np.maximum(power_VC, 1e-12))
-        count_VC = known_TV.astype(float).T @ known_TC
-        found.append(product_VC * count_VC / (count_VC + SHRINK))
-    return np.concatenate(found)
+    known_TC, known_TV = np.isfinite(other_TC), np.isfinite(z_TV)
+    other_TC, value_TV = np.where(known_TC, other_TC, 0), np.where(known_TV, z_TV, 0)
+    power_VC = (value_TV**2).T @ known_TC * (known_TV.T @ other_TC**2)
+    product_VC = value_TV.T @ other_TC / np.sqrt(np.maximum(power_VC, 1e-12))
+    count_VC = known_TV.astype(float).T @ known_TC
+    return np.asarray(product_VC * count_VC / (count_VC + SHRINK))
 
 
 def _autocorrelation(z_TV: Floats, runs: Runs, lag: int) -> Floats:

@@ -13,12 +13,12 @@ from torch import Tensor
 from tasks.lnm.data.masks import Masks, Mode
 from tasks.lnm.data.recording import Bools, Columns, Floats, Ints
 from tasks.lnm.data.runs import Runs
-from tasks.lnm.linear.skip import Skip, hold_last, interpolate_horizons
+from tasks.lnm.linear.skip import Skip, TwoSided, hold_last, interpolate_horizons
 from tasks.lnm.network.model import Inputs
 
 ROWS = 512
 MOST_KEPT = 250_000_000
-"""Values of forecasts that are kept (1 GB); beyond, each batch computes its own."""
+"""Values of predictions that are kept (1 GB); beyond, each batch computes its own."""
 MOST_VALUES = 16_000_000
 """Values of the windows that are cut at once, of which there are ten copies or more."""
 SMALLEST_SPREAD = 1e-2
@@ -64,14 +64,15 @@ class Material:
     """A session ready for cutting.
 
     z_TV : z-scores, NaN where not valid
-    base : by two-sided task (time, column) what the linear maps predict, as locations
+    base : by two-sided task (time, column) what the linear maps predict, as locations; computed
+        when asked for where they are many
     features_TF, last_TV : what a linear forecast at each sample starts from
     fold_T : training fold whose linear fit must not be used at a sample, -1 for the whole fit
     ahead : forecasts that training asks for again and again; None where they are not kept
     """
 
     z_TV: Floats
-    base: Mapping[Mode, Floats]
+    base: Mapping[Mode, Floats | TwoSided]
     features_TF: Floats
     last_TV: Floats
     fold_T: Ints
@@ -83,7 +84,12 @@ class Material:
     @cached_property
     def filled(self) -> Floats:
         """(time, column) z-scores, 0 where not valid."""
-        return self.z_TV if self.valid.all() else np.nan_to_num(self.z_TV)
+        return self.z_TV if self.whole else np.nan_to_num(self.z_TV)
+
+    @cached_property
+    def whole(self) -> bool:
+        """Whether all is valid."""
+        return bool(self.valid.all())
 
     @cached_property
     def valid(self) -> Bools:
@@ -132,7 +138,12 @@ def prepare_material(
 ) -> Material:
     """Compute every prediction of the skip; nothing reaches across the ends of a run."""
     fold_T = np.full(len(z_TV), -1, np.int64) if fold_T is None else fold_T
-    base = {task: skip.locate_all(task, z_TV, runs, fold_T) for task in TWO_SIDED if skip.has(task)}
+    base: dict[Mode, Floats | TwoSided] = {}
+    # What decoding and encoding ask for has no column in common: one array is enough.
+    for together in (TWO_SIDED[:2], *((task,) for task in TWO_SIDED[2:])):
+        if any(skip.has(task) for task in together):
+            located = skip.locate_all(together, z_TV, runs, fold_T)
+            base |= dict.fromkeys(together, located if z_TV.size > MOST_KEPT else located[:])
     features_TF = skip.causal_features(z_TV, runs)
     last_TV = hold_last(z_TV, runs)
     return Material(z_TV, base, features_TF, last_TV, fold_T, skip, columns.counts, rate_hz)
@@ -181,8 +192,9 @@ def cut_batch(
     offset_L = np.arange(window)
     index_BL = np.minimum(start_B[:, None] + offset_L, len(material.z_TV) - 1)
     inside_BL = offset_L < length_B[:, None]
-    valid_BLV = material.valid[index_BL]
-    valid_BLV &= inside_BL[..., None]
+    valid_BLV = inside_BL[..., None]
+    if not material.whole:
+        valid_BLV = material.valid[index_BL] & valid_BLV
     asked_BLV = valid_BLV & ~masks.visible_BLV
     if linear_skip:
         parts = _skip_parts(material, start_B, masks, mixing, index_BL)
@@ -199,7 +211,7 @@ def cut_batch(
     clock = (torch.from_numpy(time_BL), torch.from_numpy(inside_BL))
     inputs = Inputs._make((z_filled_BLV, seen, *of_skip, *clock))
     # The floor: a column that does not move in training is predicted without any error.
-    weight_BLV = torch.from_numpy(1 / np.maximum(parts.spread_BLV, SMALLEST_SPREAD) ** 2)
+    weight_BLV = inputs.spread_BLV.clamp_min(SMALLEST_SPREAD).square_().reciprocal_()
     return Cut(inputs, z_filled_BLV, torch.from_numpy(asked_BLV), weight_BLV, masks.mode_B)
 
 
@@ -214,25 +226,36 @@ class _Parts(NamedTuple):
     middle_gate_BLV: Floats
 
 
-def _empty_parts(shape: tuple[int, ...]) -> _Parts:
-    """Return the parts of windows that the skip has nothing to say of."""
-    zeros, ones = (np.full(shape, value, np.float32) for value in (0.0, 1.0))
-    return _Parts(zeros, np.zeros(shape, bool), ones, ones.copy(), zeros.copy(), ones.copy())
+def _empty_parts(shape: tuple[int, ...], *, alike: bool = False) -> _Parts:
+    """Return the parts of windows that the skip has nothing to say of.
+
+    alike : gate and spread are, and stay, the same array
+    """
+    base, middle = (np.zeros(shape, np.float32) for _ in range(2))
+    gate, spread, middle_gate = (np.ones(shape, np.float32) for _ in range(3))
+    return _Parts(base, np.zeros(shape, bool), gate, gate if alike else spread, middle, middle_gate)
+
+
+def _distinct(parts: _Parts, mixing: Mixing) -> list[tuple[Floats, TaskWeights]]:
+    """Return gate and spread, or the one array that is both, with the weights that go into it."""
+    pairs = [(parts.gate_BLV, mixing.gate), (parts.spread_BLV, mixing.spread)]
+    return pairs[: 1 if mixing.gate is mixing.spread else 2]
 
 
 def _skip_parts(
     material: Material, start_B: Ints, masks: Masks, mixing: Mixing, index_BL: Ints
 ) -> _Parts:
     """Return the skip's prediction of what is hidden, where there is one, its gates and spread."""
-    parts = _empty_parts(masks.visible_BLV.shape)
+    parts = _empty_parts(masks.visible_BLV.shape, alike=mixing.gate is mixing.spread)
     modes = np.array(masks.mode_B)
     for task, base_TV in material.base.items():
         own = np.flatnonzero(modes == task)
-        hidden = ~masks.visible_BLV[own]
-        parts.base_BLV[own] = np.where(hidden, base_TV[index_BL[own]], 0)
-        parts.gate_BLV[own] = np.where(hidden, mixing.gate.two_sided[task], 1)
-        parts.spread_BLV[own] = np.where(hidden, mixing.spread.two_sided[task], 1)
-        parts.given_BLV[own] = hidden
+        # What such a task hides, it hides throughout a window.
+        hidden_B1V = ~masks.visible_BLV[own, :1]
+        parts.base_BLV[own] = base_TV[index_BL[own]] * hidden_B1V
+        for part, weights in _distinct(parts, mixing):
+            part[own] = np.where(hidden_B1V, weights.two_sided[task], np.float32(1))
+        parts.given_BLV[own] = hidden_B1V
     own = np.flatnonzero(modes == "forecast")
     if len(own):
         _lay_forecasts(parts, material, own, start_B[own], masks.known_B[own], mixing)
@@ -247,13 +270,14 @@ def _lay_forecasts(
     fill_SH = interpolate_horizons(material.skip.horizons, most)
     origins = material.forecast_base(start_B + known_B - 1)
     base_BSV, middle_BSV = (np.einsum("sh,bhv->bsv", fill_SH, part) for part in origins)
-    weights_HV = (mixing.gate.forecast_HV, mixing.spread.forecast_HV, mixing.middle_HV)
-    gate_SV, spread_SV, middle_SV = (fill_SH @ weight_HV for weight_HV in weights_HV)
+    middle_SV = fill_SH @ mixing.middle_HV
+    laid = [(part, fill_SH @ weights.forecast_HV) for part, weights in _distinct(parts, mixing)]
     for at, (b, known) in enumerate(zip(own, known_B, strict=True)):
         ahead = slice(known, min(known + most, window))
         steps = ahead.stop - known
         parts.base_BLV[b, ahead] = base_BSV[at, :steps]
         parts.middle_BLV[b, ahead] = middle_BSV[at, :steps]
-        parts.gate_BLV[b, ahead], parts.spread_BLV[b, ahead] = gate_SV[:steps], spread_SV[:steps]
+        for part, weight_SV in laid:
+            part[b, ahead] = weight_SV[:steps]
         parts.middle_gate_BLV[b, ahead] = middle_SV[:steps]
         parts.given_BLV[b, ahead] = True

@@ -10,7 +10,7 @@ import torch
 
 from tasks.lnm.data.recording import Floats
 from tasks.lnm.linear.features import causal_kernels
-from tasks.lnm.linear.ridge import Doubles
+from tasks.lnm.linear.normal_equations import Doubles
 from tasks.lnm.linear.skip import context_of, interpolate_horizons
 from tasks.lnm.network.model import Inputs
 from tasks.lnm.network.trained import TrainedModel

@@ -1,10 +1,12 @@
 """Which gains on blocks of time are sure: costs by block, and the least share that is as good."""
 
+from collections.abc import Iterable
+
 import numpy as np
 from numpy.typing import NDArray
 
 from tasks.lnm.data.recording import Floats, Ints
-from tasks.lnm.scores.scoring import Metric, gains_by_sample
+from tasks.lnm.scores.scoring import Measure, Metric
 
 FEWEST_BLOCKS = 4
 SURE = 2.0
@@ -12,15 +14,19 @@ SURE = 2.0
 
 
 def block_costs(
-    metric: Metric, real_TV: Floats, value_TV: Floats, sd_V: Floats, block: int
+    metric: Metric, real_TV: Floats, answers: Iterable[Floats], sd_V: Floats, block: int
 ) -> NDArray[np.float64]:
-    """Return (block,) mean costs on blocks of consecutive valid rows; none if too few are valid."""
-    gains, norm_T = gains_by_sample(metric, real_TV, {"own": value_TV}, sd_V)
-    if not gains:
-        return np.zeros(0)
-    block_T = number_blocks(len(norm_T), block)
-    scale = max(float(norm_T.mean()), 1e-9)
-    return np.asarray(-np.bincount(block_T, gains["own"]) / np.bincount(block_T) / scale)
+    """Return (answer, block) mean costs on blocks of consecutive valid rows.
+
+    No blocks if too few rows are valid.
+    """
+    measure = Measure.of(metric, real_TV, sd_V)
+    if measure is None:
+        return np.array([np.zeros(0) for _ in answers])
+    block_T = number_blocks(len(measure.norm_T), block)
+    size_C, scale = np.bincount(block_T), max(float(measure.norm_T.mean()), 1e-9)
+    gains = (measure.gain(answer) for answer in answers)
+    return np.array([-np.bincount(block_T, gain_T) / size_C / scale for gain_T in gains])
 
 
 def least_cost(cost_AGC: NDArray[np.float64]) -> Ints:

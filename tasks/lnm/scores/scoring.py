@@ -1,6 +1,6 @@
 """Scores with an interval, and the verdict: did the model beat the best baseline?"""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -137,18 +137,11 @@ def gains_by_sample(
     metric: Metric, real_TV: Floats, answers: Mapping[str, Floats], sd_V: Floats
 ) -> tuple[dict[str, NDArray[np.float64]], NDArray[np.float64]]:
     """Return each answer's gain at each valid sample, and what the gains' sum is divided by."""
-    valid_TV = np.isfinite(real_TV)
-    valid_T = valid_TV.any(1)
-    gains: dict[str, NDArray[np.float64]] = {}
-    norm_T = np.zeros(0)
-    if valid_T.sum() < FEWEST_SAMPLES:
-        return gains, norm_T
-    truth_TV, valid_TV = real_TV[valid_T].astype(np.float64), valid_TV[valid_T]
-    for name, answer in answers.items():
-        if np.isfinite(answer).any():
-            own_TV = answer[valid_T].astype(np.float64)
-            gains[name], norm_T = _MEASURES[metric](truth_TV, own_TV, valid_TV, sd_V)
-    return gains, norm_T
+    measure = Measure.of(metric, real_TV, sd_V)
+    if measure is None:
+        return {}, np.zeros(0)
+    known = {name: answer for name, answer in answers.items() if np.isfinite(answer).any()}
+    return {name: measure.gain(answer) for name, answer in known.items()}, measure.norm_T
 
 
 def judge(low: float, high: float) -> Verdict:
@@ -186,47 +179,94 @@ def _circular_sums(values_T: NDArray[np.float64], length: int) -> NDArray[np.flo
     return np.asarray(total[length:] - total[:-length])
 
 
+@dataclass(frozen=True)
+class Measure:
+    """A metric with the truth that many answers are held to.
+
+    rows_T : samples in which anything is valid; all else is of these alone
+    norm_T : what the sum of gains is divided by
+    cost : (time, column) answers to what each sample costs
+    least_T : what the answer that gains nothing costs
+    """
+
+    rows_T: NDArray[np.bool_]
+    norm_T: NDArray[np.float64]
+    cost: Callable[[NDArray[np.float64]], NDArray[np.float64]]
+    least_T: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, metric: Metric, real_TV: Floats, sd_V: Floats) -> "Measure | None":
+        """Return the measure; None where too few samples are valid."""
+        valid_TV = np.isfinite(real_TV)
+        rows_T = valid_TV.any(1)
+        if rows_T.sum() < FEWEST_SAMPLES:
+            return None
+        truth_TV = real_TV[rows_T].astype(np.float64)
+        return cls(rows_T, *_MEASURES[metric](truth_TV, valid_TV[rows_T], sd_V))
+
+    def gain(self, answer_TV: Floats) -> NDArray[np.float64]:
+        """Return an answer's gain at each valid sample."""
+        own_TV = answer_TV if self.rows_T.all() else answer_TV[self.rows_T]
+        return self.least_T - self.cost(own_TV.astype(np.float64))
+
+
+_Measured = tuple[
+    NDArray[np.float64],
+    Callable[[NDArray[np.float64]], NDArray[np.float64]],
+    NDArray[np.float64],
+]
+
+
 def _variance_explained(
-    real_TV: NDArray[np.float64],
-    answer_TV: NDArray[np.float64],
-    valid_TV: NDArray[np.bool_],
-    sd_V: Floats,
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the variance explained and there at each sample, summed over columns."""
+    real_TV: NDArray[np.float64], valid_TV: NDArray[np.bool_], sd_V: Floats
+) -> _Measured:
+    """Measure squared errors beside the variance that is there, summed over columns."""
     counted_V = valid_TV.sum(0)
     mean_V = np.where(valid_TV, real_TV, 0).sum(0) / np.maximum(counted_V, 1)
     there_TV = np.where(valid_TV, ((real_TV - mean_V) / sd_V) ** 2, 0)
-    missed_TV = np.where(valid_TV, ((real_TV - answer_TV) / sd_V) ** 2, 0)
     # A column that is constant in the test part has nothing to explain, whatever it costs.
     varies_V = there_TV.sum(0) > 1e-9 * np.maximum(counted_V, 1)
-    return (there_TV - missed_TV)[:, varies_V].sum(1), there_TV[:, varies_V].sum(1)
+    there_T, every = there_TV[:, varies_V].sum(1), bool(valid_TV.all())
+
+    def cost(answer_TV: NDArray[np.float64]) -> NDArray[np.float64]:
+        missed_TV = (real_TV - answer_TV) / sd_V
+        if not every:
+            missed_TV[~valid_TV] = 0
+        missed_TV[:, ~varies_V] = 0
+        return np.asarray(np.einsum("tv,tv->t", missed_TV, missed_TV))
+
+    return there_T, cost, there_T
 
 
 def _bits_gained(
-    real_TV: NDArray[np.float64],
-    answer_TV: NDArray[np.float64],
-    valid_TV: NDArray[np.bool_],
-    sd_V: Floats,
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the log-likelihood gained over the mean rate and the spikes, both in bits * ln 2."""
+    real_TV: NDArray[np.float64], valid_TV: NDArray[np.bool_], sd_V: Floats
+) -> _Measured:
+    """Measure the log-likelihood beside that of the mean rate, and the spikes, in bits * ln 2."""
     mean_V = np.where(valid_TV, real_TV, 0).sum(0) / np.maximum(valid_TV.sum(0), 1)
-    rate_TV = np.maximum(answer_TV, LEAST_RATE)
-    null_V = np.maximum(mean_V, LEAST_RATE)
-    gained_TV = real_TV * np.log(rate_TV / null_V) - rate_TV + null_V
-    fires_V = mean_V > 0
-    gained_T = np.where(valid_TV, gained_TV, 0)[:, fires_V].sum(1)
-    return gained_T, np.log(2) * np.where(valid_TV, real_TV, 0)[:, fires_V].sum(1)
+    null_V, kept_TV = np.maximum(mean_V, LEAST_RATE), valid_TV & (mean_V > 0)
+    known_TV = np.where(kept_TV, real_TV, 0)
+
+    def cost(answer_TV: NDArray[np.float64]) -> NDArray[np.float64]:
+        rate_TV = np.maximum(answer_TV, LEAST_RATE)
+        lost_TV = rate_TV - null_V - known_TV * np.log(rate_TV / null_V)
+        return np.asarray(np.where(kept_TV, lost_TV, 0).sum(1))
+
+    return np.log(2) * known_TV.sum(1), cost, np.zeros(len(real_TV))
 
 
 def _absolute_error(
-    real_TV: NDArray[np.float64],
-    answer_TV: NDArray[np.float64],
-    valid_TV: NDArray[np.bool_],
-    sd_V: Floats,
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the absolute error with its sign turned, and how many values were valid."""
-    missed_TV = np.where(valid_TV, np.abs(real_TV - answer_TV) / sd_V, 0)
-    return -missed_TV.sum(1), valid_TV.sum(1).astype(np.float64)
+    real_TV: NDArray[np.float64], valid_TV: NDArray[np.bool_], sd_V: Floats
+) -> _Measured:
+    """Measure the absolute error, and how many values were valid."""
+
+    def cost(answer_TV: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.asarray(np.where(valid_TV, np.abs(real_TV - answer_TV) / sd_V, 0).sum(1))
+
+    return valid_TV.sum(1).astype(np.float64), cost, np.zeros(len(real_TV))
 
 
-_MEASURES = {"r2": _variance_explained, "bits_per_spike": _bits_gained, "mae": _absolute_error}
+_MEASURES: Mapping[Metric, Callable[..., _Measured]] = {
+    "r2": _variance_explained,
+    "bits_per_spike": _bits_gained,
+    "mae": _absolute_error,
+}

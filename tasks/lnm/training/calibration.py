@@ -203,13 +203,16 @@ class _Fit:
     def choose(self, blocks_T: Ints) -> Doubles:
         """Return (factor, power, tail) x (column)."""
         columns = self.missed_TV.shape[1]
-        least_V = np.full(columns, np.inf)
+        every, least_V = np.arange(columns), np.full(columns, np.inf)
         best_PV = np.ones((3, columns))
-        for power, tail, factor_V in self._tried():
-            cost_V = self._shrink(self._cost(factor_V, power, tail).sum(0))
-            better_V = cost_V < least_V
-            least_V = np.where(better_V, cost_V, least_V)
-            told = np.broadcast_arrays(factor_V, power, tail, least_V)[:3]
+        for power, tails, factor_AV in self._tried():
+            total_KAV = self._cost(factor_AV[:, None], power, np.array(tails)).sum(2)
+            cost_XV = self._shrink(total_KAV).reshape(-1, columns)
+            first_V = cost_XV.argmin(0)
+            tail_V, factor_V = np.divmod(first_V, len(factor_AV))
+            told = np.broadcast_arrays(factor_AV[factor_V, every], power, np.array(tails)[tail_V])
+            better_V = cost_XV[first_V, every] < least_V
+            least_V = np.where(better_V, cost_XV[first_V, every], least_V)
             best_PV[:, better_V] = np.stack(told)[:, better_V]
         if self.name != "negative_binomial":
             best_PV[0] *= self._widen(best_PV, blocks_T)
@@ -217,11 +220,12 @@ class _Fit:
         best_PV[0] *= self.asked.spread_V ** (1 - best_PV[1])
         return best_PV
 
-    def _tried(self) -> Iterator[tuple[float, float, Doubles]]:
+    def _tried(self) -> Iterator[tuple[float, Sequence[float], Doubles]]:
+        """Yield powers with the tails and (choice, column) factors that are tried with each."""
+        columns = self.missed_TV.shape[1]
         if self.name == "negative_binomial":
             # The network's scale is that of continuous columns; clumping is each unit's own.
-            for clumping in CLUMPING:
-                yield 0.0, 0.0, np.full(self.missed_TV.shape[1], clumping)
+            yield 0.0, (0.0,), np.array(CLUMPING)[:, None] * np.ones(columns)
             return
         for power in POWERS:
             ratio_TV = np.where(self.known_TV, self.relative_TV ** (2 * power), 0.0)
@@ -230,35 +234,36 @@ class _Fit:
             pooled = missed_V.sum() / ratio_V.sum()
             square_V = (number_V * own_V + self.prior * pooled) / (number_V + self.prior)
             base_V = np.sqrt(np.maximum(square_V, 1e-12))
-            for tail in TAILS if self.name == "student_t" else (0.0,):
-                for factor in FACTORS:
-                    yield power, tail, factor * base_V
+            tails = TAILS if self.name == "student_t" else (0.0,)
+            yield power, tails, FACTORS[:, None] * base_V
 
-    def _cost(self, factor_V: Doubles, power: float | Doubles, tail: float | Doubles) -> Doubles:
-        """Return (time, column) CRPS over each column's root mean square error, or nats."""
-        scale_TV = factor_V * self.relative_TV**power
+    def _cost(self, factor: Doubles, power: float | Doubles, tail_K: Doubles) -> Doubles:
+        """Return (tail, ..., time, column) CRPS over each column's root mean square error, or nats.
+
+        factor : of shape that goes with (..., time, column)
+        """
+        scale = factor * self.relative_TV**power
         if self.name == "student_t":
             size_V = np.sqrt((self.missed_TV**2).sum(0) / self.known_TV.sum(0))
-            share_TV = np.abs(self.missed_TV) / scale_TV
-            if np.ndim(tail) == 0:
-                crps_TV = np.interp(share_TV, FAR, _ranked(float(tail)))
-            else:
-                pairs = zip(share_TV.T, np.asarray(tail), strict=True)
-                crps_TV = np.stack([np.interp(z, FAR, _ranked(float(k))) for z, k in pairs], axis=1)
-            cost_TV = scale_TV * crps_TV / np.maximum(size_V, 1e-9)
+            scored = (
+                scale
+                / np.maximum(size_V, 1e-9)
+                * _interpolate(np.abs(self.missed_TV) / scale, tail_K)
+            )
         else:
             if self.name == "von_mises":
-                scale_TV = scale_TV * self.asked.spread_V * self.asked.unit_V
+                scale = scale * self.asked.spread_V * self.asked.unit_V
             real_TV, mean_TV = (np.where(self.known_TV, a, 1.0) for a in self.asked[:2])
-            arrays = (real_TV, mean_TV, np.broadcast_to(scale_TV, real_TV.shape), 0 * real_TV)
+            arrays = np.broadcast_arrays(real_TV, mean_TV, scale, 0.0)
             told = (torch.from_numpy(np.array(a, np.float64)) for a in arrays)
-            cost_TV = HEADS[self.name].nll(*told).numpy()
-        return np.where(self.known_TV, cost_TV, 0.0)
+            scored = HEADS[self.name].nll(*told).numpy()[None]
+        return np.where(self.known_TV, scored, 0.0)
 
-    def _shrink(self, total_V: Doubles) -> Doubles:
+    def _shrink(self, total: Doubles) -> Doubles:
+        """Return (..., column) mean costs, drawn to those of all columns together."""
         number_V = self.known_TV.sum(0)
-        pooled = total_V.sum() / number_V.sum()
-        return np.asarray((total_V + self.prior * pooled) / (number_V + self.prior))
+        pooled = total.sum(-1, keepdims=True) / number_V.sum()
+        return np.asarray((total + self.prior * pooled) / (number_V + self.prior))
 
     def _widen(self, best_PV: Doubles, blocks_T: Ints) -> float:
         """Return the most that costs surely no more: within one standard error over blocks.
@@ -268,15 +273,33 @@ class _Fit:
         factor_V, power_V, tail_V = best_PV
         if blocks_T[-1] + 1 < FEWEST_BLOCKS:
             return WIDER[-1]
-        least_T = self._cost(factor_V, power_V, tail_V).mean(1)
+        tails, tail_at_V = np.unique(tail_V, return_inverse=True)
+
+        def ask(wider: float) -> Doubles:
+            cost_KTV = self._cost(wider * factor_V, power_V, tails)
+            own_TV = np.take_along_axis(cost_KTV, tail_at_V[None, None], axis=0)[0]
+            return np.asarray(own_TV.mean(1))
+
+        least_T = ask(1.0)
         number_B = np.bincount(blocks_T)
         widest = 1.0
         for wider in WIDER[1:]:
-            more_T = self._cost(wider * factor_V, power_V, tail_V).mean(1) - least_T
+            more_T = ask(wider) - least_T
             more_B = np.bincount(blocks_T, more_T) / np.maximum(number_B, 1)
             if more_B.mean() <= more_B.std(ddof=1) / np.sqrt(len(more_B)):
                 widest = wider
         return widest
+
+
+def _interpolate(share: Doubles, tail_K: Doubles) -> Doubles:
+    """Return (tail, ...) CRPS of t distributions of scale 1 at some distances, as np.interp does.
+
+    Where the distances lie among FAR is looked up once for all tails.
+    """
+    share = np.minimum(share, FAR[-1])
+    at = np.minimum(np.searchsorted(FAR, share, side="right") - 1, len(FAR) - 2)
+    beyond = share - FAR[at]
+    return np.stack([_ranked(k)[at] + _rise(k)[at] * beyond for k in tail_K.tolist()])
 
 
 @cache
@@ -284,3 +307,9 @@ def _ranked(tail: float) -> Doubles:
     """Return the CRPS of a t of scale 1 at the distances FAR."""
     zeros = np.zeros_like(FAR)
     return StudentT().crps(FAR, Told(zeros, zeros + 1, zeros + tail))
+
+
+@cache
+def _rise(tail: float) -> Doubles:
+    """Return how steeply it rises behind each distance but the last."""
+    return np.asarray(np.diff(_ranked(tail)) / np.diff(FAR))

@@ -81,9 +81,7 @@ def _weigh(
         for metric in metrics_of(bool(model.columns.counts[judged[own[0]]]), horizon):
             mixed = _mix(model, judged[own], own, located, middle_TV, functional_of(metric))
             sd_V = model.scaler.sd_V[judged[own]]
-            costs[functional_of(metric)] = np.array(
-                [block_costs(metric, real_TV[:, own], value, sd_V, block) for value in mixed]
-            )
+            costs[functional_of(metric)] = block_costs(metric, real_TV[:, own], mixed, sd_V, block)
         if costs["mean"].size:
             none = np.zeros((len(SHARES), 0))
             missed_AC = _missed(model, judged[own], own, real_TV, located, block)

@@ -54,12 +54,12 @@ class Batch(NamedTuple):
 
 def weigh_batch(cut: Cut, neural_V: Bools, counts_V: Bools) -> Batch:
     """Give each asked value its weight."""
-    asked_BLV = cut.asked_BLV.numpy()
-    asked_V = asked_BLV.sum((0, 1))
+    asked_BLV = torch.from_numpy(cut.asked_BLV.numpy().astype(np.float32))
+    asked_V = asked_BLV.sum((0, 1)).numpy()
     sides = [(own_V, int(asked_V[own_V].sum())) for own_V in (neural_V, ~neural_V)]
     parts = max(1, sum(count > 0 for _, count in sides))
     share_V = np.sum([own_V / (parts * max(1, count)) for own_V, count in sides], axis=0)
-    share_BLV = torch.from_numpy(asked_BLV * share_V.astype(np.float32))
+    share_BLV = asked_BLV * torch.from_numpy(share_V).float()
     forecast_F = torch.tensor([b for b, mode in enumerate(cut.mode_B) if mode == "forecast"]).long()
     middle_FLV = MIDDLE_WEIGHT * share_BLV[forecast_F] * cut.weight_BLV[forecast_F].sqrt()
     # The variance of counts is their mean: they have no scale to learn.

@@ -133,7 +133,7 @@ def prepare_session(
     test_runs = find_runs(recording.segment_T, np.where(part_T == 2, 0, -1))
     origin_O, context_O = forecast_origins(test_runs, window)
     asked = (scaler, origin_O, window, settings, shared)
-    skip, rivals, fold_T = fit_rivals(recording, part_T, *asked)
+    skip, rivals, fold_T = fit_rivals(recording, z_TV, part_T, *asked)
     runs = find_runs(recording.segment_T, part_T)
     material = prepare_material(z_TV, runs, skip, columns, recording.rate_hz, fold_T)
     material = material.keep_forecasts(np.flatnonzero((part_T == 0) | (part_T == 1)))

@@ -119,7 +119,17 @@ def test_no_answer_depends_on_the_truth_of_the_test_part(product_session):
         recording = replace(product_session, values_TV=values_TV)
         scaler = fit_scaler(values_TV, part_T == 0)
         origins, _ = forecast_origins([(1600, 2400)], 16)
-        answers.append(fit_rivals(recording, part_T, scaler, origins, 16, LnmSettings())[1])
+        answers.append(
+            fit_rivals(
+                recording,
+                scaler.standardise(recording.values_TV),
+                part_T,
+                scaler,
+                origins,
+                16,
+                LnmSettings(),
+            )[1]
+        )
     assert answers[0].bars == answers[1].bars
     for key, located in answers[0].answers["decode", -1].items():
         np.testing.assert_array_equal(located, answers[1].answers["decode", -1][key])

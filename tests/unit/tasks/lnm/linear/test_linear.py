@@ -18,7 +18,7 @@ from tasks.lnm.linear.features import (
     smoothing_kernels,
     two_sided_features,
 )
-from tasks.lnm.linear.ridge import fit_ridge, fit_ridge_with_or_without, principal_axes
+from tasks.lnm.linear.ridge import fit_anchored_ridge, fit_ridge, principal_axes
 from tasks.lnm.linear.skip import (
     hold_last,
     interpolate_horizons,
@@ -29,7 +29,15 @@ from tasks.lnm.linear.skip import (
 def fit_skip(recording, part_T, window):
     scaler = fit_scaler(recording.values_TV, part_T == 0)
     origins = np.flatnonzero(part_T == 2)[::50]
-    return fit_rivals(recording, part_T, scaler, origins, window, LnmSettings())[0]
+    return fit_rivals(
+        recording,
+        scaler.standardise(recording.values_TV),
+        part_T,
+        scaler,
+        origins,
+        window,
+        LnmSettings(),
+    )[0]
 
 
 @pytest.fixture
@@ -71,7 +79,7 @@ def test_outputs_of_a_group_share_the_penalty_that_is_best_for_all(rng):
 
 
 def test_a_folds_fit_has_not_seen_the_fold(rng, monkeypatch):
-    monkeypatch.setattr("tasks.lnm.linear.ridge.PENALTIES", (1e-2,))
+    monkeypatch.setattr("tasks.lnm.linear.normal_equations.PENALTIES", (1e-2,))
     x_TF = rng.standard_normal((200, 3)).astype(np.float32)
     y_TO = (x_TF[:, :1] + rng.standard_normal((200, 1))).astype(np.float32)
     fold_T = np.where(np.arange(200) < 150, np.arange(200) // 50, -1)
@@ -155,12 +163,29 @@ def test_validation_chooses_for_each_output_whether_slopes_are_used(rng):
     y_TO = np.stack([x_TF[:, 2], x_TF[:, 0] + 0.3 * rng.standard_normal(300)], axis=1)
     fold_T = np.where(np.arange(300) < 60, np.arange(300) // 12, -1)
     validation = np.arange(300) >= 60
-    both = fit_ridge_with_or_without(x_TF, 60, y_TO, fold_T, validation)
+    both = fit_ridge(x_TF, y_TO, fold_T, validation, optional=60)
     less = fit_ridge(x_TF[:, :2], y_TO, fold_T, validation)
     assert both.error_O[0] < 0.9 * less.error_O[0]
     np.testing.assert_array_equal(both.weights_KFO[:, :2, 1], less.weights_KFO[:, :, 1])
     assert not both.weights_KFO[:, 2:, 1].any()
     np.testing.assert_allclose(both.predict(x_TF)[:, 1], less.predict(x_TF)[:, 1], atol=1e-5)
+
+
+def test_a_share_of_the_last_value_is_chosen_as_if_each_share_had_a_fit_of_its_own(rng):
+    x_TF = rng.standard_normal((400, 5)).astype(np.float32)
+    last_TO = rng.standard_normal((400, 3)).astype(np.float32)
+    wanted = np.array([0.0, 0.6, 1.0])
+    y_TO = (x_TF[:, :3] + wanted * last_TO + 0.1 * rng.standard_normal((400, 3))).astype(np.float32)
+    y_TO[20:40, 1] = np.nan
+    fold_T = np.where(np.arange(400) < 300, np.arange(400) // 60, -1)
+    asked = (fold_T, np.arange(400) >= 300)
+    share_AO = np.stack([np.zeros(3), np.full(3, 0.6), np.ones(3)])
+    ridge, share_O = fit_anchored_ridge(x_TF, last_TO, y_TO, share_AO, *asked)
+    np.testing.assert_allclose(share_O, wanted)
+    alone = fit_ridge(x_TF, (y_TO - wanted * last_TO).astype(np.float32), *asked)
+    np.testing.assert_allclose(ridge.weights_KFO, alone.weights_KFO, atol=1e-5)
+    np.testing.assert_allclose(ridge.bias_KO, alone.bias_KO, atol=1e-5)
+    np.testing.assert_array_equal(ridge.penalty_O, alone.penalty_O)
 
 
 def test_causal_features_do_not_see_the_future(rng):
@@ -222,7 +247,7 @@ def test_many_units_are_reduced_to_principal_components(product_session, monkeyp
     skip = fit_skip(replace(product_session, values_TV=z_TV, columns=columns), part_T, 8)
     assert skip.maps["decode"].axes_IR.shape == (20, 5)
     z_TV = fit_scaler(z_TV, part_T == 0).standardise(z_TV)
-    decoded = skip.locate_all("decode", z_TV, [(0, 2400)])[1600:, 20]
+    decoded = skip.locate_all(("decode",), z_TV, [(0, 2400)])[1600:, 20]
     assert np.corrcoef(decoded, z_TV[1600:, 20])[0, 1] > 0.8
 
 

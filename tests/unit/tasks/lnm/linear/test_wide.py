@@ -8,9 +8,11 @@ import pytest
 from tasks.lnm.baselines.axes import fit_wide, view_judged
 from tasks.lnm.baselines.rivals import BASELINES, fit_rivals
 from tasks.lnm.data.recording import fit_scaler
+from tasks.lnm.data.runs import find_runs
 from tasks.lnm.linear.problems import make_problems
 from tasks.lnm.linear.wide import lie_along, private_shares
 from tasks.lnm.network.trained import load_model, save_model
+from tasks.lnm.network.windows import prepare_material
 from tasks.lnm.results import result_tree, train_and_examine
 from tasks.lnm.training.batches import draw_batch, hold_training, validation_cuts
 from tasks.lnm.training.session import divide_recording
@@ -44,7 +46,7 @@ def test_ridge_to_all_axes_of_its_fit_is_ridge(product_session, monkeypatch):
     assert (len(problem.outputs), len(wide.outputs)) == (3, 8)
     assert 2 < rank <= 8
     np.testing.assert_allclose(wide.axes_RO @ wide.axes_RO.T, np.eye(rank), atol=1e-3)
-    member = fit_wide(problem.seen, wide, -1)["ridge"].take(wide.judged)
+    member = fit_wide(problem, wide)["ridge"].take(wide.judged)
     answer = member.locate(view_judged(problem.seen, wide, rows, crossed=False))
     expected = BASELINES["ridge"](exact).locate(rows)
     np.testing.assert_allclose(answer, expected[:, wide.judged], atol=1e-2)
@@ -65,7 +67,7 @@ def test_a_forecast_adds_what_the_axes_do_not_hold(product_session, three_judged
     assert wide.private_O[:8].max() > 0.5
     np.testing.assert_allclose(wide.private_O[8:], 0, atol=1e-5)
     rows = np.arange(1610, 2300)
-    answers, members = {}, fit_wide(problem.seen, wide, 1)
+    answers, members = {}, fit_wide(problem, wide)
     members["axes alone"] = replace(members["ridge"], anchor_O=0 * wide.private_O)
     for name, member in members.items():
         view = view_judged(problem.seen, wide, rows, crossed=False)
@@ -98,7 +100,7 @@ def test_private_shares_are_autocorrelations():
 
 
 def test_a_model_of_many_units_is_trained_judged_and_kept(
-    product_session, three_judged, quick, tmp_path
+    product_session, three_judged, quick, tmp_path, monkeypatch
 ):
     brief = {"steps": 20, "baselines": (), "generated_s": 0.0}
     result = train_and_examine(product_session, quick.model_copy(update=brief))
@@ -107,10 +109,19 @@ def test_a_model_of_many_units_is_trained_judged_and_kept(
     scored = {(score.task, score.target) for score in result.exam.scores}
     assert {("encode", "calcium"), ("decode", "running/first"), ("impute", "calcium")} <= scored
     skip, material = result.model.skip, result.session.material
+    rows_B2 = np.array([[3, 4], [900, 2100]])
     # All units have a skip, judged or not, and it tells of them.
     test_T = result.session.part_T == 2
     missed_V = (material.z_TV - material.base["impute"])[test_T].var(0)[:8]
     assert (missed_V < 0.5 * material.z_TV[test_T].var(0)[:8]).all()
+    # Of so many that they are not kept, predictions are the same when they are asked for.
+    monkeypatch.setattr("tasks.lnm.network.windows.MOST_KEPT", 0)
+    runs = find_runs(product_session.segment_T, result.session.part_T)
+    about = (material.z_TV, runs, skip, product_session.columns, 10.0, material.fold_T)
+    asked_for = prepare_material(*about).base
+    assert set(asked_for) == set(material.base)
+    for task, kept_TV in material.base.items():
+        np.testing.assert_allclose(asked_for[task][rows_B2], kept_TV[rows_B2], atol=1e-5)
     told = result_tree(result, {})["scores"].attrs["verdict_means"]
     assert "evenly spread are judged" in told
     save_model(result.model, tmp_path)
@@ -141,7 +152,15 @@ def test_windows_in_pieces_cost_the_same(product_session, quick, monkeypatch):
 def test_the_skip_of_a_judged_whole_session_does_not_know_of_axes(product_session, quick):
     part_T = np.repeat([0, 1, 2], 800)
     scaler = fit_scaler(product_session.values_TV, part_T == 0)
-    skip, rivals, _ = fit_rivals(product_session, part_T, scaler, np.arange(1620, 2300), 16, quick)
+    skip, rivals, _ = fit_rivals(
+        product_session,
+        scaler.standardise(product_session.values_TV),
+        part_T,
+        scaler,
+        np.arange(1620, 2300),
+        16,
+        quick,
+    )
     np.testing.assert_array_equal(rivals.judged, np.arange(10))
     members = [m for own in skip.maps.values() for b in own.blends for m in b.members.values()]
     assert all(getattr(member, "axes", None) is None for member in members)

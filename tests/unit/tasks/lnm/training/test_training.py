@@ -61,7 +61,7 @@ def test_closed_gates_are_the_skip(product_result):
     runs = session.runs(2)
     located = predict_hidden(model, session.material, runs, hidden_V, "decode")
     test_T = session.part_T == 2
-    ridge = model.skip.locate_all("decode", session.material.z_TV, runs)[test_T][:, hidden_V]
+    ridge = model.skip.locate_all(("decode",), session.material.z_TV, runs)[test_T][:, hidden_V]
     np.testing.assert_allclose(located.location[test_T][:, hidden_V], ridge, atol=1e-5)
 
 
