@@ -109,7 +109,7 @@ class TwoSided:
         for own, features_TF in zip(self.maps, self.features, strict=True):
             view = own.view(features_TF[rows], None, fold_T)
             out_TV[:, own.outputs] = own.blends[0].locate(view)
-        return out_TV.reshape(*index.shape, -1)
+        return out_TV.reshape(*index.shape, self.shape[1])
 
 
 @dataclass(frozen=True)

@@ -247,7 +247,7 @@ def test_many_units_are_reduced_to_principal_components(product_session, monkeyp
     skip = fit_skip(replace(product_session, values_TV=z_TV, columns=columns), part_T, 8)
     assert skip.maps["decode"].axes_IR.shape == (20, 5)
     z_TV = fit_scaler(z_TV, part_T == 0).standardise(z_TV)
-    decoded = skip.locate_all(("decode",), z_TV, [(0, 2400)])[1600:, 20]
+    decoded = skip.locate_all(("decode",), z_TV, [(0, 2400)])[1600:][:, 20]
     assert np.corrcoef(decoded, z_TV[1600:, 20])[0, 1] > 0.8
 
 

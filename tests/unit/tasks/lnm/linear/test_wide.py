@@ -122,6 +122,7 @@ def test_a_model_of_many_units_is_trained_judged_and_kept(
     assert set(asked_for) == set(material.base)
     for task, kept_TV in material.base.items():
         np.testing.assert_allclose(asked_for[task][rows_B2], kept_TV[rows_B2], atol=1e-5)
+        assert asked_for[task][rows_B2[:0]].shape == kept_TV[rows_B2[:0]].shape
     told = result_tree(result, {})["scores"].attrs["verdict_means"]
     assert "evenly spread are judged" in told
     save_model(result.model, tmp_path)
