@@ -12,7 +12,7 @@ from schemas.errors import RecordingError
 from schemas.settings.ingest import IngestSettings
 from tasks.common.progress import track
 from tasks.ingest.clock_findings import Span, clock_findings
-from tasks.ingest.damage import unreadable
+from tasks.ingest.damage import damage_told, unreadable
 from tasks.ingest.lazy import lazy_variable
 from tasks.ingest.objects import AssumedEqual
 from tasks.ingest.scan_spikes import scan_spikes, spike_findings
@@ -76,9 +76,11 @@ def check_streams(
             report.unreadable.append(f"{name}/{column}")
             report.findings.append(unreadable("column", error, stream.attrs["source"]))
         try:
-            findings, span = _CHECKS.get(stream.attrs["stream_kind"], _check_sampled)(
-                stream, settings
-            )
+            # Whatever a stream breaks, its neighbours are checked.
+            with damage_told(stream.attrs["source"]):
+                findings, span = _CHECKS.get(stream.attrs["stream_kind"], _check_sampled)(
+                    stream, settings
+                )
         except RecordingError as error:
             findings = [unreadable("stream", error, stream.attrs["source"])]
             report.unreadable.append(name)

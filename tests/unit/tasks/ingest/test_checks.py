@@ -191,6 +191,11 @@ def test_intervals_within_each_other_count_as_observed():
     assert check(stream) == []
 
 
+def test_a_stream_that_breaks_its_check_is_left_out_and_the_others_are_checked():
+    broken = only(check(trains([1.0, 2.0], [0, 7]), sampled()), "stream_unreadable")
+    assert broken.severity == "error"
+
+
 def test_spike_times_that_are_no_seconds_are_named():
     times, owner = good_trains()
     only(check(trains(np.floor(times * 30_000), owner)), "spikes_are_sample_numbers")
