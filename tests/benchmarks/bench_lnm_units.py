@@ -1,8 +1,8 @@
 """The cost of the large neural model over units, each number of them in a process of its own.
 
-    python tests/benchmarks/bench_lnm_units.py [UNITS ...] [steps=200]
+    python tests/benchmarks/bench_lnm_units.py [UNITS ...] [steps=200] [samples=4000]
 
-Of 4,000 samples of each number of units (10, 100, 1,000, 10,000 and 100,000 if none is given):
+Of so many samples of each number of units (10, 100, 1,000, 10,000 and 100,000 if none is given):
 seconds of preparation (baselines, skip, traits), milliseconds of a training step, and the memory
 held at most up to then. With `steps` the whole stage follows: so many steps of training, gates and
 noise, the examination, the model saved, loaded, and asked to decode, and to impute a unit.
@@ -33,7 +33,6 @@ from tasks.lnm.training.session import Session, divide_recording
 from tasks.lnm.training.train import build_network, train_model
 from tests.benchmarks.bench_lnm import WINDOW, make_recording
 
-SAMPLES = 4000
 TIMED = 6
 """Steps of which the median is told, the first left out."""
 
@@ -79,10 +78,10 @@ def peak_gib() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
-def main(units: int, steps: int) -> None:
+def main(units: int, steps: int = 0, samples: int = 4000) -> None:
     """Tell what so many units cost."""
     settings = LnmSettings(split=SplitSettings(guard_s=1.0), window=WINDOW, steps=steps or 1)
-    recording = make_recording(units, SAMPLES)
+    recording = make_recording(units, samples)
     with limit_threads(settings.threads):
         begun, spent = time.perf_counter(), time.process_time()
         session = divide_recording(recording, settings)
@@ -100,11 +99,11 @@ def main(units: int, steps: int) -> None:
 
 
 if __name__ == "__main__":
-    told = dict(word.split("=") for word in sys.argv[1:] if "=" in word)
+    told = {n: int(v) for n, v in (word.split("=") for word in sys.argv[1:] if "=" in word)}
     wanted = [int(word) for word in sys.argv[1:] if "=" not in word]
     torch.set_num_threads(1)
     if len(wanted) == 1:
-        main(wanted[0], int(told.get("steps", 0)))
+        main(wanted[0], **told)
     for number in wanted if len(wanted) > 1 else [] if wanted else [10, 100, 1000, 10_000, 100_000]:
         own = [str(number), *(f"{n}={v}" for n, v in told.items())]
         subprocess.run([sys.executable, __file__, *own], check=True)
