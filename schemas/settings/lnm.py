@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from schemas.settings.base import StageSettings
 from schemas.settings.split import SplitSettings
 
-Baseline = Literal["drift_free", "reduced_rank", "glm", "knn", "gru"]
+Baseline = Literal["drift_free", "reduced_rank", "glm", "knn", "kernel", "gru"]
 Preset = Literal["nano", "small", "base", "large"]
 ReadIn = Literal["pooled", "tokens"]
 
@@ -78,7 +78,8 @@ class LnmSettings(StageSettings):
         "all on the same context and tuned on validation: drift_free (ridge on what departs from "
         "each input's slow mean; not forecasts), reduced_rank (ridge held to a few axes), glm "
         "(Poisson regression of spike counts; not forecasts), knn (nearest "
-        "neighbours), gru (a recurrent network a question: a minute or more).",
+        "neighbours), kernel (ridge on random features of behaviour; a part of the model in any "
+        "case), gru (a recurrent network a question: a minute or more).",
     )
     regions: bool = Field(
         default=False,

@@ -25,7 +25,7 @@ def choose_blend(
     scores: Mapping[str, float],
     block: int,
 ) -> Weights:
-    """Start from the best on validation; add a share of another while the gain is sure.
+    """Start from the best starter on validation; add a share of another while the gain is sure.
 
     Averages of forecasts are seldom worse than the best of them (Bates & Granger 1969,
     doi:10.1057/jors.1969.103); what is not sure (see `least_cost`) is not added, so that mostly
@@ -35,7 +35,7 @@ def choose_blend(
     ----------
     real_TV : (time, column) truth of one target in training and on validation
     answers : locations, or medians, that may be blended; of training rows by fits without them
-    scores : how good each is on validation
+    scores : how good those are on validation that may be started from
     block : rows that are resampled together
     """
     known = {name: score for name, score in scores.items() if name in answers}
@@ -46,8 +46,8 @@ def choose_blend(
         mixed = sum(share * answers[name] for name, share in blend.items())
         return location_to_values(np.asarray(mixed), scaler, counts_V)
 
-    for _ in range(MOST_ADDED if len(known) > 1 else 0):
-        options = [weights] + [mix_in(weights, name, share) for name in known for share in SHARES]
+    for _ in range(MOST_ADDED if len(answers) > 1 else 0):
+        options = [weights] + [mix_in(weights, name, share) for name in answers for share in SHARES]
         costs = block_costs(metric, real_TV, map(value, options), scaler.sd_V, block)
         best = int(least_cost(costs[:, None])[0])
         if not best:

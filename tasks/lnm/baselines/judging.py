@@ -1,5 +1,6 @@
 """Which baseline is the bar of each target, and what its skip is made of: chosen on validation."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,6 +14,10 @@ from tasks.lnm.scores.scoring import Metric, functional_of, metrics_of, score_al
 
 MOST_CROSSED = 8000
 """Training rows that the skip is chosen by."""
+
+ADDED = ("kernel",)
+"""Members that no skip begins with: hundreds of features flatter themselves on one validation part,
+so where they help has to be sure in training too."""
 
 Bar = tuple[str, str, int, Metric]
 """Task, target, horizon (-1 if none), metric."""
@@ -68,15 +73,17 @@ class Judge:
         chosen: dict[Functional, dict[str, Weights]] = {"mean": {}, "median": {}}
         for target, own in _asked_targets(columns, answers.held_out):
             for metric in metrics_of(bool(columns.counts[own[0]]), horizon):
-                name, weights = self._choose(metric, values_TV[:, own], own, answers)
+                # A unit goes on from its own past, which is none of what is added.
+                left_out = ADDED if horizon > 0 and columns.neural[own[0]] else ()
+                name, weights = self._choose(metric, values_TV[:, own], own, answers, left_out)
                 best[task, target, horizon, metric] = name
                 chosen[functional_of(metric)].setdefault(target, weights)
         return best, chosen
 
     def _choose(
-        self, metric: Metric, real_TV: Floats, own: Ints, answers: Answers
+        self, metric: Metric, real_TV: Floats, own: Ints, answers: Answers, left_out: Sequence[str]
     ) -> tuple[str, Weights]:
-        """Return the bar of one target and what its skip is made of."""
+        """Return the bar of one target and what its skip is made of, which some may not be."""
         counts, scaler = bool(self.recording.columns.counts[own[0]]), self.scaler.take(own)
         functional, held_out = functional_of(metric), np.flatnonzero(self.part_T == 1)
 
@@ -90,10 +97,15 @@ class Judge:
         scores = score(answers.held_out)
         offered = _take(answers.offered, functional, own)
         crossed = _take(answers.crossed, functional, own)
-        joined = {n: np.concatenate([answer, offered[n]]) for n, answer in crossed.items()}
+        joined = {
+            name: np.concatenate([answer, offered[name]])
+            for name, answer in crossed.items()
+            if name not in left_out
+        }
         rows = np.r_[self.crossed_rows, held_out]
         block = max(1, self.window // self._stride(np.flatnonzero(self.part_T == 0)))
-        about = (scaler, counts, score(answers.offered), block)
+        begun = {n: s for n, s in score(answers.offered).items() if n not in ADDED}
+        about = (scaler, counts, begun, block)
         weights = choose_blend(metric, real_TV[rows], joined, *about)
         # Nothing to tell by: ridge, which chose each output's penalty, mean included.
         return (max(scores, key=lambda m: scores[m]) if scores else "ridge"), weights

@@ -10,6 +10,7 @@ import numpy as np
 
 from tasks.lnm.data.recording import Floats, Ints
 from tasks.lnm.linear.features import depart_from_level, weigh_levels
+from tasks.lnm.linear.lift import Lift
 from tasks.lnm.linear.members import Affine, Member, median_known
 from tasks.lnm.linear.problems import MOST_ROWS, Problem, Seen
 from tasks.lnm.linear.ridge import Ridge, fit_ridge, principal_axes
@@ -134,12 +135,18 @@ def reduce_rank(problem: Problem) -> Fitted | None:
 
 
 def make_affine(
-    problem: Problem, maps: Ridge, anchor_O: Floats, *, log: bool = False, point: bool = False
+    problem: Problem,
+    maps: Ridge,
+    anchor_O: Floats,
+    *,
+    log: bool = False,
+    point: bool = False,
+    lift: Lift | None = None,
 ) -> Fitted:
     """Return affine maps as a baseline, with the median of what they leave over in training."""
     never_O = np.zeros(len(problem.outputs), np.float32)
     own = (problem.scaler, problem.counts_O)
-    member = Affine(maps, anchor_O, never_O, *own, log, point)
+    member = Affine(maps, anchor_O, never_O, *own, log, point, lift=lift)
     if problem.horizon < 0:
         # Only forecasts are scored by absolute errors.
         return Fitted(problem, member)

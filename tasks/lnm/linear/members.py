@@ -8,6 +8,7 @@ import numpy as np
 
 from tasks.lnm.data.locations import LOWEST_LOG, Functional, as_location, location_to_middle
 from tasks.lnm.data.recording import Bools, Floats, Ints, Scaler
+from tasks.lnm.linear.lift import Lift
 from tasks.lnm.linear.ridge import Ridge
 
 ROWS = 256
@@ -79,6 +80,7 @@ class Affine:
     log : the maps give log(rate / mean rate) and not z-scores
     point : the answer is a value, not the mean of a distribution (mean, last value)
     axes : the maps are to these; None where each output has its own
+    lift : the maps are of what it makes of the features; None where they are of these
     """
 
     maps: Ridge
@@ -89,6 +91,7 @@ class Affine:
     log: bool = False
     point: bool = False
     axes: Axes | None = None
+    lift: Lift | None = None
 
     def take(self, outputs: Ints) -> "Affine":
         """Return the maps to some outputs only."""
@@ -104,7 +107,10 @@ class Affine:
 
     def predict(self, view: View) -> Floats:
         """Return what the maps give."""
-        z, last_TO = self.maps.predict(view.features_TF, view.fold_T), view.last_TO
+        features_TF, last_TO = view.features_TF, view.last_TO
+        if self.lift is not None:
+            features_TF = self.lift.apply(features_TF)
+        z = self.maps.predict(features_TF, view.fold_T)
         if self.axes is not None:
             z, last_TO = self.axes.lay_out(z, view)
         return z if last_TO is None else z + last_TO * self.anchor_O

@@ -1,7 +1,7 @@
 """Every question of a session as one table: features, targets, and the parts of time."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -48,6 +48,7 @@ class Seen:
     window : samples that an answer may reach over
     columns : how many the session has
     slopes : how many of the features, the last ones, are slopes
+    behaviour : which of the inputs are channels of behaviour; none where they are axes of all
     """
 
     z_TI: Floats
@@ -60,6 +61,7 @@ class Seen:
     causal: bool
     seed: int
     slopes: int = 0
+    behaviour: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
 
     @cached_property
     def means(self) -> Floats:
@@ -196,14 +198,14 @@ def make_problems(
     judged_V = judged_columns(columns)
 
     def look(inputs: Ints, *, causal: bool) -> tuple[Seen, Floats | None]:
-        axes = _axes(z_TV, inputs, part_T == 0, rng)
+        axes, behaviour = _axes(z_TV, inputs, columns.neural[inputs], part_T == 0, rng)
         z_TI = reduce_inputs(z_TV, inputs, axes)
         if causal:
             features_TF = smooth_features(z_TI, runs, causal_kernels(context_of(window)))
         else:
             features_TF = two_sided_features(z_TI, runs, window)
         slopes = 0 if causal else z_TI.shape[1] * count_slopes(window)
-        own = (window, z_TV.shape[1], causal, seed, slopes)
+        own = (window, z_TV.shape[1], causal, seed, slopes, behaviour)
         return Seen(z_TI, features_TF, runs, fold_T, part_T, *own), axes
 
     def known(own: Ints) -> Floats:
@@ -239,7 +241,22 @@ def make_problems(
         yield Problem("forecast", horizon, *asked, *own_about, wide)
 
 
-def _axes(z_TV: Floats, inputs: Ints, train: Bools, rng: np.random.Generator) -> Floats | None:
+def _axes(
+    z_TV: Floats, inputs: Ints, neural_I: Bools, train: Bools, rng: np.random.Generator
+) -> tuple[Floats | None, Ints]:
+    """Return the axes that many inputs are reduced to, and which of them are behaviour.
+
+    Units are reduced, behaviour is kept as it is: a thousand units would leave nothing of it. Only
+    where its channels are very many as well are they reduced with the units.
+    """
+    channels = np.flatnonzero(~neural_I)
     if len(inputs) <= MOST_INPUTS:
-        return None
-    return principal_axes(z_TV[np.ix_(train, inputs)], MOST_INPUTS, rng)
+        return None, channels
+    if len(channels) > MOST_INPUTS // 2:
+        return principal_axes(z_TV[np.ix_(train, inputs)], MOST_INPUTS, rng), channels[:0]
+    kept = np.arange(len(channels))
+    axes_IR = np.zeros((len(inputs), MOST_INPUTS), np.float32)
+    axes_IR[channels, kept] = 1.0
+    units_TI, rank = z_TV[np.ix_(train, inputs[neural_I])], MOST_INPUTS - len(channels)
+    axes_IR[neural_I, len(channels) :] = principal_axes(units_TI, rank, rng)
+    return axes_IR, kept

@@ -7,12 +7,14 @@ from typing import Any
 import numpy as np
 
 from tasks.lnm.data.recording import Columns, Floats, Scaler
+from tasks.lnm.linear.lift import Lift
 from tasks.lnm.linear.members import Affine, Axes, Library, Member, Neighbours
 from tasks.lnm.linear.ridge import Ridge
 from tasks.lnm.linear.skip import Blend, SkipMap
 
 Arrays = dict[str, np.ndarray]
 LIBRARY = tuple(field.name for field in fields(Library))
+LIFT = tuple(field.name for field in fields(Lift))
 
 
 def describe_map(own: SkipMap) -> dict[str, Any]:
@@ -40,8 +42,8 @@ def _wide_axes(own: SkipMap) -> Floats | None:
 
 def _describe(member: Member) -> dict[str, Any]:
     if isinstance(member, Affine):
-        wide = member.axes is not None
-        return {"kind": "affine", "log": member.log, "point": member.point, "wide": wide}
+        parts = {"wide": member.axes is not None, "lifted": member.lift is not None}
+        return {"kind": "affine", "log": member.log, "point": member.point, **parts}
     return {"kind": "neighbours"}
 
 
@@ -65,9 +67,11 @@ def map_arrays(own: SkipMap) -> Arrays:
 def _member_arrays(key: str, member: Member) -> Arrays:
     if isinstance(member, Affine):
         maps = member.maps
-        wide = {} if member.axes is None else {f"{key}.along": member.axes.anchor_R}
+        parts: Arrays = {} if member.axes is None else {f"{key}.along": member.axes.anchor_R}
+        if member.lift is not None:
+            parts |= {f"{key}.lift.{name}": getattr(member.lift, name) for name in LIFT}
         return {
-            **wide,
+            **parts,
             # Queries use the fit to all training rows alone, which is the last.
             f"{key}.weights": maps.weights_KFO[-1:],
             f"{key}.bias": maps.bias_KO[-1:],
@@ -120,4 +124,7 @@ def _read_member(
     maps = Ridge(*(arrays[f"{key}.{name}"] for name in ("weights", "bias", "penalty", "error")))
     anchor, shift = arrays[f"{key}.anchor"], arrays[f"{key}.shift"]
     axes = Axes(arrays[wide], arrays[f"{key}.along"]) if told["wide"] else None
-    return Affine(maps, anchor, shift, *about, told["log"], told["point"], axes)
+    # A model saved before there were lifts has none.
+    lifted = told.get("lifted", False)
+    lift = Lift(*(arrays[f"{key}.lift.{name}"] for name in LIFT)) if lifted else None
+    return Affine(maps, anchor, shift, *about, told["log"], told["point"], axes, lift)
