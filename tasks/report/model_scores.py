@@ -35,6 +35,7 @@ RIVALS = {
     "reduced_rank": "#c97b84",
     "glm": "#5a9e3a",
     "knn": "#c05fa8",
+    "kernel": "#8f7ad1",
     "gru": "#2a9d8f",
     "persistence": PERSISTENCE,
     "mean": MEAN,

@@ -28,5 +28,6 @@ def fit_kernel(problem: Problem) -> Fitted | None:
     at_C = np.concatenate([channels, second + channels])
     lift = Lift.draw(seen.features_TF[problem.train], at_C, rng)
     asked = (problem.last_TO, problem.target_TO, seen.fold_T, problem.validation)
-    maps, anchor_O = anchor_ridge(lift.apply(seen.features_TF), *asked)
+    lifted_TF = lift.apply(seen.features_TF).astype(np.float32)
+    maps, anchor_O = anchor_ridge(lifted_TF, *asked)
     return make_affine(problem, maps, anchor_O, lift=lift)

@@ -2,7 +2,8 @@
 
 The best on validation of each target is the bar of its verdict. The same becomes the model's skip,
 or a blend of it with others where training (each fold answered without it) and validation are sure
-that it gains: so with its gates shut the model is the bar or better, unless that is a GRU.
+that it gains, kernel ridge on behaviour among them: so with its gates shut the model is the bar or
+better, unless that is a GRU.
 """
 
 from collections.abc import Callable, Iterable, Mapping

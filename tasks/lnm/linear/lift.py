@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tasks.lnm.data.recording import Floats, Ints
+from tasks.lnm.linear.normal_equations import Doubles
 
 RANDOM = 400
 """Cosines."""
@@ -40,7 +41,10 @@ class Lift:
         turned_CR = (turn_CR * scale_C[:, None]).astype(np.float32)
         return cls(at_C, known_TC.mean(0), turned_CR, phase_R)
 
-    def apply(self, features_TF: Floats) -> Floats:
-        """Return (row, coordinate and cosine) features."""
-        known_TC = features_TF[:, self.at_C] - self.centre_C
+    def apply(self, features_TF: Floats) -> Doubles:
+        """Return (row, coordinate and cosine) features.
+
+        Doubles: maps weigh hundreds of cosines against each other, and rounding would show.
+        """
+        known_TC = features_TF[:, self.at_C].astype(np.float64) - self.centre_C
         return np.concatenate([known_TC, np.cos(known_TC @ self.turn_CR + self.phase_R)], axis=1)

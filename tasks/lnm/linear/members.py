@@ -107,10 +107,9 @@ class Affine:
 
     def predict(self, view: View) -> Floats:
         """Return what the maps give."""
-        features_TF, last_TO = view.features_TF, view.last_TO
-        if self.lift is not None:
-            features_TF = self.lift.apply(features_TF)
-        z = self.maps.predict(features_TF, view.fold_T)
+        last_TO = view.last_TO
+        read_TF = self.lift.apply(view.features_TF) if self.lift else view.features_TF
+        z = self.maps.predict(read_TF, view.fold_T)
         if self.axes is not None:
             z, last_TO = self.axes.lay_out(z, view)
         return z if last_TO is None else z + last_TO * self.anchor_O

@@ -51,11 +51,11 @@ class Ridge:
             self.error_O[outputs],
         )
 
-    def predict(self, features_TF: Floats, fold_T: Ints | None = None) -> Floats:
+    def predict(self, features_TF: Floats | Doubles, fold_T: Ints | None = None) -> Floats:
         """Predict rows, each by the fit that has not seen its fold (-1: by the whole fit)."""
         features_TF = features_TF[:, : self.weights_KFO.shape[1]]
         if fold_T is None:
-            return np.asarray(features_TF @ self.weights_KFO[-1] + self.bias_KO[-1])
+            return np.asarray(features_TF @ self.weights_KFO[-1] + self.bias_KO[-1], np.float32)
         out_TO = np.empty((len(features_TF), self.bias_KO.shape[1]), np.float32)
         for fold in np.unique(fold_T):
             rows = fold_T == fold
