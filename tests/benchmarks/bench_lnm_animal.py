@@ -45,6 +45,8 @@ from tests.benchmarks.aligned import align_recording
 SEEDS, SECONDS = (7, 8), 480.0
 MISSING = "body_pose"
 SETTINGS = LnmSettings(steps=400, bootstrap=400)
+LONG = SETTINGS.model_copy(update={"steps": 3000})
+"""A few minutes of one core: what streams are imputed and courses are drawn with."""
 COURSES, COURSE_S, AXES, CLASSIFIED = 4, 600.0, 8, 32
 """Free runs, their length, principal axes of the neurons, samples of a classified window."""
 MEASURES = ("mean", "SD", "least", "most", "trend", "roughness", "memory")
@@ -237,16 +239,16 @@ def compare(folder: Path, seconds: float = SECONDS) -> None:
     pd.set_option("display.width", 160, "display.max_rows", None, "display.max_columns", None)
     recordings = [record_animal(folder, seed, seconds) for seed in SEEDS]
     session = divide_recording(recordings[0], SETTINGS)
-    alone = session, train_model(session, SETTINGS)[0]
-    streams = impute_streams(alone)
+    long = session, train_model(session, LONG)[0]
+    streams = impute_streams(long)
     streams.to_csv(folder / "streams.csv")
     draw_scores(streams, folder / "streams.png")
     print(streams.round(3).to_string())  # noqa: T201
-    z_BTV, courses = run_free(alone)
+    z_BTV, courses = run_free(long)
     courses.to_csv(folder / "courses.csv")
-    draw_courses(z_BTV, alone, folder / "courses.png")
+    draw_courses(z_BTV, long, folder / "courses.png")
     print(courses.T.to_string())  # noqa: T201
-    missing = miss_stream(recordings, alone)
+    missing = miss_stream(recordings, (session, train_model(session, SETTINGS)[0]))
     missing.to_csv(folder / "missing.csv", index=False)
     print(count_verdicts(missing).to_string())  # noqa: T201
 

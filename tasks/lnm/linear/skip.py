@@ -1,8 +1,8 @@
 """The closed-form part of the model: for each task what validation likes best of all baselines.
 
-Ridge, reduced rank, Poisson regression, neighbours, the last value, the mean, or a blend of them,
-kernel ridge on behaviour included: which, validation chooses for each target and horizon; see rivals.py. The network adds what
-they leave over.
+Ridge, reduced rank, Poisson regression, nearest neighbours, kernel ridge on behaviour, the last
+value, the mean, or a blend of them: which, validation chooses for each target and horizon; see
+rivals.py. The network adds what they leave over.
 """
 
 from collections.abc import Mapping, Sequence
