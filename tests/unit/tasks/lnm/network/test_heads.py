@@ -12,7 +12,8 @@ from tasks.lnm.network.heads import Told
 from tasks.lnm.network.trained import load_model, save_model
 from tasks.lnm.queries.query import decode, impute, query
 from tasks.lnm.results import train_and_examine
-from tasks.lnm.training.calibration import Asked, fit_noise
+from tasks.lnm.training.calibration import fit_noise
+from tasks.lnm.training.noise_fit import Asked
 
 DRAWS = 40_000
 
