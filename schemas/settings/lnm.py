@@ -69,8 +69,9 @@ class LnmSettings(StageSettings):
     linear_skip: bool = Field(
         default=True,
         description="Add the network to the baseline that validation likes best (ridge, reduced "
-        "rank, Poisson regression, neighbours, last value, mean, or a blend), so that it learns "
-        "only what that leaves over. Off: the network learns everything.",
+        "rank, Poisson regression, neighbours, last value, mean, or a blend, of kernel ridge on "
+        "behaviour too), so that it learns only what that leaves over. Off: the network learns "
+        "everything.",
     )
     baselines: tuple[Baseline, ...] = Field(
         default=("drift_free", "reduced_rank", "glm", "knn"),

@@ -32,7 +32,8 @@ VERDICT_MEANS = (
     "holds 0. Higher is better in every metric but mae. "
     "decode: behaviour from neurons; encode: neurons from behaviour; impute: a fifth of the units "
     "from the others and behaviour; stream: a whole stream from all the others; region: the units "
-    "of a region from all else; forecast: all from the past."
+    "of a region from all else; forecast: all from the past. The model begins with the best of the "
+    "baselines or a blend, to which kernel ridge on behaviour, a part of it, may belong."
 )
 
 
