@@ -1,4 +1,4 @@
-"""Tokens a second of LNM training beside plain torch; a step over units; the wait for data.
+"""Tokens a second of LNM training beside plain torch, and the wait for data.
 
 Ours: draw windows, mask them, add the skip, read in, core, read out, losses, step, average weights.
 Beside it, in turns in one run, on tensors that are ready: `plain`, the same network, losses,
@@ -7,7 +7,6 @@ clipping and optimiser in a bare loop, so that the ratio tells what data and boo
 costs.
 """
 
-import resource
 import time
 
 import numpy as np
@@ -16,18 +15,14 @@ import torch
 
 from schemas.settings.lnm import LnmSettings
 from schemas.settings.split import SplitSettings
-from tasks.lnm.baselines.rivals import Rivals
-from tasks.lnm.data.grouping import hide_together
-from tasks.lnm.data.recording import Columns, Recording, fit_scaler
-from tasks.lnm.data.runs import part_of_each_sample, split_with_guard
-from tasks.lnm.linear.skip import Skip, horizons_of
-from tasks.lnm.network.windows import Material, TaskWeights
+from tasks.lnm.data.recording import Columns, Recording
+from tasks.lnm.data.runs import split_with_guard
 from tasks.lnm.training.batches import draw_ahead
 from tasks.lnm.training.machine import Machine
 from tasks.lnm.training.objective import weigh_errors
 from tasks.lnm.training.optimise import average_weights, take_step
 from tasks.lnm.training.schedule import make_optimiser
-from tasks.lnm.training.session import Session, prepare_session
+from tasks.lnm.training.session import prepare_session
 from tasks.lnm.training.train import build_network
 
 WINDOW, SAMPLES = 64, 2000
@@ -55,26 +50,6 @@ def make_session(units: int, preset: str):
     )
     split = split_with_guard(recording, settings.split, WINDOW)
     return prepare_session(recording, split, WINDOW, settings), settings
-
-
-def make_bare_session(units: int):
-    """Prepare a session for steps without a skip; fewer windows a batch where units are many."""
-    recording = make_recording(units)
-    batch = max(1, min(32, 32_000 // units))
-    settings = LnmSettings(
-        split=SplitSettings(guard_s=1.0), window=WINDOW, linear_skip=False, batch_size=batch
-    )
-    split = split_with_guard(recording, settings.split, WINDOW)
-    scaler = fit_scaler(recording.values_TV, split.train)
-    columns, rows = recording.columns, np.zeros(0, np.int64)
-    skip = Skip(WINDOW, horizons_of(WINDOW), hide_together(columns, 0), {})
-    z_TV = scaler.standardise(recording.values_TV)
-    none = np.zeros((0, 0), np.float32)
-    material = Material(z_TV, {}, none, none, rows, skip, columns.counts, 10.0)
-    spread = TaskWeights.filled(1.0, len(skip.horizons), len(columns.names))
-    about = (material, spread, WINDOW, rows, rows, Rivals(np.arange(units + 2), {}, {}), scaler)
-    ones = np.ones(len(columns.names), np.float32)
-    return Session(recording, split, part_of_each_sample(split), *about, ones), settings
 
 
 class Steps:
@@ -167,20 +142,3 @@ def test_tokens_a_second_against_plain_torch(benchmark, preset, least, rounds):
     print(f"\n{preset}: {benchmark.extra_info}")  # noqa: T201
     if least is not None:
         assert plain / ours > least
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("units", [10, 100, 1_000, 10_000, 100_000])
-def test_cost_of_a_step_over_units(benchmark, units):
-    steps = Steps(*make_bare_session(units))
-    steps.take()
-    steps.waited = 0.0
-    seconds = benchmark.pedantic(lambda: [steps.take() for _ in range(3)], rounds=1)
-    step = float(np.median(seconds))
-    benchmark.extra_info |= {
-        "ms_per_step": 1e3 * step,
-        "us_per_unit_and_window": 1e6 * step / units / steps.settings.batch_size,
-        "share_waiting_for_data": steps.waited / float(np.sum(seconds)),
-        "peak_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
-    }
-    print(f"\n{units} units: {benchmark.extra_info}")  # noqa: T201
