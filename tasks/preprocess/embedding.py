@@ -59,22 +59,16 @@ def load_weights(path: Path) -> Weights:
     SettingsError
         There is no such file, it is no safetensors file, or no such network.
     """
-    remedy = "Name a safetensors file of a ResNet, such as timm's resnet18."
+    what = "cannot be read"
     try:
         weights = {name: w.float() for name, w in load_file(path).items()}
-    except (OSError, SafetensorError) as error:
-        raise SettingsError(
-            f"the weights '{path}' cannot be read: {error}.",
-            where="preprocess.video.embedding_weights",
-            remedy=remedy,
-        ) from error
-    try:
+        what = "are of no residual network"
         embed_frames(weights, np.zeros((1, 32, 32), np.float32))
-    except (KeyError, RuntimeError) as error:
+    except (OSError, SafetensorError, KeyError, RuntimeError) as error:
         raise SettingsError(
-            f"the weights '{path}' are of no residual network: {error}.",
+            f"the weights '{path}' {what}: {error}.",
             where="preprocess.video.embedding_weights",
-            remedy=remedy,
+            remedy="Name a safetensors file of a ResNet, such as timm's resnet18.",
         ) from error
     return weights
 

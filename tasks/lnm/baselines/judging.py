@@ -16,8 +16,9 @@ MOST_CROSSED = 8000
 """Training rows that the skip is chosen by."""
 
 ADDED = ("kernel",)
-"""Members that no skip begins with: hundreds of features flatter themselves on one validation part,
-so where they help has to be sure in training too."""
+"""What a skip may be made of though it is no bar, unless the settings ask for that too. No skip
+begins with it: hundreds of features flatter themselves on one validation part, so where they help
+has to be sure in training too."""
 
 Bar = tuple[str, str, int, Metric]
 """Task, target, horizon (-1 if none), metric."""

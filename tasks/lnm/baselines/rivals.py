@@ -20,7 +20,7 @@ from tasks.common.progress import report_progress
 from tasks.lnm.baselines.axes import centre, fit_wide, view_judged
 from tasks.lnm.baselines.blending import Weights
 from tasks.lnm.baselines.gru import fit_recurrent
-from tasks.lnm.baselines.judging import Answers, Bar, Judge, Located
+from tasks.lnm.baselines.judging import ADDED, Answers, Bar, Judge, Located
 from tasks.lnm.baselines.kernel import fit_kernel
 from tasks.lnm.baselines.neighbours import fit_neighbours
 from tasks.lnm.baselines.plain import (
@@ -58,8 +58,6 @@ BASELINES: Mapping[str, Baseline] = MappingProxyType(
 )
 """In this order: of equals on validation the first is the bar."""
 ALWAYS = ("ridge", "persistence", "mean")
-OFFERED = ("kernel",)
-"""What the skip may be made of though it is no bar, unless the settings ask for that too."""
 
 
 @dataclass(frozen=True)
@@ -164,7 +162,7 @@ def _fit_all(
     for problem in problems:
         put = partial(_put, problem=problem, judged=judged)
         members: dict[str, Member] = {}
-        for method in dict.fromkeys([*methods, *OFFERED]):
+        for method in dict.fromkeys([*methods, *ADDED]):
             fitted = BASELINES[method](problem)
             if fitted is None:
                 continue

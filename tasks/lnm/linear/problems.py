@@ -15,6 +15,7 @@ from tasks.lnm.linear.features import (
     smooth_features,
     two_sided_features,
 )
+from tasks.lnm.linear.lift import Lift
 from tasks.lnm.linear.members import Library, View
 from tasks.lnm.linear.ridge import MOST_INPUTS, Ridge, principal_axes
 from tasks.lnm.linear.skip import (
@@ -33,6 +34,8 @@ TRAINING_FOLDS = 5
 NEIGHBOUR_AXES = 16
 MOST_ROWS = 20_000
 """Training samples at most, evenly spread, that are searched for neighbours or fitted by a GLM."""
+MOST_CHANNELS = 64
+"""Channels of behaviour at most that a kernel compares."""
 MOST_REMEMBERED = 8_000_000
 """Values of neighbours at most: of many columns fewer rows are searched."""
 
@@ -92,6 +95,21 @@ class Seen:
         turn_FR = (scale_F[:, None] * axes_FR).astype(np.float32)
         known_XR = (self.means[self.known] - centre_F) @ turn_FR
         return Library(centre_F, turn_FR, known_XR, fold_X)
+
+    @cached_property
+    def lifted(self) -> tuple[Lift, Floats] | None:
+        """Cosines of the behaviour that is seen, and all rows of them; None without, or of much.
+
+        The coordinates of a channel are its value and its slope; its latest mean, without slopes.
+        """
+        channels = self.behaviour
+        if not 0 < len(channels) <= MOST_CHANNELS:
+            return None
+        second = self.means.shape[1] if self.slopes else self.z_TI.shape[1]
+        at_C = np.concatenate([channels, second + channels])
+        rng = np.random.default_rng(self.seed)
+        lift = Lift.draw(self.features_TF[self.fold_T >= 0], at_C, rng)
+        return lift, lift.apply(self.features_TF).astype(np.float32)
 
     @cached_property
     def neighbours(self) -> Ints:
