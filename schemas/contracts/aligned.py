@@ -4,7 +4,9 @@ The group `clock` holds the shared axis: `segment` numbers each stretch of time 
 (0, 1, ...; -1 where no stream is valid); nothing may be embedded, filtered or interpolated across
 a change of segment. Every sampled stream has the same `time` and a `valid` mask: false where the
 value is not backed by real samples (the value is then NaN, or 0 for counts). Where the recording
-tells, units have a `region` and a `position` (unit, space).
+tells, units have a `region` and a `position` (unit, space). Where asked for, `native` has every
+sample of a stream at its own rate, taken at `native_time`: each bin of the axis has as many slots
+as samples fall into it, NaN where none did or it was not valid.
 """
 
 from schemas.contracts.contract import TEXT, DatasetContract, TreeContract, Variable
@@ -22,7 +24,12 @@ _VALID = (("time",), ("time", "unit"), ("time", "channel"))
 def _on_axis(name: str, dim: str, dtype: str = "f") -> DatasetContract:
     return DatasetContract(
         name,
-        {name: Variable(("time", dim), dtype, units=True), "valid": Variable(_VALID, "b")},
+        {
+            name: Variable(("time", dim), dtype, units=True),
+            "valid": Variable(_VALID, "b"),
+            "native": Variable(("time", "slot", dim), "f", units=True, optional=True),
+            "native_time": Variable(("time", "slot"), "f", units=True, optional=True),
+        },
         {**TIME, dim: Variable((dim,), TEXT), **places(dim)},
         GROUP_ATTRS,
     )

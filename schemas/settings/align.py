@@ -69,6 +69,12 @@ class AlignSettings(StageSettings):
     by_stream: dict[str, Resampling] = Field(
         default={}, description="How single streams are sampled, by name; comes before all else."
     )
+    native: tuple[str, ...] = Field(
+        default=(),
+        description="Streams of behaviour, or kinds of them (eye, pose, video, audio, motion, "
+        "signal), of which every sample is kept beside what is resampled, as (time, slot, channel) "
+        "with the time of each: the neural model reads these at their own rate.",
+    )
     min_coverage: float = Field(
         default=0.5,
         gt=0,

@@ -10,10 +10,12 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from schemas.contracts.streams import GROUP_ATTRS, PLACES
-from schemas.entities import TABLE_KINDS, StreamKind
+from schemas.entities import BEHAVIOUR_KINDS, NEURAL_KINDS, TABLE_KINDS, StreamKind
+from schemas.errors import SettingsError
 from schemas.settings.align import AlignSettings
 from tasks.align.clock import Axis, choose_axis
 from tasks.align.columns import Columns, read_columns
+from tasks.align.native import native_variables
 from tasks.align.resample import MOST_ROWS, choose_method, nearest_rows, resample
 from tasks.align.source import read_source, sample_ages
 from tasks.align.spikes import count_spikes, touched_bins
@@ -43,10 +45,13 @@ def align_streams(preprocessed: xr.DataTree, settings: AlignSettings) -> xr.Data
     ------
     NothingToDoError
         No stream has anything to align.
+    SettingsError
+        The settings name a stream that the session does not have.
     """
     streams = {n: node.to_dataset(inherit=False) for n, node in preprocessed.children.items()}
     left_out = {n: why for n, d in streams.items() if (why := _useless(d))}
     used = {n: d for n, d in streams.items() if n not in left_out}
+    _check_native(used, settings)
     axis = choose_axis(used, settings)
     broken = _invalid_times(used, axis)
     tables = {n: d for n, d in used.items() if d.attrs["stream_kind"] in TABLE_KINDS}
@@ -59,6 +64,19 @@ def align_streams(preprocessed: xr.DataTree, settings: AlignSettings) -> xr.Data
     root = root.assign_attrs(left_out=json.dumps(left_out), time_axis=settings.time_axis)
     groups = {"clock": _clock(axis, aligned), **aligned, **tables}
     return xr.DataTree.from_dict({"/": root, **{f"/{n}": d for n, d in groups.items()}})
+
+
+def _check_native(streams: Mapping[str, xr.Dataset], settings: AlignSettings) -> None:
+    """Refuse names that are no stream of behaviour: units are sampled as the axis is."""
+    able = {n: d.attrs["stream_kind"] for n, d in streams.items()}
+    able = {n: kind for n, kind in able.items() if kind not in NEURAL_KINDS | TABLE_KINDS}
+    if unknown := [n for n in settings.native if n not in {*able, *BEHAVIOUR_KINDS, "signal"}]:
+        raise SettingsError(
+            f"{', '.join(map(repr, unknown))} is no sampled stream of behaviour nor a kind.",
+            where="align.native",
+            remedy=f"The session has: {', '.join(able) or 'none'}. For neurons at a higher rate "
+            "set the time axis (align.time_axis, align.rate_hz).",
+        )
 
 
 def _useless(stream: xr.Dataset) -> str:
@@ -153,6 +171,8 @@ def _align_samples(
         {"time": _time(axis), columns.dim: np.array(columns.labels, dtype=object)},
         {"primary": columns.variable, "resampling": method},
     )
+    if {name, kind} & {*settings.native}:
+        aligned = aligned.assign(native_variables(columns, source, axis, broken))
     if "frame_index" in stream:
         aligned["frame_index"] = ("time", _frames(stream, nearest_rows(source, axis, settings)))
     return _note_resampling(aligned, stream, columns, source.period, axis)

@@ -55,23 +55,32 @@ def unit_places(aligned: xr.DataTree, units: Sequence[str]) -> xr.Dataset:
     )
 
 
-def behaviour_matrix(aligned: xr.DataTree) -> xr.Dataset:
+def behaviour_matrix(aligned: xr.DataTree, *, native: bool = False) -> xr.Dataset:
     """Stack every behaviour stream of an aligned tree along `channel`, lazily.
+
+    native : where align kept a stream at its own rate (`align.native`), give a column to each slot
+        of each of its channels, named "stream/channel@+0.025" by its seconds from `time`
 
     Returns
     -------
     Dataset with `behaviour` (time, channel) float32, NaN where not valid; coords `channel`
-    ("stream/channel", or "stream" where it has one channel), `stream`, `kind`, `segment`.
+    ("stream/channel", or "stream" where it has one channel), `whole` (the same without a slot),
+    `stream`, `kind`, `segment`.
     """
-    return _stack(aligned, SIGNAL_AND_BEHAVIOUR, "channel", "behaviour")
+    return _stack(aligned, SIGNAL_AND_BEHAVIOUR, "channel", "behaviour", native=native)
 
 
 def _stack(
-    aligned: xr.DataTree, kinds: Iterable[StreamKind], dim: str, variable: str
+    aligned: xr.DataTree,
+    kinds: Iterable[StreamKind],
+    dim: str,
+    variable: str,
+    *,
+    native: bool = False,
 ) -> xr.Dataset:
     clock = aligned.children["clock"].to_dataset(inherit=False)
     arrays = [
-        _flat(name, node.to_dataset(inherit=False), dim)
+        _flat(name, node.to_dataset(inherit=False), dim, native=native)
         for name, node in aligned.children.items()
         if node.attrs.get("stream_kind") in set(kinds)
     ]
@@ -79,22 +88,28 @@ def _stack(
     return stacked.to_dataset(name=variable).assign_coords(segment=clock["segment"])
 
 
-def _flat(name: str, stream: xr.Dataset, dim: str) -> xr.DataArray:
+def _flat(name: str, stream: xr.Dataset, dim: str, *, native: bool) -> xr.DataArray:
     """Return a stream's primary variable as float32 columns named after the stream."""
     values: xr.DataArray = stream[stream.attrs["primary"]].astype(np.float32)
-    masked = values.where(stream["valid"])
-    own = masked.dims[1]
+    own = str(values.dims[1])
     labels = [str(label) for label in stream[own].values]
-    columns = [name] if dim == "channel" and len(labels) == 1 else [f"{name}/{c}" for c in labels]
-    kind = stream.attrs["stream_kind"]
-    renamed = masked.drop_vars([c for c in masked.coords if c != "time"]).rename({own: dim})
-    return renamed.assign_coords(
-        {
-            dim: (dim, columns),
-            "stream": (dim, [name] * len(columns)),
-            "kind": (dim, [kind] * len(columns)),
-        }
-    ).rename(None)
+    wholes = [name] if dim == "channel" and len(labels) == 1 else [f"{name}/{c}" for c in labels]
+    columns, data = wholes, values.where(stream["valid"]).variable.data
+    if native and "native" in stream:
+        slots = stream["slot"].values
+        data = stream["native"].transpose("time", own, "slot").variable.data
+        data = data.reshape(len(values), -1)
+        columns = [f"{c}@{s:+.4g}" if len(slots) > 1 else c for c in wholes for s in slots]
+        wholes = [whole for whole in wholes for _ in slots]
+    coords = {
+        "time": stream["time"].variable,
+        dim: columns,
+        "stream": (dim, [name] * len(columns)),
+        "kind": (dim, [stream.attrs["stream_kind"]] * len(columns)),
+    }
+    if native:
+        coords["whole"] = (dim, wholes)
+    return xr.DataArray(data, coords, ("time", dim))
 
 
 def _no_columns(time: xr.DataArray, dim: str) -> xr.DataArray:

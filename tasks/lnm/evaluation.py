@@ -244,7 +244,7 @@ def _examine_forecast(
 def _decoded_dataset(
     judged: _Judged, session: Session, answers: Answers, asked_V: Bools
 ) -> xr.Dataset:
-    test_T = session.part_T == TEST
+    test_T, asked_V = session.part_T == TEST, asked_V & _firsts(judged)
     arrays = {
         "real": session.recording.values_TV[np.ix_(test_T, judged.index)],
         "model": answers.values["mean"]["model"],
@@ -265,7 +265,7 @@ def _forecast_dataset(
 ) -> xr.Dataset:
     """Keep behaviour and a few units: what a reader looks at."""
     neural_V = judged.columns.neural
-    shown_V = ~neural_V
+    shown_V = ~neural_V & _firsts(judged)
     shown_V[np.flatnonzero(neural_V)[:SHOWN_UNITS]] = True
     arrays = {
         n: np.stack([a.values["mean"][n] for a in answers], axis=1) for n in ("model", "ridge")
@@ -280,6 +280,11 @@ def _forecast_dataset(
         },
         {"time_is": "of the last sample that was seen"},
     )
+
+
+def _firsts(judged: _Judged) -> Bools:
+    """Return which columns are drawn: of a channel with several slots the first."""
+    return np.equal(judged.columns.first, np.arange(len(judged.index)))
 
 
 def _names(names: Sequence[str], wanted_V: Bools) -> list[str]:

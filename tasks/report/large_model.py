@@ -127,7 +127,12 @@ def _forecast(forecast: xr.Dataset, settings: ReportSettings) -> list[Block]:
 
 
 def _generated(generated: xr.Dataset, settings: ReportSettings) -> Chart:
-    courses = generated["value"].rename(column="channel")
+    courses = generated["value"]
+    if "channel" in courses.coords:
+        # Of a stream at its own rate the first slot of each sample.
+        firsts = np.unique(courses["channel"].values, return_index=True)[1]
+        courses = courses.isel(column=np.sort(firsts)).drop_vars(["channel", "offset"])
+    courses = courses.rename(column="channel")
     columns = pick_by_stream(courses["channel"].values, MOST_GENERATED)
     runs = min(settings.samples, courses.sizes["sample"])
     return Chart(

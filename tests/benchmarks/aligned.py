@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from flows.chain import Chain
 from schemas.entities import ArtifactRef
+from schemas.settings.align import AlignSettings
 from schemas.settings.pipeline import PipelineSettings
 from tasks.align.task import align_session, synchronise_session
 from tasks.common.workspace import Workspace
@@ -13,12 +14,15 @@ from tasks.lnm.data.recording import Recording
 from tasks.preprocess.task import preprocess_session
 
 
-def align_recording(chain: Chain, path: str, events: Sequence[str] = ()) -> Recording:
+def align_recording(
+    chain: Chain, path: str, events: Sequence[str] = (), native: Sequence[str] = ()
+) -> Recording:
     """Ingest, clean, synchronise and align a file; what a lake holds already is not made again.
 
     events : tables of it that are read too
+    native : streams, or kinds of them, that are read at their own rate
     """
-    settings = PipelineSettings()
+    settings = PipelineSettings(align=AlignSettings(native=tuple(native)))
     streams = chain.run("ingest", ingest_recording, {}, path, settings.ingest)
     needs = {"ingested streams": streams}
     cleaned = {"cleaned": chain.run("clean", preprocess_session, needs, settings.preprocess)}

@@ -2,9 +2,9 @@
 
     python tests/benchmarks/bench_lnm_recordings.py FOLDER RECORDING [SEED ...] [name=value ...]
 
-FOLDER keeps the lake; `name=value` changes a setting of `lnm`. Prints each score beside the
-baseline that validation chose, with the 95 % interval of how much better the model is, then the
-totals.
+FOLDER keeps the lake; `name=value` changes a setting of `lnm`, `native=[eye,motion]` that of
+`align`. Prints each score beside the baseline that validation chose, with the 95 % interval of how
+much better the model is, then the totals.
 """
 
 import sys
@@ -48,7 +48,8 @@ def main(folder: Path, path: str, *words: str) -> None:
     values = dict(word.split("=", 1) for word in words if "=" in word)
     changes = {name: yaml.safe_load(value) for name, value in values.items()}
     chain = Chain(WorkspaceSettings(lake=str(folder / "lake")))
-    recording = align_recording(chain, path, changes.get("events", ()))
+    native = changes.pop("native", ())
+    recording = align_recording(chain, path, changes.get("events", ()), native)
     for seed in [int(word) for word in words if "=" not in word] or [0]:
         begun, spent = time.time(), time.process_time()
         scores = judge(recording, LnmSettings(seed=seed, generated_s=0.0, **changes))

@@ -152,7 +152,7 @@ class _Part:
             for output in outputs[judged_V[outputs]]:
                 yield (task_of(name), -1, columns.labels[output]), features_TSL, z_TV[:, output]
         every = np.arange(z_TV.shape[1])
-        last_TV, kernels = hold_last(z_TV, runs), causal_kernels(context_of(self.window))
+        last_TV, kernels = hold_last(z_TV, runs, columns), causal_kernels(context_of(self.window))
         common_TF = smooth_features(self._means(every, labels), runs, kernels)
         common_TSL = common_TF.reshape(len(z_TV), len(kernels), -1)
         for output in every[judged_V]:
@@ -180,7 +180,7 @@ def _fitting_part(recording: Recording, settings: LnmSettings) -> _Part:
     window = choose_window(recording.segment_T, settings)
     known_T = split_with_guard(recording, settings.split, window).fitting
     recording = recording.take(usable_columns(recording, known_T))
-    scaler = fit_scaler(recording.values_TV, known_T)
+    scaler = fit_scaler(recording, known_T)
     z_TV = scaler.standardise(recording.values_TV)
     runs = find_runs(recording.segment_T, np.where(known_T, 0, -1))
     outside_T = ~np.isin(np.arange(len(z_TV)), np.concatenate([np.arange(*r) for r in runs]))

@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from tasks.lnm.data.recording import Bools, Ints
+from tasks.lnm.data.recording import Bools, Columns, Ints
 
 Mode = Literal[
     "patches", "units", "impute", "stream", "region", "decode", "encode", "forecast", "generate"
@@ -78,19 +78,19 @@ def draw_masks(
     modes: tuple[Mode, ...],
     window: int,
     patch: int,
-    neural_V: Bools,
+    columns: Columns,
     together: Together,
 ) -> Masks:
-    """Hide what each window's mode hides."""
-    batch, columns = len(modes), len(neural_V)
-    visible_BLV = np.ones((batch, window, columns), bool)
+    """Hide what each window's mode hides; slots of a channel are hidden together."""
+    batch, neural_V, first_V = len(modes), columns.neural, columns.first
+    visible_BLV = np.ones((batch, window, len(first_V)), bool)
     group_B = np.full(batch, -1, np.int64)
     known_B = np.full(batch, window, np.int64)
     for b, mode in enumerate(modes):
         if mode == "patches":
-            visible_BLV[b] = _hide_patches(rng, window, patch, columns)
+            visible_BLV[b] = _hide_patches(rng, window, patch, len(first_V))[:, first_V]
         elif mode == "units":
-            hidden_V = neural_V & (rng.random(columns) < rng.uniform(*HIDDEN_UNITS))
+            hidden_V = neural_V & (rng.random(len(neural_V)) < rng.uniform(*HIDDEN_UNITS))
             visible_BLV[b, :, hidden_V] = False
         elif mode in together:
             group_V = together[mode]
@@ -106,8 +106,8 @@ def draw_masks(
     return Masks(visible_BLV, modes, group_B, known_B)
 
 
-def thin_columns(rng: np.random.Generator, masks: Masks) -> Bools:
-    """Return the visible values less a random share of columns in half of the windows.
+def thin_columns(rng: np.random.Generator, masks: Masks, first_V: Ints) -> Bools:
+    """Return the visible values less a random share of channels in half of the windows.
 
     What is thinned out is not seen, but nor is it asked for.
     """
@@ -115,7 +115,7 @@ def thin_columns(rng: np.random.Generator, masks: Masks) -> Bools:
     thinned_B = rng.random(batch) < 0.5
     share_B = np.where(thinned_B, rng.uniform(0, THINNED, batch), 0.0)
     kept_BV = rng.random((batch, columns)) >= share_B[:, None]
-    return np.asarray(masks.visible_BLV & kept_BV[:, None, :])
+    return np.asarray(masks.visible_BLV & kept_BV[:, None, first_V])
 
 
 def _hide_patches(rng: np.random.Generator, window: int, patch: int, columns: int) -> Bools:

@@ -95,18 +95,21 @@ class Source:
         return replace(self, clock=clock, first=self.first + first)
 
 
-def open_source(aligned: xr.DataTree, species: str = "", events: Sequence[str] = ()) -> Source:
+def open_source(
+    aligned: xr.DataTree, species: str = "", events: Sequence[str] = (), *, native: bool = True
+) -> Source:
     """Find neurons and behaviour of an aligned tree, their values yet to be read.
 
     species : of the animal, which the catalogue knows
     events : tables, or columns of them, that are read as behaviour too; see events.read_tables
+    native : read streams of which align kept every sample at their own rate
 
     Raises
     ------
     NothingToDoError
         The session has neither neurons nor behaviour.
     """
-    neurons, behaviour = neural_matrix(aligned), behaviour_matrix(aligned)
+    neurons, behaviour = neural_matrix(aligned), behaviour_matrix(aligned, native=native)
     tables = read_tables(aligned, events)
     names = [*map(str, neurons["unit"].values), *map(str, behaviour["channel"].values)]
     names += [name for table in tables for name in table.names]
@@ -115,6 +118,10 @@ def open_source(aligned: xr.DataTree, species: str = "", events: Sequence[str] =
             "the session has neither neurons nor behaviour to learn from.", where="aligned"
         )
     places = unit_places(aligned, names)
+    front, back = len(neurons["unit"]), len(names) - sum(len(table.names) for table in tables)
+    channels = names.copy()
+    if "whole" in behaviour.coords:
+        channels[front:back] = map(str, behaviour["whole"].values)
     columns = Columns(
         tuple(names),
         (
@@ -126,6 +133,7 @@ def open_source(aligned: xr.DataTree, species: str = "", events: Sequence[str] =
             *(table.kind for table in tables for _ in table.names),
         ),
         tuple(str(region) for region in places["region"].values),
+        tuple(channels) if channels != names else (),
     )
     time_T = neurons["time"].values.astype(np.float64)
     none_TV = np.zeros((len(time_T), 0), np.float32)
@@ -171,7 +179,7 @@ def open_for(columns: Columns, aligned: xr.DataTree) -> Source:
     NotFoundError
         The session lacks some of them.
     """
-    source = open_source(aligned, events=columns.tables)
+    source = open_source(aligned, events=columns.tables, native=bool(columns.channels))
     at = {name: i for i, name in enumerate(source.columns.names)}
     if lacking := [name for name in columns.names if name not in at]:
         raise NotFoundError(

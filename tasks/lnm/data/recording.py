@@ -21,12 +21,15 @@ class Columns:
     """What each column of a recording is: units first, then behaviour channels.
 
     regions : where each unit lies, empty where that is not known
+    channels : what each column is a slot of, empty where each is a channel itself: of a stream at
+        its own rate, a channel has several samples in one of the clock, each a column of its own
     """
 
     names: tuple[str, ...]
     streams: tuple[str, ...]
     kinds: tuple[str, ...]
     regions: tuple[str, ...] = ()
+    channels: tuple[str, ...] = ()
 
     @property
     def neural(self) -> Bools:
@@ -42,10 +45,10 @@ class Columns:
     def targets(self) -> tuple[str, ...]:
         """(column,) what a column is scored under.
 
-        Its stream if neural, what it is a category of, else its own name.
+        Its stream if neural, what it is a category of, else its channel's name.
         """
         own = {self.names[v]: name for name, at in self.choices.items() for v in at}
-        triples = zip(self.names, self.streams, self.neural, strict=True)
+        triples = zip(self.channels or self.names, self.streams, self.neural, strict=True)
         return tuple(stream if neural else own.get(name, name) for name, stream, neural in triples)
 
     @property
@@ -76,16 +79,40 @@ class Columns:
     def angles(self) -> dict[str, tuple[int, int]]:
         """Numbers of cosine and sine of each angle, as align lays it on the circle."""
         at = {name: i for i, name in enumerate(self.names)}
-        pairs = {
-            name.removesuffix("_cos"): (i, at.get(f"{name.removesuffix('_cos')}_sin", -1))
-            for name, i in at.items()
-            if name.endswith("_cos")
-        }
-        return {name: pair for name, pair in pairs.items() if pair[1] >= 0}
+        channels = self.channels or self.names
+        pairs: dict[str, tuple[int, int]] = {}
+        for i, (name, channel) in enumerate(zip(self.names, channels, strict=True)):
+            angle, slot = channel.removesuffix("_cos"), name.removeprefix(channel)
+            sine = at.get(f"{angle}_sin{slot}", -1)
+            if angle != channel and sine >= 0:
+                pairs[f"{angle}{slot}"] = (i, sine)
+        return pairs
+
+    @property
+    def slots(self) -> dict[str, Ints]:
+        """Numbers of the slots, in order of time, of each channel that has several."""
+        found: dict[str, list[int]] = {}
+        for at, channel in enumerate(self.channels):
+            found.setdefault(channel, []).append(at)
+        return {name: np.array(at) for name, at in found.items() if len(at) > 1}
+
+    @property
+    def offset(self) -> Floats:
+        """(column,) seconds from a sample's time to the column's slot in it, 0 without slots."""
+        pairs = zip(self.names, self.channels or self.names, strict=True)
+        return np.array([float(n.removeprefix(f"{c}@")) if n != c else 0.0 for n, c in pairs])
+
+    @property
+    def first(self) -> Ints:
+        """(column,) number of the first slot of the column's channel; its own without slots."""
+        first_V = np.arange(len(self.names))
+        for at in self.slots.values():
+            first_V[at] = at[0]
+        return first_V
 
     def take(self, index: Ints) -> "Columns":
         """Return the columns at `index`."""
-        fields = (self.names, self.streams, self.kinds, self.regions)
+        fields = (self.names, self.streams, self.kinds, self.regions, self.channels)
         return Columns(*(tuple(field[i] for i in index) if field else () for field in fields))
 
 
@@ -197,11 +224,16 @@ class Scaler:
         return z_TV.astype(np.float32, copy=False)
 
 
-def fit_scaler(values_TV: Floats, train: Bools) -> Scaler:
-    """Fit a scaler on training samples only."""
+def fit_scaler(recording: Recording, train: Bools) -> Scaler:
+    """Fit a scaler on training samples only; all slots of a channel have the same."""
+    values_TV = recording.values_TV
     found_SV = np.empty((4, values_TV.shape[1]), np.float32)
     for at in range(0, values_TV.shape[1], COLUMNS):
         own = values_TV[train, at : at + COLUMNS].astype(np.float64)
         found_SV[:2, at : at + COLUMNS] = np.nanmean(own, 0), np.nanstd(own, 0)
         found_SV[2:, at : at + COLUMNS] = np.nanmin(own, 0), np.nanmax(own, 0)
+    for at_S in recording.columns.slots.values():
+        own = values_TV[np.ix_(train, at_S)].astype(np.float64)
+        ends = (np.nanmean(own), np.nanstd(own), np.nanmin(own), np.nanmax(own))
+        found_SV[:, at_S] = np.array(ends)[:, None]
     return Scaler(*found_SV)

@@ -213,10 +213,13 @@ def make_problems(
     fold_T = cut_folds(part_T == 0, TRAINING_FOLDS)
     rng = np.random.default_rng(seed)
     known_T = (part_T == 0) | (part_T == 1)
-    judged_V = judged_columns(columns)
+    judged_V, neural_V = judged_columns(columns), columns.neural
 
     def look(inputs: Ints, *, causal: bool) -> tuple[Seen, Floats | None]:
-        axes, behaviour = _axes(z_TV, inputs, columns.neural[inputs], part_T == 0, rng)
+        axes, behaviour = _axes(z_TV, inputs, neural_V[inputs], part_T == 0, rng)
+        if axes is None and len(behaviour) > MOST_CHANNELS:
+            # One slot of each channel tells a kernel nearly what all do.
+            behaviour = np.flatnonzero((columns.first[inputs] == inputs) & ~neural_V[inputs])
         z_TI = reduce_inputs(z_TV, inputs, axes)
         if causal:
             features_TF = smooth_features(z_TI, runs, causal_kernels(context_of(window)))
@@ -248,7 +251,7 @@ def make_problems(
         yield Problem(name, -1, seen, inputs, own, axes, known(own), None, *about(own), wide)
     every, own = np.arange(z_TV.shape[1]), np.flatnonzero(judged_V)
     seen, axes = look(every, causal=True)
-    last_TV = hold_last(z_TV, runs)
+    last_TV = hold_last(z_TV, runs, columns)
     known_TO, last_TO, own_about = known(own), last_TV[:, own], about(own)
     horizons = horizons_of(window)
     for horizon, wide in zip(

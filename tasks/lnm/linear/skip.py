@@ -12,7 +12,7 @@ from functools import cache
 import numpy as np
 
 from tasks.lnm.data.masks import Together
-from tasks.lnm.data.recording import COLUMNS, Bools, Floats, Ints
+from tasks.lnm.data.recording import COLUMNS, Bools, Columns, Floats, Ints
 from tasks.lnm.data.runs import Runs
 from tasks.lnm.linear.features import (
     causal_kernels,
@@ -208,12 +208,13 @@ def shift_back(z_TV: Floats, runs: Runs, horizon: int) -> Floats:
     return out_TV
 
 
-def hold_last(z_TV: Floats, runs: Runs) -> Floats:
+def hold_last(z_TV: Floats, runs: Runs, columns: Columns) -> Floats:
     """Return the last valid value of each column up to each sample of its run; 0 before any.
 
-    Outside of runs it has no meaning.
+    Of a channel with several slots that of the newest. Outside of runs it has no meaning.
     """
-    if np.isfinite(z_TV).all():
+    whole, slots = bool(np.isfinite(z_TV).all()), columns.slots
+    if whole and not slots:
         return z_TV
     out_TV = np.zeros(z_TV.shape, np.float32)
     for start, stop in runs:
@@ -221,6 +222,11 @@ def hold_last(z_TV: Floats, runs: Runs) -> Floats:
         index = np.where(np.isfinite(z), np.arange(stop - start)[:, None], -1)
         index = np.maximum.accumulate(index, axis=0)
         held = np.take_along_axis(z, np.maximum(index, 0), axis=0)
+        for at_S in slots.values():
+            # Of slots that are as old the last one.
+            newest_T1 = len(at_S) - 1 - index[:, at_S[::-1]].argmax(1)[:, None]
+            index[:, at_S] = np.take_along_axis(index[:, at_S], newest_T1, axis=1)
+            held[:, at_S] = np.take_along_axis(held[:, at_S], newest_T1, axis=1)
         out_TV[start:stop] = np.where(index >= 0, held, 0)
     return out_TV
 

@@ -8,12 +8,12 @@ import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from schemas.settings.lnm import Preset, ReadIn
+from tasks.lnm.data.recording import Columns
 from tasks.lnm.network.guess import READ, WRITTEN, Guess, Rows
 from tasks.lnm.network.heads import HeadName
 from tasks.lnm.network.origins import Origins
@@ -287,10 +287,12 @@ def rotate(x_BHPK: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
     return torch.cat([a * cos - b * sin, a * sin + b * cos], dim=3)
 
 
-def visibility_groups(neural: np.ndarray, streams: tuple[str, ...]) -> tuple[int, ...]:
+def visibility_groups(columns: Columns) -> tuple[int, ...]:
     """Number the groups: one for each stream of units, one for each behaviour channel."""
+    units = zip(columns.streams, columns.neural, strict=True)
     keys = [
-        s if unit else f"{s}\0{i}" for i, (s, unit) in enumerate(zip(streams, neural, strict=True))
+        stream if unit else f"{stream}\0{first}"
+        for (stream, unit), first in zip(units, columns.first, strict=True)
     ]
     order = {key: number for number, key in enumerate(dict.fromkeys(keys))}
     return tuple(order[key] for key in keys)

@@ -145,7 +145,7 @@ def prepare_material(
             located = skip.locate_all(together, z_TV, runs, fold_T)
             base |= dict.fromkeys(together, located if z_TV.size > MOST_KEPT else located[:])
     features_TF = skip.causal_features(z_TV, runs)
-    last_TV = hold_last(z_TV, runs)
+    last_TV = hold_last(z_TV, runs, columns)
     return Material(z_TV, base, features_TF, last_TV, fold_T, skip, columns.counts, rate_hz)
 
 

@@ -11,7 +11,12 @@ from tasks.lnm.data.reading import Source
 from tasks.lnm.data.recording import Bools, Columns, Floats, Recording
 from tasks.lnm.data.runs import find_runs
 from tasks.lnm.network.trained import TrainedModel
-from tasks.lnm.queries.answers import answer_dataset, answer_draws, describe_question
+from tasks.lnm.queries.answers import (
+    answer_dataset,
+    answer_draws,
+    column_coords,
+    describe_question,
+)
 from tasks.lnm.queries.infer import distribution_of, predict_future, predict_hidden
 from tasks.lnm.queries.rollout import roll_out
 
@@ -49,6 +54,8 @@ def query(
     `sample` (draw, time, column) if n_samples; NaN where no window reaches. Of angles, asked by
     cosine and sine, also `direction` (time, angle), the circular mean in radians, and
     `direction_quantile`. Of categories, and what is yes or no, also `probability` (time, category).
+    A stream at its own rate has a column for each slot of a sample, with its `channel` and its
+    `offset` in seconds from `time`; `answers.at_own_rate` puts them one after the other.
     Its attributes say what was asked of which model.
 
     Raises
@@ -81,8 +88,9 @@ def query(
     )
     distribution = distribution_of(model, located.at(chosen_T), asked)
     drawn = [distribution.sample(rng) for _ in range(n_samples)]
-    names = [model.columns.names[v] for v in asked]
-    found = answer_dataset(distribution, names, drawn, recording.time_T[chosen_T])
+    found = answer_dataset(
+        distribution, model.columns.take(asked), drawn, recording.time_T[chosen_T]
+    )
     return found.assign_attrs(describe_question(model, targets, visible, seed, t0=t0, t1=t1))
 
 
@@ -157,7 +165,7 @@ def generate(
     time_T = np.arange(steps) / model.rate_hz
     return xr.Dataset(
         {"value": (("sample", "time", "column"), z_BTV * model.scaler.sd_V + model.scaler.mean_V)},
-        {"time": ("time", time_T, {"units": "s"}), "column": list(model.columns.names)},
+        {"time": ("time", time_T, {"units": "s"}), **column_coords(model.columns)},
     )
 
 
@@ -230,13 +238,13 @@ def _ask_future(
         z_BTV = roll_out(model, np.stack([past_LV] * n_samples), steps, rng)
         drawn = [(z_TV * scaler.sd_V + scaler.mean_V)[:, asked_V] for z_TV in z_BTV]
     time_T = recording.time_T[origin] + np.arange(1, steps + 1) / model.rate_hz
-    names = [model.columns.names[v] for v in asked]
+    columns = model.columns.take(asked)
     if steps > most:
-        return answer_draws(drawn, names, time_T)
+        return answer_draws(drawn, columns, time_T)
     context = np.array([origin - own[0][0] + 1])
     found = predict_future(model, model.material(recording), np.array([origin]), context, asked)
     ahead = found.at((0, slice(steps)))
-    answer = answer_dataset(distribution_of(model, ahead, asked), names, drawn, time_T)
+    answer = answer_dataset(distribution_of(model, ahead, asked), columns, drawn, time_T)
     if ahead.middle is not None:
         own_scaler = scaler.take(asked)
         middle = ahead.middle * own_scaler.sd_V + own_scaler.mean_V

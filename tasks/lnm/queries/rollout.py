@@ -8,10 +8,10 @@ what a forecast misses is not white, and feeding white noise back excites what i
 import numpy as np
 import torch
 
-from tasks.lnm.data.recording import Floats
+from tasks.lnm.data.recording import Columns, Floats
 from tasks.lnm.linear.features import causal_kernels
 from tasks.lnm.linear.normal_equations import Doubles
-from tasks.lnm.linear.skip import context_of, interpolate_horizons
+from tasks.lnm.linear.skip import context_of, hold_last, interpolate_horizons
 from tasks.lnm.network.model import Inputs
 from tasks.lnm.network.trained import TrainedModel
 from tasks.lnm.queries.infer import Located, distribution_of, run_network
@@ -39,14 +39,14 @@ def roll_out(model: TrainedModel, past_BLV: Floats, steps: int, rng: np.random.G
     kernels = causal_kernels(context_of(model.window))
     z_BTV = np.concatenate([past_BLV, np.full((batch, steps + stride, columns), np.nan)], axis=1)
     z_BTV = z_BTV.astype(np.float32)
-    last_BV = _last_valid(past_BLV)
+    last_BV = _last_valid(past_BLV, model.columns)
     for at in range(known, known + steps, stride):
         recent_BLV = z_BTV[:, max(0, at - context_of(model.window)) : at]
         window_BLV = z_BTV[:, max(0, at - context) : at]
         inputs = _inputs(model, recent_BLV, window_BLV, last_BV, stride, kernels)
         drawn_BSV = _draw(model, inputs, window_BLV.shape[1], stride, rng)
         z_BTV[:, at : at + stride] = drawn_BSV
-        last_BV = drawn_BSV[:, -1]
+        last_BV = _last_valid(drawn_BSV, model.columns)
     return z_BTV[:, known : known + steps]
 
 
@@ -102,9 +102,7 @@ def _draw(
     return scaler.standardise(held)
 
 
-def _last_valid(past_BLV: Floats) -> Floats:
+def _last_valid(past_BLV: Floats, columns: Columns) -> Floats:
     """Return the last valid value of each column, 0 (the mean) where there is none."""
-    finite_BLV = np.isfinite(past_BLV)
-    latest_BV = past_BLV.shape[1] - 1 - finite_BLV[:, ::-1].argmax(1)
-    last_BV = np.take_along_axis(past_BLV, latest_BV[:, None], axis=1)[:, 0]
-    return np.nan_to_num(last_BV)
+    whole = [(0, past_BLV.shape[1])]
+    return np.stack([hold_last(past_LV, whole, columns)[-1] for past_LV in past_BLV])

@@ -37,11 +37,12 @@ def draw_batch(
 ) -> Batch:
     """Draw windows and what each is asked; `progress` is the share of the steps that are done."""
     windows = held.windows
-    neural_V, together = session.recording.columns.neural, session.material.skip.together
+    columns, together = session.recording.columns, session.material.skip.together
+    neural_V = columns.neural
     batch = windows_at_once(settings.batch_size, session.window, len(neural_V))
     chosen = windows[rng.integers(len(windows), size=batch)]
     modes = draw_modes(rng, progress, neural_V, together, batch)
-    masks = draw_masks(rng, modes, session.window, settings.patch, neural_V, together)
+    masks = draw_masks(rng, modes, session.window, settings.patch, columns, together)
     cut = cut_batch(
         held.material,
         chosen[:, 0],
@@ -49,9 +50,9 @@ def draw_batch(
         masks,
         session.whole_mixing(),
         linear_skip=settings.linear_skip,
-        seen_BLV=thin_columns(rng, masks),
+        seen_BLV=thin_columns(rng, masks, columns.first),
     )
-    return weigh_batch(cut, neural_V, session.recording.columns.counts)
+    return weigh_batch(cut, neural_V, columns.counts)
 
 
 def hold_training(session: Session) -> Held:
@@ -135,7 +136,7 @@ def validation_cuts(session: Session, settings: LnmSettings, most: int) -> list[
                 modes=modes,
                 window=session.window,
                 patch=settings.patch,
-                neural_V=columns.neural,
+                columns=columns,
                 together=skip.together,
             )
             # Cut again, it must hide the same.

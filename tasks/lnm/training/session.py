@@ -127,7 +127,7 @@ def prepare_session(
 ) -> Session:
     """Fit scaler and linear maps on the training part and apply them to every part by itself."""
     part_T = part_of_each_sample(split)
-    scaler = fit_scaler(recording.values_TV, split.train)
+    scaler = fit_scaler(recording, split.train)
     z_TV = scaler.standardise(recording.values_TV)
     columns = recording.columns
     test_runs = find_runs(recording.segment_T, np.where(part_T == 2, 0, -1))

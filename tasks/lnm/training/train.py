@@ -121,7 +121,7 @@ def build_network(
             session.window,
             settings.patch,
             session.recording.rate_hz,
-            visibility_groups(columns.neural, columns.streams),
+            visibility_groups(columns),
             tuple(bool(n) for n in columns.neural),
             session.heads,
             settings.dropout,

@@ -20,7 +20,7 @@ def thirds(recording):
 
 def problem_of(recording, name, horizon=-1):
     part_T = thirds(recording)
-    scaler = fit_scaler(recording.values_TV, part_T == 0)
+    scaler = fit_scaler(recording, part_T == 0)
     z_TV = scaler.standardise(recording.values_TV)
     made = make_problems(z_TV, recording.segment_T, part_T, recording.columns, scaler, 16, 0)
     return next(p for p in made if (p.name, p.horizon) == (name, horizon))
@@ -117,7 +117,7 @@ def test_no_answer_depends_on_the_truth_of_the_test_part(product_session):
     answers = []
     for values_TV in (product_session.values_TV, changed):
         recording = replace(product_session, values_TV=values_TV)
-        scaler = fit_scaler(values_TV, part_T == 0)
+        scaler = fit_scaler(recording, part_T == 0)
         origins, _ = forecast_origins([(1600, 2400)], 16)
         answers.append(
             fit_rivals(

@@ -48,7 +48,7 @@ def film(units: int) -> Recording:
 
 def divide(recording):
     part_T = np.repeat([0, 1, 2], len(recording.time_T) // 3)
-    scaler = fit_scaler(recording.values_TV, part_T == 0)
+    scaler = fit_scaler(recording, part_T == 0)
     return part_T, scaler, scaler.standardise(recording.values_TV)
 
 

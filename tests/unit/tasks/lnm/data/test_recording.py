@@ -103,8 +103,8 @@ def test_scaler_and_usable_columns_look_at_training_alone(product_session):
         product_session.columns,
     )
     assert 2 not in usable_columns(changed, train)
-    before = fit_scaler(product_session.values_TV, train)
-    after = fit_scaler(values_TV, train)
+    before = fit_scaler(product_session, train)
+    after = fit_scaler(changed, train)
     kept = np.arange(10) != 2
     np.testing.assert_array_equal(before.mean_V[kept], after.mean_V[kept])
     np.testing.assert_array_equal(before.sd_V[kept], after.sd_V[kept])

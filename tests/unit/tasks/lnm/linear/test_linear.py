@@ -9,7 +9,7 @@ from scipy import stats
 from schemas.settings.lnm import LnmSettings
 from tasks.lnm.baselines.rivals import fit_rivals
 from tasks.lnm.data.locations import as_location, poisson_median
-from tasks.lnm.data.recording import Scaler, fit_scaler
+from tasks.lnm.data.recording import Columns, Scaler, fit_scaler
 from tasks.lnm.linear.features import (
     causal_kernels,
     latest_features,
@@ -27,7 +27,7 @@ from tasks.lnm.linear.skip import (
 
 
 def fit_skip(recording, part_T, window):
-    scaler = fit_scaler(recording.values_TV, part_T == 0)
+    scaler = fit_scaler(recording, part_T == 0)
     origins = np.flatnonzero(part_T == 2)[::50]
     return fit_rivals(
         recording,
@@ -244,9 +244,10 @@ def test_many_units_are_reduced_to_principal_components(product_session, monkeyp
         tuple(map(str, range(21))), ("calcium",) * 20 + ("b",), ("calcium",) * 20 + ("motion",)
     )
     part_T = np.repeat([0, 1, 2], 800)
-    skip = fit_skip(replace(product_session, values_TV=z_TV, columns=columns), part_T, 8)
+    session = replace(product_session, values_TV=z_TV, columns=columns)
+    skip = fit_skip(session, part_T, 8)
     assert skip.maps["decode"].axes_IR.shape == (20, 5)
-    z_TV = fit_scaler(z_TV, part_T == 0).standardise(z_TV)
+    z_TV = fit_scaler(session, part_T == 0).standardise(z_TV)
     decoded = skip.locate_all(("decode",), z_TV, [(0, 2400)])[1600:][:, 20]
     assert np.corrcoef(decoded, z_TV[1600:, 20])[0, 1] > 0.8
 
@@ -257,7 +258,21 @@ def test_shift_and_hold_stay_inside_runs():
     np.testing.assert_array_equal(
         shift_back(z_TV, runs, 2).ravel(), [3, np.nan, np.nan, 6, np.nan, np.nan]
     )
-    np.testing.assert_array_equal(hold_last(z_TV, runs).ravel(), [1, 1, 3, 4, 4, 6])
+    column = Columns(("running",), ("running",), ("motion",))
+    np.testing.assert_array_equal(hold_last(z_TV, runs, column).ravel(), [1, 1, 3, 4, 4, 6])
+
+
+def test_of_a_channel_with_several_slots_the_newest_value_is_held():
+    nan = np.nan
+    z_TV = np.array([[1, nan, 9], [nan, 2, 9], [3, 4, nan], [5, nan, nan]], np.float32)
+    columns = Columns(
+        ("eye@-0.1", "eye@+0.1", "running"), ("eye",) * 2 + ("running",),
+        ("eye",) * 2 + ("motion",), channels=("eye", "eye", "running"),
+    )  # fmt: skip
+    held_TV = hold_last(z_TV, [(0, 4)], columns)
+    np.testing.assert_array_equal(held_TV[:, 0], [1, 2, 4, 5])
+    np.testing.assert_array_equal(held_TV[:, 1], held_TV[:, 0])
+    np.testing.assert_array_equal(held_TV[:, 2], 9)
 
 
 def test_interpolation_is_exact_at_the_horizons():

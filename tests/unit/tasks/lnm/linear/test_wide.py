@@ -22,7 +22,7 @@ from tasks.lnm.training.train import build_network
 
 def problems_of(recording, parts=(0, 1, 2)):
     part_T = np.repeat(parts, len(recording.time_T) // 3)
-    scaler = fit_scaler(recording.values_TV, part_T == 0)
+    scaler = fit_scaler(recording, part_T == 0)
     z_TV = scaler.standardise(recording.values_TV)
     return make_problems(z_TV, recording.segment_T, part_T, recording.columns, scaler, 16, 0)
 
@@ -152,7 +152,7 @@ def test_windows_in_pieces_cost_the_same(product_session, quick, monkeypatch):
 
 def test_the_skip_of_a_judged_whole_session_does_not_know_of_axes(product_session, quick):
     part_T = np.repeat([0, 1, 2], 800)
-    scaler = fit_scaler(product_session.values_TV, part_T == 0)
+    scaler = fit_scaler(product_session, part_T == 0)
     skip, rivals, _ = fit_rivals(
         product_session,
         scaler.standardise(product_session.values_TV),

@@ -1,5 +1,7 @@
 """The network: what is hidden stays hidden, what is shut adds nothing, padding is ignored."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -12,6 +14,7 @@ from tasks.lnm.data.masks import (
     possible_modes,
     thin_columns,
 )
+from tasks.lnm.data.recording import Columns
 from tasks.lnm.network.costs import Costs, losses
 from tasks.lnm.network.model import (
     Inputs,
@@ -173,18 +176,23 @@ def test_the_slopes_that_training_takes_are_those_of_the_losses():
 
 
 def test_groups_are_streams_of_units_and_single_channels():
-    neural = np.array([True, True, True, False, False])
-    assert visibility_groups(neural, ("a", "a", "b", "a", "c")) == (0, 0, 1, 2, 3)
+    kinds = ("calcium",) * 3 + ("motion",) * 4
+    columns = Columns(tuple("123xyzz"), tuple("aabaccc"), kinds)
+    assert visibility_groups(columns) == (0, 0, 1, 2, 3, 4, 5)
+    slots = replace(columns, channels=tuple("123xyzz"))
+    assert visibility_groups(slots) == (0, 0, 1, 2, 3, 4, 4)
 
 
 def test_masks_hide_what_their_mode_says():
     rng = np.random.default_rng(0)
-    neural_V = np.array([True] * 4 + [False] * 2)
+    kinds = ("spikes",) * 4 + ("motion",) * 2
+    columns = Columns(tuple("123xyz"), ("u",) * 4 + ("b", "c"), kinds)
+    neural_V = columns.neural
     fold_V, stream_V = np.array([0, 1, 0, 1, -1, -1]), np.array([-1] * 4 + [0, 1])
     region_V = np.array([0, 0, 1, -1, -1, -1])
     together = {"impute": fold_V, "stream": stream_V, "region": region_V}
     modes = tuple(CURRICULUM)
-    masks = draw_masks(rng, modes, WINDOW, 2, neural_V, together)
+    masks = draw_masks(rng, modes, WINDOW, 2, columns, together)
     seen = dict(zip(modes, masks.visible_BLV, strict=True))
     assert not seen["decode"][:, ~neural_V].any()
     assert seen["decode"][:, neural_V].all()
@@ -198,7 +206,17 @@ def test_masks_hide_what_their_mode_says():
     assert not seen["forecast"][known:].any()
     assert not seen["generate"].any()
     assert 0 < seen["patches"].mean() < 1
-    assert (thin_columns(rng, masks) <= masks.visible_BLV).all()
+    assert (thin_columns(rng, masks, columns.first) <= masks.visible_BLV).all()
+
+
+def test_slots_of_a_channel_are_hidden_together():
+    rng = np.random.default_rng(0)
+    columns = Columns(tuple("abcd"), ("eye",) * 4, ("eye",) * 4, channels=tuple("aaad"))
+    together = dict.fromkeys(TOGETHER, np.full(4, -1))
+    masks = draw_masks(rng, ("patches",) * 40, WINDOW, 2, columns, together)
+    for seen_BLV in (masks.visible_BLV, thin_columns(rng, masks, columns.first)):
+        assert (seen_BLV[..., :3] == seen_BLV[..., :1]).all()
+        assert (seen_BLV[..., 3] != seen_BLV[..., 0]).any()
 
 
 def test_modes_that_a_session_cannot_have_are_never_drawn():

@@ -10,7 +10,7 @@ from tasks.lnm.network.traits import HASHED, TRAITS, describe_columns, hash_name
 
 
 def describe(recording, train):
-    scaler = fit_scaler(recording.values_TV, train)
+    scaler = fit_scaler(recording, train)
     return describe_columns(recording, find_runs(recording.segment_T), train, scaler)
 
 
