@@ -39,7 +39,11 @@ def query(
         list[str] | None, typer.Option(help="Column or stream to predict; repeat.")
     ] = None,
     visible: Annotated[
-        list[str] | None, typer.Option(help="Column or stream to see; all else by default.")
+        list[str] | None,
+        typer.Option(
+            help="Column or stream to see; all else by default. Of a generated course: what is "
+            "given, from --t0 on."
+        ),
     ] = None,
     t0: Annotated[float | None, typer.Option(help="First second of the answer.")] = None,
     t1: Annotated[float | None, typer.Option(help="Last second of the answer.")] = None,

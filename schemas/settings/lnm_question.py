@@ -15,12 +15,15 @@ class LnmQuestion(StageSettings):
     task: Task = Field(
         default="impute",
         description="impute: targets from what is visible. decode: behaviour from neurons. encode: "
-        "neurons from behaviour. forecast: all after `seen_until`. generate: `seconds` of all. "
+        "neurons from behaviour. forecast: all after `seen_until`. generate: `seconds` of all, "
+        "given what `visible` does. "
         "score: every task between t0 and t1. embed: hidden states. probe: what layers know.",
     )
     targets: tuple[str, ...] = Field(default=(), description="Columns or streams to predict.")
     visible: tuple[str, ...] | None = Field(
-        default=None, description="Columns or streams to see; empty means all that is no target."
+        default=None,
+        description="Columns or streams to see; empty means all that is no target. Of a generated "
+        "course: those that do as in the recording from t0 on; empty means none.",
     )
     t0: float | None = Field(default=None, description="First second of the answer.")
     t1: float | None = Field(default=None, description="Last second of the answer.")

@@ -16,7 +16,7 @@ from tasks.lnm.data.recording import Recording
 from tasks.lnm.evaluation import Exam, examine
 from tasks.lnm.linear.wide import MOST_JUDGED
 from tasks.lnm.network.trained import TrainedModel
-from tasks.lnm.queries.query import generate
+from tasks.lnm.queries.generation import generate
 from tasks.lnm.scores.quality import UNKNOWN
 from tasks.lnm.scores.scoring import Score
 from tasks.lnm.training.checkpoints import Curves

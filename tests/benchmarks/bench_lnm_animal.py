@@ -31,7 +31,7 @@ from tasks.common.workspace import Workspace
 from tasks.lnm.data.recording import Bools, Floats, Recording
 from tasks.lnm.evaluation import examine
 from tasks.lnm.network.trained import TrainedModel
-from tasks.lnm.queries.query import generate
+from tasks.lnm.queries.generation import generate
 from tasks.lnm.scores.scoring import Score
 from tasks.lnm.threads import limit_threads
 from tasks.lnm.training.session import Session, divide_recording

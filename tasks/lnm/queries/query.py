@@ -1,20 +1,18 @@
-"""Asking a trained model: one primitive, and decode, encode, impute, forecast, generate over it."""
+"""Asking a trained model: one primitive, and decode, encode, impute, forecast over it."""
 
 from collections.abc import Sequence
 
 import numpy as np
 import xarray as xr
 
-from schemas.errors import NotFoundError, RecordingTooShortError, SettingsError
+from schemas.errors import NotFoundError, SettingsError
 from tasks.lnm.data.masks import TOGETHER, Mode
-from tasks.lnm.data.reading import Source
 from tasks.lnm.data.recording import Bools, Columns, Floats, Recording
 from tasks.lnm.data.runs import find_runs
 from tasks.lnm.network.trained import TrainedModel
 from tasks.lnm.queries.answers import (
     answer_dataset,
     answer_draws,
-    column_coords,
     describe_question,
 )
 from tasks.lnm.queries.infer import distribution_of, predict_future, predict_hidden
@@ -129,43 +127,6 @@ def forecast(
         seen_until=seen_until,
         n_samples=n_samples,
         seed=seed,
-    )
-
-
-def generate(
-    model: TrainedModel,
-    recording: Recording | Source,
-    duration_s: float,
-    n_samples: int,
-    seed: int = 0,
-) -> xr.Dataset:
-    """Let the model run free: neurons and behaviour that were never recorded.
-
-    Each course starts from a random window of `recording`, which it leaves behind for the length
-    of one more window before the first sample that is returned.
-
-    Returns
-    -------
-    Dataset with `value` (sample, time, column) in the columns' own units, time from 0
-    """
-    rng = np.random.default_rng(seed)
-    steps = max(1, round(duration_s * model.rate_hz))
-    context = model.window - model.skip.horizons[-1]
-    starts = [
-        at
-        for start, stop in find_runs(recording.clock.segment_T)
-        for at in range(start, stop - context + 1)
-    ]
-    if not starts:
-        raise RecordingTooShortError(f"no gapless {context} samples to start from.")
-    chosen = rng.choice(starts, size=n_samples)
-    past_BLV = np.stack([recording.between(at, at + context).values_TV for at in chosen])
-    past_BLV = model.scaler.standardise(past_BLV)
-    z_BTV = roll_out(model, past_BLV, steps + model.window, rng)[:, model.window :]
-    time_T = np.arange(steps) / model.rate_hz
-    return xr.Dataset(
-        {"value": (("sample", "time", "column"), z_BTV * model.scaler.sd_V + model.scaler.mean_V)},
-        {"time": ("time", time_T, {"units": "s"}), **column_coords(model.columns)},
     )
 
 

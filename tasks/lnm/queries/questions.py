@@ -14,8 +14,9 @@ from tasks.lnm.data.recording import Recording, keep_behaviour
 from tasks.lnm.data.runs import find_runs, part_of_each_sample, split_with_guard
 from tasks.lnm.network.trained import TrainedModel
 from tasks.lnm.queries.appraisal import score
+from tasks.lnm.queries.generation import generate
 from tasks.lnm.queries.probing import compare_geometry, embed, probe_layers
-from tasks.lnm.queries.query import generate, side_of
+from tasks.lnm.queries.query import side_of
 from tasks.lnm.queries.spans import find_samples, query_source, read_around
 
 
@@ -42,7 +43,8 @@ def ask(model: TrainedModel, source: Source | Recording, question: LnmQuestion) 
         return probe(model, source.whole())
     count, seed, seconds = question.n_samples, question.seed, question.seconds
     if task == "generate":
-        return generate(model, source, seconds, max(1, count), seed)
+        given = question.visible or ()
+        return generate(model, source, seconds, max(1, count), seed, given=given, t0=question.t0)
     targets: Sequence[str] = question.targets
     visible: Sequence[str] | None = question.visible
     if task == "forecast" and not targets:

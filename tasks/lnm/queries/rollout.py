@@ -8,19 +8,27 @@ what a forecast misses is not white, and feeding white noise back excites what i
 import numpy as np
 import torch
 
-from tasks.lnm.data.recording import Columns, Floats
+from tasks.lnm.data.recording import Columns, Floats, Ints
 from tasks.lnm.linear.features import causal_kernels
 from tasks.lnm.linear.normal_equations import Doubles
 from tasks.lnm.linear.skip import context_of, hold_last, interpolate_horizons
+from tasks.lnm.network.distributions import Distribution
 from tasks.lnm.network.model import Inputs
 from tasks.lnm.network.trained import TrainedModel
+from tasks.lnm.queries.conditioning import Conditioned, Given
 from tasks.lnm.queries.infer import Located, distribution_of, run_network
 
 BEYOND = 0.5
 """Standard deviations that a drawn value may lie outside the range of the training part."""
 
 
-def roll_out(model: TrainedModel, past_BLV: Floats, steps: int, rng: np.random.Generator) -> Floats:
+def roll_out(
+    model: TrainedModel,
+    past_BLV: Floats,
+    steps: int,
+    rng: np.random.Generator,
+    given: Given | None = None,
+) -> Floats:
     """Continue each past by `steps` samples, some at a time, each drawn given all before.
 
     Drawn values are held within the range that training saw, so that no course can run away.
@@ -28,6 +36,7 @@ def roll_out(model: TrainedModel, past_BLV: Floats, steps: int, rng: np.random.G
     Parameters
     ----------
     past_BLV : (course, sample, column) z-scores, NaN where not valid; all of them gapless
+    given : what some columns do in the meantime; where it is known it is not drawn
 
     Returns
     -------
@@ -40,11 +49,23 @@ def roll_out(model: TrainedModel, past_BLV: Floats, steps: int, rng: np.random.G
     z_BTV = np.concatenate([past_BLV, np.full((batch, steps + stride, columns), np.nan)], axis=1)
     z_BTV = z_BTV.astype(np.float32)
     last_BV = _last_valid(past_BLV, model.columns)
+    conditioned = None if given is None else Conditioned(model.noise, given.index)
     for at in range(known, known + steps, stride):
         recent_BLV = z_BTV[:, max(0, at - context_of(model.window)) : at]
         window_BLV = z_BTV[:, max(0, at - context) : at]
         inputs = _inputs(model, recent_BLV, window_BLV, last_BV, stride, kernels)
-        drawn_BSV = _draw(model, inputs, window_BLV.shape[1], stride, rng)
+        distribution = _predict(model, inputs, window_BLV.shape[1], stride)
+        if given is None or conditioned is None:
+            drawn_BSV = _draw(model, distribution, model.noise.draw_levels(batch, rng))
+        else:
+            real_BSG = given.z_BTG[:, at - known :][:, :stride]
+            # Behind the end nothing is given, nor kept.
+            short = stride - real_BSG.shape[1]
+            real_BSG = np.pad(real_BSG, ((0, 0), (0, short), (0, 0)), constant_values=np.nan)
+            level_BSG = _levels(model, distribution, given.index, real_BSG, rng)
+            drawn_BSV = _draw(model, distribution, conditioned.draw(level_BSG, rng))
+            own = drawn_BSV[..., given.index]
+            drawn_BSV[..., given.index] = np.where(np.isfinite(real_BSG), real_BSG, own)
         z_BTV[:, at : at + stride] = drawn_BSV
         last_BV = _last_valid(drawn_BSV, model.columns)
     return z_BTV[:, known : known + steps]
@@ -85,21 +106,37 @@ def _inputs(
     return Inputs(*(torch.from_numpy(a) for a in (*arrays, time_BL, inside_BL.copy())))
 
 
-def _draw(
-    model: TrainedModel, inputs: Inputs, known: int, stride: int, rng: np.random.Generator
-) -> Floats:
+def _predict(model: TrainedModel, inputs: Inputs, known: int, stride: int) -> Distribution:
+    """Return the distributions of the next `stride` samples."""
     location, scale, base, _ = (
         part[:, known : known + stride] for part in run_network(model, inputs)
     )
-    every, counts_V = np.arange(location.shape[2]), model.columns.counts
+    every = np.arange(location.shape[2])
     scale, tail = model.noise.ahead(scale, every, model.skip.horizons)
-    distribution = distribution_of(model, Located(location, scale, base, tail))
-    drawn = distribution.at(model.noise.draw_levels(len(location), rng))
-    scaler = model.scaler
+    return distribution_of(model, Located(location, scale, base, tail))
+
+
+def _draw(model: TrainedModel, distribution: Distribution, level_BSV: Floats) -> Floats:
+    """Return (course, step, column) z-scores at some levels of their distributions."""
+    drawn = distribution.at(level_BSV)
+    scaler, counts_V = model.scaler, model.columns.counts
     # Counts cannot lie between whole numbers, so only continuous values may go beyond the range.
     margin_V = np.where(counts_V, 0.0, BEYOND * scaler.sd_V)
     held = np.clip(drawn, scaler.low_V - margin_V, scaler.high_V + margin_V)
     return scaler.standardise(held)
+
+
+def _levels(
+    model: TrainedModel,
+    distribution: Distribution,
+    index: Ints,
+    real_BSG: Floats,
+    rng: np.random.Generator,
+) -> Floats:
+    """Return the levels at which what is given lies in what was predicted of it."""
+    real_BSV = np.full(distribution.told.mean.shape, np.nan)
+    real_BSV[..., index] = real_BSG * model.scaler.sd_V[index] + model.scaler.mean_V[index]
+    return distribution.levels(real_BSV, rng)[..., index]
 
 
 def _last_valid(past_BLV: Floats, columns: Columns) -> Floats:

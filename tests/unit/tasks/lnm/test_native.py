@@ -11,7 +11,8 @@ from tasks.lnm.data.reading import open_for, open_source, read_recording
 from tasks.lnm.data.recording import fit_scaler
 from tasks.lnm.network.trained import load_model, save_model
 from tasks.lnm.queries.answers import at_own_rate
-from tasks.lnm.queries.query import decode, forecast, generate
+from tasks.lnm.queries.generation import generate
+from tasks.lnm.queries.query import decode, forecast
 from tasks.lnm.results import Result, train_and_examine
 
 LENGTH, SLOTS = 900, 4

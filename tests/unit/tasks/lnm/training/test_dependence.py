@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tasks.lnm.queries.query import forecast, generate
+from tasks.lnm.queries.generation import generate
+from tasks.lnm.queries.query import forecast
 from tasks.lnm.queries.rollout import roll_out
 from tasks.lnm.training.dependence import gather_levels
 

@@ -19,8 +19,9 @@ from tasks.lnm.data.recording import Columns
 from tasks.lnm.data.runs import find_runs
 from tasks.lnm.network.trained import CONFIG_NAME, WEIGHTS_NAME, load_model, save_model
 from tasks.lnm.network.windows import Mixing, TaskWeights
+from tasks.lnm.queries.generation import generate
 from tasks.lnm.queries.infer import cut_hidden, predict_future, predict_hidden
-from tasks.lnm.queries.query import decode, encode, forecast, generate, impute, query
+from tasks.lnm.queries.query import decode, encode, forecast, impute, query
 from tasks.lnm.results import describe_scores, result_tree, train_and_examine
 from tasks.lnm.training.batches import draw_ahead, draw_batch, hold_training
 from tasks.lnm.training.schedule import count_steps, schedule
