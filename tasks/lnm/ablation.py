@@ -10,8 +10,9 @@ from schemas.settings.lnm import LnmSettings
 from tasks.common.progress import report_progress
 from tasks.lnm.data.recording import Floats
 from tasks.lnm.evaluation import examine
+from tasks.lnm.network.material import prepare_material
 from tasks.lnm.network.trained import TrainedModel
-from tasks.lnm.network.windows import Mixing, TaskWeights, prepare_material
+from tasks.lnm.network.windows import Mixing, TaskWeights
 from tasks.lnm.scores.scoring import Score, key_coords
 from tasks.lnm.training.session import Session
 from tasks.lnm.training.train import train_model

@@ -9,11 +9,11 @@ import xarray as xr
 from schemas.settings.lnm import LnmSettings
 from tasks.common.progress import report_progress
 from tasks.lnm.data.locations import Functional, location_to_values
+from tasks.lnm.data.masks import TWO_SIDED
 from tasks.lnm.data.recording import Bools, Columns, Floats, Ints, Scaler
 from tasks.lnm.linear.skip import shift_back
 from tasks.lnm.network.heads import Told
 from tasks.lnm.network.trained import TrainedModel
-from tasks.lnm.network.windows import TWO_SIDED
 from tasks.lnm.queries.infer import (
     Located,
     asked_columns,

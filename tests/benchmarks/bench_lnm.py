@@ -78,7 +78,7 @@ class Steps:
         """Return the seconds of one step of the same network and losses in a bare loop."""
         # In turn, as from a data set in memory: one batch alone would stay in the cache.
         self.made.append(self.made.pop(0))
-        batch, costs = self.made[0], self.session.costs
+        (batch,), costs = self.made[0], self.session.costs
         start = time.perf_counter()
         prediction = self.network(batch.inputs)
         _, slopes = weigh_errors(prediction, batch, costs)

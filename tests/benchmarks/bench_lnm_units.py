@@ -4,8 +4,9 @@
 
 Of so many samples of each number of units (10, 100, 1,000, 10,000 and 100,000 if none is given):
 seconds of preparation (baselines, skip, traits), milliseconds of a training step, and the memory
-held at most up to then. With `steps` the whole stage follows: so many steps of training, gates and
-noise, the examination, the model saved, loaded, and asked to decode, and to impute a unit.
+held at most up to then. With `steps` the whole stage follows: so many steps of training, gates,
+noise, the examination, the model saved, loaded, and asked to decode, to impute a unit, and to
+forecast all.
 """
 
 import resource
@@ -21,16 +22,19 @@ import torch
 from schemas.settings.lnm import LnmSettings
 from schemas.settings.split import SplitSettings
 from tasks.lnm.evaluation import examine
+from tasks.lnm.network.ensemble import Ensemble
 from tasks.lnm.network.trained import load_model, save_model
 from tasks.lnm.queries.spans import query_source
 from tasks.lnm.results import describe_scores
 from tasks.lnm.threads import limit_threads
 from tasks.lnm.training.batches import draw_ahead
+from tasks.lnm.training.evidence import gather_evidence
+from tasks.lnm.training.gating import choose_shares
 from tasks.lnm.training.machine import Machine
 from tasks.lnm.training.optimise import take_step
 from tasks.lnm.training.schedule import make_optimiser
 from tasks.lnm.training.session import Session, divide_recording
-from tasks.lnm.training.train import build_network, train_model
+from tasks.lnm.training.train import build_network, join_skip, mix_network, train_networks
 from tests.benchmarks.bench_lnm import WINDOW, make_recording
 
 TIMED = 6
@@ -51,26 +55,36 @@ def time_step(session: Session, settings: LnmSettings) -> float:
 
 def take_whole(session: Session, settings: LnmSettings) -> None:
     """Take a prepared session through the rest of the stage, and tell what each part took."""
-    begun = time.perf_counter()
+    begun, spent = time.perf_counter(), time.process_time()
 
     def tell(what: str) -> None:
-        nonlocal begun
-        now = time.perf_counter()
-        print(f"  {what}: {now - begun:.0f} s, {peak_gib():.1f} GiB at most", flush=True)  # noqa: T201
-        begun = now
+        nonlocal begun, spent
+        wall, cpu = time.perf_counter() - begun, time.process_time() - spent
+        took = f"{wall:.1f} s ({cpu:.1f} s of a processor), {peak_gib():.1f} GiB at most"
+        print(f"  {what}: {took}", flush=True)  # noqa: T201
+        begun, spent = time.perf_counter(), time.process_time()
 
-    model, curves = train_model(session, settings)
-    tell(f"trained, {curves.latest}")
+    network = build_network(session, settings)
+    curves = train_networks([network], [session], settings, settings.steps or 1)
+    tell(f"{settings.steps} steps of training, {curves.latest}")
+    model = join_skip(Ensemble([network]), session, settings)
+    evidence = gather_evidence(model, session, session.runs(1))
+    tell("gates")
+    model = mix_network(model, session, choose_shares(evidence, len(session.part_T) / 600))
+    tell("noise")
     tell(f"examined, {describe_scores(examine(model, session, settings).scores)}")
     with tempfile.TemporaryDirectory() as name:
         save_model(model, Path(name))
         size_mb = sum(f.stat().st_size for f in Path(name).rglob("*") if f.is_file()) / 1e6
+        tell(f"saved, {size_mb:.0f} MB")
         again = load_model(Path(name))
-    tell(f"saved ({size_mb:.0f} MB) and loaded")
-    asked = [("decode", ["a", "b"]), ("impute", [model.columns.names[0]])]
-    for task, targets in asked:
-        query_source(again, session.recording, targets, t0=100.0, t1=110.0)
+        tell("loaded")
+    source, ends = session.recording, {"t0": 100.0, "t1": 110.0}
+    for task, targets in (("decode", ["a", "b"]), ("impute", [model.columns.names[0]])):
+        query_source(again, source, targets, **ends)
         tell(f"asked to {task} 10 s")
+    query_source(again, source, model.columns.names, visible=(), seen_until=150.0, t1=153.0)
+    tell("asked to forecast all 3 s ahead")
 
 
 def peak_gib() -> float:

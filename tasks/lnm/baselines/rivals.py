@@ -36,12 +36,13 @@ from tasks.lnm.baselines.poisson import fit_poisson
 from tasks.lnm.baselines.shared import SharedMaps
 from tasks.lnm.data.grouping import hide_together
 from tasks.lnm.data.locations import Functional
+from tasks.lnm.data.masks import TWO_SIDED
 from tasks.lnm.data.recording import Columns, Floats, Ints, Recording, Scaler
+from tasks.lnm.linear.maps import Blend, SkipMap
 from tasks.lnm.linear.members import Affine, Member
 from tasks.lnm.linear.problems import Problem, make_problems
-from tasks.lnm.linear.skip import Blend, Skip, SkipMap, horizons_of
+from tasks.lnm.linear.skip import Skip, horizons_of
 from tasks.lnm.linear.wide import judged_columns
-from tasks.lnm.network.windows import TWO_SIDED
 
 BASELINES: Mapping[str, Baseline] = MappingProxyType(
     {

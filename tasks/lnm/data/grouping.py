@@ -53,3 +53,14 @@ def deal_units(neural_V: Bools, rng: np.random.Generator) -> Ints:
     if len(units) >= 2:
         fold_V[rng.permutation(units)] = np.arange(len(units)) % min(UNIT_FOLDS, len(units))
     return fold_V
+
+
+def visibility_groups(columns: Columns) -> tuple[int, ...]:
+    """Number the groups: one for each stream of units, one for each behaviour channel."""
+    units = zip(columns.streams, columns.neural, strict=True)
+    keys = [
+        stream if unit else f"{stream}\0{first}"
+        for (stream, unit), first in zip(units, columns.first, strict=True)
+    ]
+    order = {key: number for number, key in enumerate(dict.fromkeys(keys))}
+    return tuple(order[key] for key in keys)

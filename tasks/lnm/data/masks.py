@@ -12,6 +12,8 @@ Mode = Literal[
     "patches", "units", "impute", "stream", "region", "decode", "encode", "forecast", "generate"
 ]
 
+TWO_SIDED: tuple[Mode, ...] = ("decode", "encode", "impute", "stream", "region")
+"""What is hidden throughout a window, and has linear maps that look both ways."""
 TOGETHER: tuple[Mode, ...] = ("impute", "stream", "region")
 Together = Mapping[Mode, Ints]
 """By each of them: (column,) the group that a column is hidden with, -1 if it never is."""
@@ -48,6 +50,10 @@ class Masks:
     mode_B: tuple[Mode, ...]
     group_B: Ints
     known_B: Ints
+
+    def take(self, own: slice) -> "Masks":
+        """Return the masks of some windows."""
+        return Masks(self.visible_BLV[own], self.mode_B[own], self.group_B[own], self.known_B[own])
 
 
 def draw_modes(

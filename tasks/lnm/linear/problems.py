@@ -16,15 +16,14 @@ from tasks.lnm.linear.features import (
     two_sided_features,
 )
 from tasks.lnm.linear.lift import Lift
+from tasks.lnm.linear.maps import NEAREST, reduce_inputs
 from tasks.lnm.linear.members import Library, View
 from tasks.lnm.linear.ridge import MOST_INPUTS, Ridge, principal_axes
 from tasks.lnm.linear.skip import (
-    NEAREST,
     anchor_ridge,
     context_of,
     hold_last,
     horizons_of,
-    reduce_inputs,
     shift_back,
     two_sided_tasks,
 )

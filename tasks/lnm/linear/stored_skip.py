@@ -8,9 +8,9 @@ import numpy as np
 
 from tasks.lnm.data.recording import Columns, Floats, Scaler
 from tasks.lnm.linear.lift import Lift
+from tasks.lnm.linear.maps import Blend, SkipMap
 from tasks.lnm.linear.members import Affine, Axes, Library, Member, Neighbours
 from tasks.lnm.linear.ridge import Ridge
-from tasks.lnm.linear.skip import Blend, SkipMap
 
 Arrays = dict[str, np.ndarray]
 LIBRARY = tuple(field.name for field in fields(Library))

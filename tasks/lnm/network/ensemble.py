@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from tasks.lnm.network.guess import Rows
 from tasks.lnm.network.model import Inputs, LargeNeuralModel, ModelConfig, Prediction
 
 
@@ -25,9 +26,14 @@ class Ensemble(nn.Module):
         """The shape of each network."""
         return self.networks[0].config
 
-    def forward(self, inputs: Inputs) -> Prediction:
+    def rows(self, asked_A: Tensor | None = None) -> list[Rows]:
+        """Return the embeddings of each network's columns."""
+        return [network.rows(asked_A) for network in self.networks]
+
+    def forward(self, inputs: Inputs, rows: Sequence[Rows] | None = None) -> Prediction:
         """Return the mean location, scale and median."""
-        found = [member(inputs) for member in self.members]
+        known: Sequence[Rows | None] = rows or [None] * len(self.members)
+        found = [member(inputs, own) for member, own in zip(self.members, known, strict=True)]
         if len(found) == 1:
             return Prediction._make(found[0])
         return Prediction._make(torch.stack(parts).mean(0) for parts in zip(*found, strict=True))

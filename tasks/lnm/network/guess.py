@@ -43,16 +43,24 @@ class Guess(nn.Module):
         nn.init.zeros_(self.write.weight)
         nn.init.zeros_(self.write.bias)
 
-    def forward(self, traits_VF: Tensor, share_VG: Tensor) -> Rows:
-        """Return the guessed rows of columns and of the flags of groups."""
+    def forward(self, traits_VF: Tensor, share_VG: Tensor, asked_A: Tensor | None = None) -> Rows:
+        """Return the guessed rows of columns and of the flags of groups.
+
+        asked_A : numbers of the columns whose written rows are returned; None for all
+        """
         known_VF = torch.cat([functional.silu(self.hidden(traits_VF)), traits_VF], dim=1)
         share_V1 = share_VG.sum(1, keepdim=True)
         return Rows(
             self._rows(self.read(known_VF) * GUESS_GAIN * share_V1),
-            self._rows(self.write(known_VF)),
+            self._rows(self.write(take_columns(known_VF, asked_A, 0))),
             self._rows(self.flags(share_VG.T @ known_VF)),
         )
 
     def _rows(self, guessed_VR: Tensor) -> Tensor:
         rows: Tensor = guessed_VR.unflatten(1, (-1, self.patch, self.width))
         return rows.permute(1, 2, 0, 3)
+
+
+def take_columns(tensor: Tensor, asked_A: Tensor | None, axis: int) -> Tensor:
+    """Return the asked columns of a tensor."""
+    return tensor if asked_A is None else tensor.index_select(axis, asked_A)

@@ -5,6 +5,7 @@ G visibility group, H head, K feature of a head.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -13,8 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from schemas.settings.lnm import Preset, ReadIn
-from tasks.lnm.data.recording import Columns
-from tasks.lnm.network.guess import READ, WRITTEN, Guess, Rows
+from tasks.lnm.network.guess import READ, WRITTEN, Guess, Rows, take_columns
 from tasks.lnm.network.heads import HeadName
 from tasks.lnm.network.origins import Origins
 from tasks.lnm.network.tokens import TokenPool
@@ -66,7 +66,7 @@ class ModelConfig:
 
 
 class Inputs(NamedTuple):
-    """One batch of windows.
+    """One batch of windows; gates, spread and medians are of the columns that are asked for alone.
 
     values_BLV : z-scores; whatever is not visible is set to 0 before it is read
     visible_BLV : true where the model may see the value
@@ -78,6 +78,7 @@ class Inputs(NamedTuple):
         is added; of forecasts only
     time_BL : seconds
     inside_BL : false for padding after a short run
+    asked_A : numbers of the columns that are asked for; None for all
     """
 
     values_BLV: Tensor
@@ -90,10 +91,15 @@ class Inputs(NamedTuple):
     middle_gate_BLV: Tensor
     time_BL: Tensor
     inside_BL: Tensor
+    asked_A: Tensor | None = None
+
+    def change(self, how: Callable[[Tensor], Tensor]) -> "Inputs":
+        """Return the inputs with all that is of each window changed."""
+        return Inputs._make([*map(how, self[:-1]), self.asked_A])
 
 
 class Prediction(NamedTuple):
-    """What the network says of every value; `noise` and `heads` make a distribution of it.
+    """What the network says of all that is asked for; `noise` and `heads` make distributions of it.
 
     location_BLV : mean z-score; for counts log(rate / mean rate of training)
     scale_BLV : standard deviation of what is left over, in z-scores; unused for counts
@@ -165,20 +171,20 @@ class LargeNeuralModel(nn.Module):
         self.guess, self.inside, self.pool = other.guess, other.inside, other.pool
         self.origins = other.origins
 
-    def forward(self, inputs: Inputs) -> Prediction:
-        """Return the distribution of every value, visible or not."""
-        rows = self.rows()
+    def forward(self, inputs: Inputs, rows: Rows | None = None) -> Prediction:
+        """Return the distribution of every value, visible or not; `rows` if they are known."""
+        rows = self.rows(inputs.asked_A) if rows is None else rows
         hidden_BPD = self.norm(self._through(self._read(inputs, rows), inputs)[-1])
         return self._predict(hidden_BPD, inputs, rows)
 
-    def rows(self) -> Rows:
-        """Return the embeddings of all columns."""
-        guessed = self.guess(self.traits_VF, self.share_VG)
+    def rows(self, asked_A: Tensor | None = None) -> Rows:
+        """Return the embeddings of all columns, those that are written of the asked ones alone."""
+        guessed = self.guess(self.traits_VF, self.share_VG, asked_A)
         read: Tensor = self.read
-        write: Tensor = self.write
+        write: Tensor = self.write if asked_A is None else self.write[:, :, asked_A]
         if self.training and self.config.row_dropout:
             kept_V1 = (torch.rand_like(read[0, 0, :, :1]) >= self.config.row_dropout).to(read.dtype)
-            read, write = read * kept_V1, write * kept_V1
+            read, write = read * kept_V1, write * take_columns(kept_V1, asked_A, 0)
         return Rows(read + guessed.read, write + guessed.write, guessed.flags)
 
     def layers(self, inputs: Inputs) -> list[Tensor]:
@@ -226,14 +232,19 @@ class LargeNeuralModel(nn.Module):
         return x_BLC.reshape(batch, window // patch, patch * columns)
 
     def _predict(self, hidden_BPD: Tensor, inputs: Inputs, rows: Rows) -> Prediction:
-        shape = inputs.values_BLV.shape
-        written = functional.linear(hidden_BPD, rows.write.flatten(0, 2), self.bias)
+        shape, asked_A = inputs.gate_BLV.shape, inputs.asked_A
+        bias = self.bias
+        if asked_A is not None:
+            bias = bias.unflatten(0, (WRITTEN * self.config.patch, -1))[:, asked_A].flatten()
+        written = functional.linear(hidden_BPD, rows.write.flatten(0, 2), bias)
         parts = (part.reshape(shape) for part in written.chunk(WRITTEN, dim=2))
         learned_BLV, log_scale_BLV, middle_BLV = parts
-        location_BLV = inputs.base_BLV + inputs.gate_BLV * learned_BLV
+        location_BLV = take_columns(inputs.base_BLV, asked_A, 2) + inputs.gate_BLV * learned_BLV
         scale_BLV = log_scale_BLV.exp()
         return Prediction(
-            location_BLV.clamp(self.least_V, self.most_V),
+            location_BLV.clamp(
+                take_columns(self.least_V, asked_A, 0), take_columns(self.most_V, asked_A, 0)
+            ),
             scale_BLV.clamp(LEAST_SCALE, MOST_SCALE) * inputs.spread_BLV,
             inputs.middle_BLV + inputs.middle_gate_BLV * middle_BLV,
         )
@@ -285,14 +296,3 @@ def rotate(x_BHPK: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
     cos, sin = rotation
     a, b = x_BHPK.chunk(2, dim=3)
     return torch.cat([a * cos - b * sin, a * sin + b * cos], dim=3)
-
-
-def visibility_groups(columns: Columns) -> tuple[int, ...]:
-    """Number the groups: one for each stream of units, one for each behaviour channel."""
-    units = zip(columns.streams, columns.neural, strict=True)
-    keys = [
-        stream if unit else f"{stream}\0{first}"
-        for (stream, unit), first in zip(units, columns.first, strict=True)
-    ]
-    order = {key: number for number, key in enumerate(dict.fromkeys(keys))}
-    return tuple(order[key] for key in keys)

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tasks.lnm.data.masks import Mode
+from tasks.lnm.data.masks import TWO_SIDED, Mode
 from tasks.lnm.data.recording import Bools, Floats, Ints
 from tasks.lnm.linear.skip import interpolate_horizons
-from tasks.lnm.network.windows import TWO_SIDED, TaskWeights
+from tasks.lnm.network.windows import TaskWeights
 
 PLAIN = (1.0, 1.0, 0.0)
 """Factor, power and tail that leave a scale as it is."""

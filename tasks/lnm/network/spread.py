@@ -2,10 +2,11 @@
 
 import numpy as np
 
-from tasks.lnm.data.masks import Mode
+from tasks.lnm.data.masks import TWO_SIDED, Mode
 from tasks.lnm.data.recording import Bools, Floats
 from tasks.lnm.linear.wide import paired_rows
-from tasks.lnm.network.windows import MOST_VALUES, TWO_SIDED, Material, TaskWeights
+from tasks.lnm.network.material import Material
+from tasks.lnm.network.windows import MOST_VALUES, TaskWeights
 
 LEAST_SPREAD = 0.03
 

@@ -11,16 +11,17 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from schemas.errors import LakeError
-from tasks.lnm.data.masks import TOGETHER, Together
+from tasks.lnm.data.masks import TOGETHER, TWO_SIDED, Together
 from tasks.lnm.data.recording import Columns, Floats, Recording, Scaler
 from tasks.lnm.data.runs import find_runs
 from tasks.lnm.linear.skip import Skip
 from tasks.lnm.linear.stored_skip import describe_map, map_arrays, read_map
 from tasks.lnm.network.costs import Costs
 from tasks.lnm.network.ensemble import Ensemble
+from tasks.lnm.network.material import Material, prepare_material
 from tasks.lnm.network.model import LargeNeuralModel, ModelConfig
 from tasks.lnm.network.noise import Noise
-from tasks.lnm.network.windows import TWO_SIDED, Material, Mixing, TaskWeights, prepare_material
+from tasks.lnm.network.windows import Mixing, TaskWeights
 
 WEIGHTS_NAME = "model.safetensors"
 CONFIG_NAME = "model.json"

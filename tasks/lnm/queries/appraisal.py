@@ -6,11 +6,12 @@ import numpy as np
 import xarray as xr
 
 from tasks.lnm.data.locations import Functional, location_to_values
+from tasks.lnm.data.masks import TWO_SIDED
 from tasks.lnm.data.recording import Bools, Floats, Recording
 from tasks.lnm.data.runs import Runs, find_runs, forecast_origins
 from tasks.lnm.linear.skip import shift_back
+from tasks.lnm.network.material import Material, prepare_material
 from tasks.lnm.network.trained import TrainedModel
-from tasks.lnm.network.windows import TWO_SIDED, Material, prepare_material
 from tasks.lnm.queries.infer import Located, asked_columns, predict_future, predict_task
 from tasks.lnm.scores.scoring import Metric, functional_of, metrics_of, score_alone
 

@@ -1,6 +1,6 @@
 """Running a trained model over a session: stitched windows, forecasts from many samples."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,10 +12,12 @@ from tasks.lnm.data.masks import Masks, Mode
 from tasks.lnm.data.recording import Bools, Floats, Ints
 from tasks.lnm.data.runs import Runs, cut_windows, window_stride
 from tasks.lnm.network.distributions import Distribution
+from tasks.lnm.network.guess import Rows
 from tasks.lnm.network.heads import Told
+from tasks.lnm.network.material import Material
 from tasks.lnm.network.model import Inputs
 from tasks.lnm.network.trained import TrainedModel
-from tasks.lnm.network.windows import Cut, Material, cut_batch, windows_at_once
+from tasks.lnm.network.windows import AT_ONCE, Cut, cut_batch, windows_at_once
 
 BATCH = 64
 LEAST_SCALE = 1e-6
@@ -68,19 +70,20 @@ def predict_hidden(
     (time, column) arrays; NaN outside the runs and in columns that are visible
     """
     window, samples = model.window, len(material.z_TV)
-    kept = np.arange(len(hidden_V)) if kept is None else kept
+    kept, asked = _asked(len(hidden_V), kept)
     sums = np.zeros((3, samples, len(kept)), np.float32)
     weight_T1 = np.zeros((samples, 1), np.float32)
     taper_L = np.minimum(np.arange(window) + 1, window - np.arange(window)).astype(np.float32)
     windows = cut_windows(runs, window, window_stride(window))
+    rows = ready_rows(model, asked)
     for own_B in _batches(len(windows), model):
         start_B, length_B = windows[own_B].T
-        cut = cut_hidden(model, material, start_B, length_B, hidden_V, mode, group)
-        location, scale, base, _ = run_network(model, cut.inputs)
+        cut = cut_hidden(model, material, start_B, length_B, hidden_V, mode, group, asked)
+        location, scale, base, _ = run_network(model, cut.inputs, rows)
         for b, (start, length) in enumerate(zip(start_B, length_B, strict=True)):
             own, taper_L1 = slice(start, start + length), taper_L[:length, None]
             parts = (location[b], scale[b], base[b])
-            sums[:, own] += taper_L1 * np.stack([part[:length, kept] for part in parts])
+            sums[:, own] += taper_L1 * np.stack([part[:length] for part in parts])
             weight_T1[own] += taper_L1
     with np.errstate(invalid="ignore"):
         mean = np.where(hidden_V[kept], sums / np.where(weight_T1 > 0, weight_T1, np.nan), np.nan)
@@ -97,8 +100,9 @@ def cut_hidden(
     hidden_V: Bools,
     mode: Mode,
     group: int,
+    asked_A: Ints | None = None,
 ) -> Cut:
-    """Cut windows with the same columns hidden throughout."""
+    """Cut windows with the same columns hidden throughout; see `cut_batch`."""
     batch, window = len(start_B), model.window
     masks = Masks(
         np.broadcast_to(~hidden_V, (batch, window, len(hidden_V))).copy(),
@@ -106,9 +110,8 @@ def cut_hidden(
         np.full(batch, group),
         np.full(batch, window),
     )
-    return cut_batch(
-        material, start_B, length_B, masks, model.mixing, linear_skip=model.linear_skip
-    )
+    about = (material, start_B, length_B, masks, model.mixing)
+    return cut_batch(*about, linear_skip=model.linear_skip, asked_A=asked_A)
 
 
 def asked_columns(model: TrainedModel, task: Mode) -> Bools:
@@ -160,8 +163,9 @@ def predict_future(
     """
     window, most = model.window, model.skip.horizons[-1]
     columns = material.z_TV.shape[1]
-    kept = np.arange(columns) if kept is None else kept
+    kept, asked = _asked(columns, kept)
     out = np.empty((4, len(origin_O), most, len(kept)), np.float32)
+    rows = ready_rows(model, asked)
     for own in _batches(len(origin_O), model):
         context_B = np.minimum(context_O[own], window - most)
         visible_BL = np.arange(window) < context_B[:, None]
@@ -172,24 +176,44 @@ def predict_future(
             context_B,
         )
         start_B = origin_O[own] - context_B + 1
-        cut = cut_batch(
-            material, start_B, context_B + most, masks, model.mixing, linear_skip=model.linear_skip
-        )
-        found = run_network(model, cut.inputs)
-        rows_B1 = np.arange(len(context_B))[:, None]
+        about = (material, start_B, context_B + most, masks, model.mixing)
+        cut = cut_batch(*about, linear_skip=model.linear_skip, asked_A=asked)
+        found = run_network(model, cut.inputs, rows)
+        window_B1 = np.arange(len(context_B))[:, None]
         ahead_BS = context_B[:, None] + np.arange(most)
-        out[:, own] = np.stack([part[rows_B1, ahead_BS][..., kept] for part in found])
+        out[:, own] = np.stack([part[window_B1, ahead_BS] for part in found])
     location, scale, base, middle = out
     scale, tail = model.noise.ahead(scale, kept, model.skip.horizons)
     return Located(location, scale, base, tail, middle)
 
 
+def _asked(columns: int, kept: Ints | None) -> tuple[Ints, Ints | None]:
+    """Return the numbers of the columns that are kept, and the same if they are not all."""
+    every = np.arange(columns)
+    kept = every if kept is None else kept
+    return kept, None if np.array_equal(kept, every) else kept
+
+
 @torch.no_grad()
-def run_network(model: TrainedModel, inputs: Inputs) -> tuple[Floats, Floats, Floats, Floats]:
-    """Return location, scale as the network gives it, skip and median of one batch."""
+def ready_rows(model: TrainedModel, asked_A: Ints | None = None) -> list[Rows]:
+    """Return the embeddings for `run_network`, of which batch after batch makes use."""
     model.network.eval()
-    location, scale, middle = model.network(inputs)
-    return location.numpy(), scale.numpy(), inputs.base_BLV.numpy(), middle.numpy()
+    return model.network.rows(None if asked_A is None else torch.from_numpy(asked_A))
+
+
+@torch.no_grad()
+def run_network(
+    model: TrainedModel, inputs: Inputs, rows: Sequence[Rows]
+) -> tuple[Floats, Floats, Floats, Floats]:
+    """Return location, scale as the network gives it, skip and median of one batch.
+
+    rows : of the columns that the inputs ask for
+    """
+    location, scale, middle = model.network(inputs, rows)
+    base_BLV = inputs.base_BLV
+    if inputs.asked_A is not None:
+        base_BLV = base_BLV[..., inputs.asked_A]
+    return location.numpy(), scale.numpy(), base_BLV.numpy(), middle.numpy()
 
 
 def distribution_of(
@@ -208,6 +232,6 @@ def distribution_of(
 
 
 def _batches(size: int, model: TrainedModel) -> Iterator[slice]:
-    batch = windows_at_once(BATCH, model.window, len(model.columns.names))
+    batch = windows_at_once(BATCH, model.window, len(model.columns.names), AT_ONCE)
     for at in range(0, size, batch):
         yield slice(at, at + batch)

@@ -11,8 +11,8 @@ from scipy.stats import spearmanr
 from tasks.lnm.data.recording import Bools, Floats, Ints
 from tasks.lnm.data.runs import Runs, cut_windows
 from tasks.lnm.linear.ridge import fit_ridge
+from tasks.lnm.network.material import Material
 from tasks.lnm.network.trained import TrainedModel
-from tasks.lnm.network.windows import Material
 from tasks.lnm.queries.infer import cut_hidden
 
 BATCH = 64

@@ -5,6 +5,8 @@ dependence.py). Steps drawn one by one, each column by itself, make a course too
 what a forecast misses is not white, and feeding white noise back excites what is rhythmic.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 
@@ -13,10 +15,11 @@ from tasks.lnm.linear.features import causal_kernels
 from tasks.lnm.linear.normal_equations import Doubles
 from tasks.lnm.linear.skip import context_of, hold_last, interpolate_horizons
 from tasks.lnm.network.distributions import Distribution
+from tasks.lnm.network.guess import Rows
 from tasks.lnm.network.model import Inputs
 from tasks.lnm.network.trained import TrainedModel
 from tasks.lnm.queries.conditioning import Conditioned, Given
-from tasks.lnm.queries.infer import Located, distribution_of, run_network
+from tasks.lnm.queries.infer import Located, distribution_of, ready_rows, run_network
 
 BEYOND = 0.5
 """Standard deviations that a drawn value may lie outside the range of the training part."""
@@ -49,12 +52,13 @@ def roll_out(
     z_BTV = np.concatenate([past_BLV, np.full((batch, steps + stride, columns), np.nan)], axis=1)
     z_BTV = z_BTV.astype(np.float32)
     last_BV = _last_valid(past_BLV, model.columns)
+    rows = ready_rows(model)
     conditioned = None if given is None else Conditioned(model.noise, given.index)
     for at in range(known, known + steps, stride):
         recent_BLV = z_BTV[:, max(0, at - context_of(model.window)) : at]
         window_BLV = z_BTV[:, max(0, at - context) : at]
         inputs = _inputs(model, recent_BLV, window_BLV, last_BV, stride, kernels)
-        distribution = _predict(model, inputs, window_BLV.shape[1], stride)
+        distribution = _predict(model, inputs, rows, window_BLV.shape[1], stride)
         if given is None or conditioned is None:
             drawn_BSV = _draw(model, distribution, model.noise.draw_levels(batch, rng))
         else:
@@ -106,10 +110,12 @@ def _inputs(
     return Inputs(*(torch.from_numpy(a) for a in (*arrays, time_BL, inside_BL.copy())))
 
 
-def _predict(model: TrainedModel, inputs: Inputs, known: int, stride: int) -> Distribution:
+def _predict(
+    model: TrainedModel, inputs: Inputs, rows: Sequence[Rows], known: int, stride: int
+) -> Distribution:
     """Return the distributions of the next `stride` samples."""
     location, scale, base, _ = (
-        part[:, known : known + stride] for part in run_network(model, inputs)
+        part[:, known : known + stride] for part in run_network(model, inputs, rows)
     )
     every = np.arange(location.shape[2])
     scale, tail = model.noise.ahead(scale, every, model.skip.horizons)

@@ -11,10 +11,17 @@ from typing import Any
 import numpy as np
 
 from schemas.settings.lnm import LnmSettings
-from tasks.lnm.data.masks import Masks, draw_masks, draw_modes, possible_modes, thin_columns
+from tasks.lnm.data.masks import (
+    TWO_SIDED,
+    Masks,
+    draw_masks,
+    draw_modes,
+    possible_modes,
+    thin_columns,
+)
 from tasks.lnm.data.recording import Ints
 from tasks.lnm.data.runs import cut_windows
-from tasks.lnm.network.windows import TWO_SIDED, cut_batch, windows_at_once
+from tasks.lnm.network.windows import AT_ONCE, MOST_VALUES, cut_batch, windows_at_once
 from tasks.lnm.scores.gains import number_blocks
 from tasks.lnm.training.chunks import Held
 from tasks.lnm.training.objective import Batch, weigh_batch
@@ -34,25 +41,30 @@ def draw_batch(
     settings: LnmSettings,
     rng: np.random.Generator,
     progress: float,
-) -> Batch:
-    """Draw windows and what each is asked; `progress` is the share of the steps that are done."""
+) -> list[Batch]:
+    """Draw windows and what each is asked; `progress` is the share of the steps that are done.
+
+    Returns
+    -------
+    The windows of one step; of many columns in pieces.
+    """
     windows = held.windows
     columns, together = session.recording.columns, session.material.skip.together
     neural_V = columns.neural
-    batch = windows_at_once(settings.batch_size, session.window, len(neural_V))
+    shape = (session.window, len(neural_V))
+    batch = windows_at_once(settings.batch_size, *shape, MOST_VALUES)
     chosen = windows[rng.integers(len(windows), size=batch)]
     modes = draw_modes(rng, progress, neural_V, together, batch)
     masks = draw_masks(rng, modes, session.window, settings.patch, columns, together)
-    cut = cut_batch(
-        held.material,
-        chosen[:, 0],
-        chosen[:, 1],
-        masks,
-        session.whole_mixing(),
-        linear_skip=settings.linear_skip,
-        seen_BLV=thin_columns(rng, masks, columns.first),
-    )
-    return weigh_batch(cut, neural_V, columns.counts)
+    seen_BLV, mixing = thin_columns(rng, masks, columns.first), session.whole_mixing()
+    step = windows_at_once(batch, *shape, AT_ONCE)
+    cuts = []
+    for at in range(0, batch, step):
+        own = slice(at, at + step)
+        about = (held.material, *chosen[own].T, masks.take(own), mixing)
+        skip = settings.linear_skip
+        cuts.append(cut_batch(*about, linear_skip=skip, seen_BLV=seen_BLV[own]))
+    return weigh_batch(cuts, neural_V, columns.counts)
 
 
 def hold_training(session: Session) -> Held:
@@ -69,7 +81,7 @@ def draw_ahead(
     settings: LnmSettings,
     state: Mapping[str, Any],
     steps: range,
-) -> Generator[tuple[Batch, Mapping[str, Any]]]:
+) -> Generator[tuple[list[Batch], Mapping[str, Any]]]:
     """Yield the batches of some steps, drawn by a thread while the step before is taken.
 
     One thread draws them in order, so that they do not depend on how fast it is. Of a session that
@@ -81,12 +93,12 @@ def draw_ahead(
 
     Yields
     ------
-    Each batch, and the state of the generator behind it, from which a killed run goes on.
+    What `draw_batch` returns, and the generator's state behind it, from which a killed run goes on.
     """
     rng = np.random.default_rng()
     rng.bit_generator.state = state
 
-    def draw(step: int) -> tuple[Batch, Mapping[str, Any]]:
+    def draw(step: int) -> tuple[list[Batch], Mapping[str, Any]]:
         turn, at = divmod(step - 1, len(sessions))
         progress = step / (steps.stop - 1)
         batch = draw_batch(sessions[at], held[at](turn + 1), settings, rng, progress)
@@ -126,7 +138,8 @@ def validation_cuts(session: Session, settings: LnmSettings, most: int) -> list[
         own = most * FORECASTS if mode == "forecast" else most
         own = min(len(windows), own, max(FEWEST_VALIDATED, MOST_VALIDATED // values))
         chosen = windows[np.unique(np.linspace(0, len(windows) - 1, own).astype(int))]
-        step = windows_at_once(len(chosen), session.window, len(columns.names))
+        step = windows_at_once(len(chosen), session.window, len(columns.names), AT_ONCE)
+        remembered = len(chosen) * values <= MOST_VALUES
         pieces = []
         for at in range(0, len(chosen), step):
             part = chosen[at : at + step]
@@ -142,8 +155,7 @@ def validation_cuts(session: Session, settings: LnmSettings, most: int) -> list[
             # Cut again, it must hide the same.
             piece = partial(_cut_piece, session, settings, part, block_T, masked, deepcopy(rng))
             masked(rng)
-            # What is in one piece fits in memory for all validations.
-            pieces.append(cache(piece) if step == len(chosen) else piece)
+            pieces.append(cache(piece) if remembered else piece)
         asked.append(AskedCut(mode, int(block_T.max()) + 1, pieces))
     return asked
 
@@ -158,10 +170,16 @@ def _cut_piece(
 ) -> AskedPiece:
     masks = draw(deepcopy(rng))
     start_B, length_B = windows.T
-    mixing = session.whole_mixing()
+    judged, columns = session.rivals.judged, session.recording.columns
     cut = cut_batch(
-        session.material, start_B, length_B, masks, mixing, linear_skip=settings.linear_skip
+        session.material,
+        start_B,
+        length_B,
+        masks,
+        session.whole_mixing(),
+        linear_skip=settings.linear_skip,
+        asked_A=judged if len(judged) < len(columns.names) else None,
     )
     index_BL = np.minimum(start_B[:, None] + np.arange(session.window), len(block_T) - 1)
-    about = (session.recording.columns, session.rivals.judged, session.material.skip.horizons)
-    return AskedPiece(cut, group_asked(cut, masks.known_B, *about), block_T[index_BL])
+    group_BLV = group_asked(cut, masks.known_B, columns, session.material.skip.horizons)
+    return AskedPiece(cut, group_BLV, block_T[index_BL])

@@ -12,13 +12,14 @@ from dataclasses import replace
 import numpy as np
 
 from tasks.lnm.data.locations import location_to_values
+from tasks.lnm.data.masks import TWO_SIDED
 from tasks.lnm.data.recording import Columns, Floats, Ints
 from tasks.lnm.data.runs import forecast_origins
 from tasks.lnm.linear.skip import shift_back
 from tasks.lnm.network.heads import Doubles, HeadName
 from tasks.lnm.network.noise import Noise, plain_noise
 from tasks.lnm.network.trained import TrainedModel
-from tasks.lnm.network.windows import TWO_SIDED, TaskWeights
+from tasks.lnm.network.windows import TaskWeights
 from tasks.lnm.queries.infer import LEAST_SCALE, Located, predict_future, predict_task
 from tasks.lnm.scores.gains import number_blocks
 from tasks.lnm.training.dependence import gather_levels

@@ -19,7 +19,7 @@ from tasks.lnm.data.reading import ROWS, Source
 from tasks.lnm.data.recording import Bools, Floats, Ints, Scaler
 from tasks.lnm.data.runs import Runs, cut_windows, find_runs
 from tasks.lnm.linear.skip import Skip
-from tasks.lnm.network.windows import Material, prepare_material
+from tasks.lnm.network.material import Material, prepare_material
 
 TOGETHER = 4
 """Chunks that are held at once."""

@@ -10,12 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasks.lnm.data.locations import Functional, location_to_values
-from tasks.lnm.data.masks import Mode
+from tasks.lnm.data.masks import TWO_SIDED, Mode
 from tasks.lnm.data.recording import Floats, Ints
 from tasks.lnm.data.runs import Runs, forecast_origins
 from tasks.lnm.linear.skip import shift_back
 from tasks.lnm.network.trained import TrainedModel
-from tasks.lnm.network.windows import TWO_SIDED
 from tasks.lnm.queries.infer import LEAST_SCALE, Located, predict_future, predict_task
 from tasks.lnm.scores.gains import block_costs, number_blocks
 from tasks.lnm.scores.scoring import FEWEST_SAMPLES, functional_of, metrics_of

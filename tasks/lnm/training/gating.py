@@ -6,9 +6,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.lnm.data.masks import Mode
+from tasks.lnm.data.masks import TWO_SIDED, Mode
 from tasks.lnm.data.recording import Columns, Floats
-from tasks.lnm.network.windows import TWO_SIDED, Mixing, TaskWeights
+from tasks.lnm.network.windows import Mixing, TaskWeights
 from tasks.lnm.scores.gains import least_cost
 
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)

@@ -53,8 +53,10 @@ class Machine:
 
     def run(self, network: nn.Module, inputs: Inputs) -> Prediction:
         """Run the network in this machine's precision; what it predicts is float32."""
+        asked_A = None if inputs.asked_A is None else self.put(inputs.asked_A)
         with self._precision():
-            location, scale, middle = network(Inputs._make(self.put(t) for t in inputs))
+            placed = inputs.change(self.put)._replace(asked_A=asked_A)
+            location, scale, middle = network(placed)
         return Prediction(location.float(), scale.float(), middle.float())
 
     def place_costs(self, costs: Costs) -> Costs:

@@ -1,5 +1,6 @@
 """What training minimises: each error of a batch with its weight, and its slopes in closed form."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -38,12 +39,11 @@ class Batch(NamedTuple):
         """Return this process's windows, on its device; the weights stay those of the batch."""
         put = machine.put
         if machine.size == 1:
-            inputs = Inputs._make(put(tensor) for tensor in self.inputs)
-            return Batch(inputs, *(put(tensor) for tensor in self[1:]))
+            return Batch(self.inputs.change(put), *(put(tensor) for tensor in self[1:]))
         own = slice(machine.rank, None, machine.size)
         kept = self.forecast_F % machine.size == machine.rank
         return Batch(
-            Inputs._make(put(t[own]) for t in self.inputs),
+            self.inputs.change(lambda tensor: put(tensor[own])),
             put(self.z_BLV[own]),
             put(self.error_BLV[own]),
             put(self.spread_BLV[own]),
@@ -52,21 +52,25 @@ class Batch(NamedTuple):
         )
 
 
-def weigh_batch(cut: Cut, neural_V: Bools, counts_V: Bools) -> Batch:
-    """Give each asked value its weight."""
-    asked_BLV = torch.from_numpy(cut.asked_BLV.numpy().astype(np.float32))
-    asked_V = asked_BLV.sum((0, 1)).numpy()
+def weigh_batch(cuts: Sequence[Cut], neural_V: Bools, counts_V: Bools) -> list[Batch]:
+    """Give each asked value of a batch, which may be in pieces, its weight."""
+    asked = [torch.from_numpy(cut.asked_BLV.numpy().astype(np.float32)) for cut in cuts]
+    asked_V = np.sum([asked_BLV.sum((0, 1)).numpy() for asked_BLV in asked], axis=0)
     sides = [(own_V, int(asked_V[own_V].sum())) for own_V in (neural_V, ~neural_V)]
     parts = max(1, sum(count > 0 for _, count in sides))
     share_V = np.sum([own_V / (parts * max(1, count)) for own_V, count in sides], axis=0)
-    share_BLV = asked_BLV * torch.from_numpy(share_V).float()
+    # The variance of counts is their mean: they have no scale to learn.
+    factors = (share_V, np.where(counts_V, 0, SCALE_WEIGHT))
+    told = [torch.from_numpy(factor_V).float() for factor_V in factors]
+    return [_weigh(cut, own, *told) for cut, own in zip(cuts, asked, strict=True)]
+
+
+def _weigh(cut: Cut, asked_BLV: Tensor, share_V: Tensor, scale_V: Tensor) -> Batch:
+    share_BLV = asked_BLV * share_V
     forecast_F = torch.tensor([b for b, mode in enumerate(cut.mode_B) if mode == "forecast"]).long()
     middle_FLV = MIDDLE_WEIGHT * share_BLV[forecast_F] * cut.weight_BLV[forecast_F].sqrt()
-    # The variance of counts is their mean: they have no scale to learn.
-    spread_BLV = share_BLV * torch.from_numpy(np.where(counts_V, 0, SCALE_WEIGHT)).float()
-    return Batch(
-        cut.inputs, cut.z_BLV, share_BLV * cut.weight_BLV, spread_BLV, middle_FLV, forecast_F
-    )
+    about = (share_BLV * cut.weight_BLV, share_BLV * scale_V, middle_FLV, forecast_F)
+    return Batch(cut.inputs, cut.z_BLV, *about)
 
 
 @torch.no_grad()

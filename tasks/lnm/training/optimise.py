@@ -135,22 +135,25 @@ def _mean_loss(exam: _Exam, machine: Machine, settings: LnmSettings) -> float:
 def take_step(
     network: nn.Module,
     optimiser: torch.optim.AdamW,
-    batch: Batch,
+    batch: Sequence[Batch],
     costs: Costs,
     machine: Machine,
 ) -> float:
-    """Move a network's weights by one batch, and return the loss of it."""
+    """Move a network's weights by one batch, piece by piece, and return the loss of it."""
     network.train()
-    own = batch.share(machine)
-    prediction = machine.run(network, own.inputs)
-    loss, slopes = weigh_errors(prediction, own, costs)
     optimiser.zero_grad(set_to_none=True)
-    torch.autograd.backward(prediction, slopes)
+    losses = []
+    for piece in batch:
+        own = piece.share(machine)
+        prediction = machine.run(network, own.inputs)
+        loss, slopes = weigh_errors(prediction, own, costs)
+        torch.autograd.backward(prediction, slopes)
+        losses.append(loss)
     if not isinstance(network, FSDPModule):
         machine.sum_gradients(network)
     torch.nn.utils.clip_grad_norm_(network.parameters(), CLIP_NORM, foreach=True)
     optimiser.step()
-    return float(machine.total(loss))
+    return float(machine.total(torch.stack(losses).sum()))
 
 
 def _validate(

@@ -17,8 +17,8 @@ from tasks.common.splits import TimeSplit
 from tasks.lnm.baselines.shared import SharedMaps
 from tasks.lnm.data.recording import Recording
 from tasks.lnm.data.runs import find_runs, part_of_each_sample
+from tasks.lnm.network.material import prepare_material
 from tasks.lnm.network.spread import residual_spread
-from tasks.lnm.network.windows import prepare_material
 from tasks.lnm.training.gating import Evidence, Question, Share, take_shares
 from tasks.lnm.training.session import Session, divide_recording
 

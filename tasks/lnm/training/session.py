@@ -31,10 +31,11 @@ from tasks.lnm.data.runs import (
 from tasks.lnm.network.costs import Costs
 from tasks.lnm.network.distributions import choose_heads
 from tasks.lnm.network.heads import HeadName
+from tasks.lnm.network.material import Material, prepare_material
 from tasks.lnm.network.spread import residual_spread
 from tasks.lnm.network.trained import make_costs
 from tasks.lnm.network.traits import describe_columns
-from tasks.lnm.network.windows import Material, Mixing, TaskWeights, prepare_material
+from tasks.lnm.network.windows import Mixing, TaskWeights
 from tasks.lnm.training.chunks import Chunks
 
 

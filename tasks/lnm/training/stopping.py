@@ -42,28 +42,19 @@ class AskedCut:
     pieces: Sequence[Callable[[], AskedPiece]]
 
 
-def group_asked(
-    cut: Cut,
-    known_B: Ints,
-    columns: Columns,
-    judged: Ints,
-    horizons: tuple[int, ...],
-) -> Ints:
-    """Number the asked values by target and, for forecasts, by the horizon they are nearest to.
-
-    judged : numbers of the columns that stand for their targets
-    """
+def group_asked(cut: Cut, known_B: Ints, columns: Columns, horizons: tuple[int, ...]) -> Ints:
+    """Number the asked values by target and, for forecasts, by the horizon they are nearest to."""
     order = {target: i for i, target in enumerate(dict.fromkeys(columns.targets))}
     target_V = np.array([order[target] for target in columns.targets])
+    if cut.inputs.asked_A is not None:
+        target_V = target_V[cut.inputs.asked_A.numpy()]
     asked_BLV = cut.asked_BLV.numpy()
     step_BL = np.arange(asked_BLV.shape[1]) - known_B[:, None] + 1
     nearest_BL = np.searchsorted(horizons, np.maximum(step_BL, 1))
     bucket_BL = np.minimum(nearest_BL, len(horizons) - 1)
     bucket_BL[np.array(cut.mode_B) != "forecast"] = 0
     group_BLV = target_V * len(horizons) + bucket_BL[..., None]
-    judged_V = np.zeros(len(target_V), bool)
-    judged_V[judged] = True
-    return np.where(asked_BLV & judged_V, group_BLV, -1)
+    return np.where(asked_BLV, group_BLV, -1)
 
 
 @torch.no_grad()
@@ -115,7 +106,10 @@ def _ask_piece(run: Callable[[Inputs], Prediction], piece: AskedPiece) -> _Asked
     location, scale, _ = run(cut.inputs)
     window, sample, column = asked_BLV.nonzero(as_tuple=True)
     group, block_BL = (torch.from_numpy(a) for a in (piece.group_BLV, piece.block_BL))
-    parts = (location.cpu(), scale.cpu(), cut.inputs.base_BLV, cut.z_BLV, cut.weight_BLV, group)
+    base_BLV = cut.inputs.base_BLV
+    if (judged := cut.inputs.asked_A) is not None:
+        base_BLV, column = base_BLV[..., judged], judged[column]
+    parts = (location.cpu(), scale.cpu(), base_BLV, cut.z_BLV, cut.weight_BLV, group)
     kept = [part[asked_BLV] for part in parts]
     return _Asked._make((*kept, column, block_BL[window, sample]))
 

@@ -8,9 +8,10 @@ import torch
 from torch import nn
 
 from schemas.settings.lnm import LnmSettings
+from tasks.lnm.data.grouping import visibility_groups
 from tasks.lnm.data.runs import Runs
 from tasks.lnm.network.ensemble import Ensemble
-from tasks.lnm.network.model import LargeNeuralModel, ModelConfig, visibility_groups
+from tasks.lnm.network.model import LargeNeuralModel, ModelConfig
 from tasks.lnm.network.noise import Noise
 from tasks.lnm.network.origins import gather_labels
 from tasks.lnm.network.trained import TrainedModel

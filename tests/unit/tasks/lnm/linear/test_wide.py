@@ -1,23 +1,30 @@
 """Sessions of more units than are judged: axes in place of a map a unit, windows in pieces."""
 
-from dataclasses import replace
+from dataclasses import astuple, replace
+from functools import partial
 
 import numpy as np
 import pytest
+import torch
 
 from tasks.lnm.baselines.axes import fit_wide, view_judged
 from tasks.lnm.baselines.rivals import BASELINES, fit_rivals
 from tasks.lnm.data.recording import fit_scaler
-from tasks.lnm.data.runs import find_runs
+from tasks.lnm.data.runs import find_runs, forecast_origins
 from tasks.lnm.linear.problems import make_problems
 from tasks.lnm.linear.wide import lie_along, private_shares
+from tasks.lnm.network.ensemble import Ensemble
+from tasks.lnm.network.material import prepare_material
 from tasks.lnm.network.trained import load_model, save_model
-from tasks.lnm.network.windows import prepare_material
+from tasks.lnm.queries.infer import predict_future, predict_task
 from tasks.lnm.results import result_tree, train_and_examine
 from tasks.lnm.training.batches import draw_batch, hold_training, validation_cuts
+from tasks.lnm.training.machine import Machine
+from tasks.lnm.training.optimise import take_step
+from tasks.lnm.training.schedule import make_optimiser
 from tasks.lnm.training.session import divide_recording
 from tasks.lnm.training.stopping import measure_loss
-from tasks.lnm.training.train import build_network
+from tasks.lnm.training.train import build_network, join_skip
 
 
 def problems_of(recording, parts=(0, 1, 2)):
@@ -115,7 +122,7 @@ def test_a_model_of_many_units_is_trained_judged_and_kept(
     missed_V = (material.z_TV - material.base["impute"])[test_T].var(0)[:8]
     assert (missed_V < 0.5 * material.z_TV[test_T].var(0)[:8]).all()
     # Of so many that they are not kept, predictions are the same when they are asked for.
-    monkeypatch.setattr("tasks.lnm.network.windows.MOST_KEPT", 0)
+    monkeypatch.setattr("tasks.lnm.network.material.MOST_KEPT", 0)
     runs = find_runs(product_session.segment_T, result.session.part_T)
     about = (material.z_TV, runs, skip, product_session.columns, 10.0, material.fold_T)
     asked_for = prepare_material(*about).base
@@ -140,14 +147,51 @@ def test_windows_in_pieces_cost_the_same(product_session, quick, monkeypatch):
         parameter.data += 0.02
     found = []
     for most in (16_000_000, 3 * 16 * 10):
-        monkeypatch.setattr("tasks.lnm.network.windows.MOST_VALUES", most)
+        monkeypatch.setattr("tasks.lnm.training.batches.AT_ONCE", most)
         cuts = validation_cuts(session, quick, 20)
         found.append([measure_loss(network, cut, session.costs) for cut in cuts])
         pieces = [len(cut.pieces) for cut in cuts]
         assert max(pieces) == (1 if most > 1000 else 27)
     assert found[0] == pytest.approx(found[1], rel=1e-5)
-    batch = draw_batch(session, hold_training(session), quick, np.random.default_rng(0), 0.5)
+    monkeypatch.setattr("tasks.lnm.training.batches.MOST_VALUES", 3 * 16 * 10)
+    (batch,) = draw_batch(session, hold_training(session), quick, np.random.default_rng(0), 0.5)
     assert len(batch.z_BLV) == 3
+
+
+def test_a_step_in_pieces_is_the_step_of_the_whole(product_session, quick, monkeypatch):
+    still = quick.model_copy(update={"dropout": 0.0})
+    session = divide_recording(product_session, still)
+    steps = []
+    for most in (16_000_000, 3 * 16 * 10):
+        monkeypatch.setattr("tasks.lnm.training.batches.AT_ONCE", most)
+        torch.manual_seed(0)
+        network = build_network(session, still)
+        batch = draw_batch(session, hold_training(session), still, np.random.default_rng(0), 0.5)
+        loss = take_step(network, make_optimiser(network, still), batch, session.costs, Machine())
+        steps.append((len(batch), loss, [p.grad for p in network.parameters()]))
+    assert [pieces for pieces, *_ in steps] == [1, 6]
+    assert steps[0][1] == pytest.approx(steps[1][1], rel=1e-5)
+    for one, two in zip(steps[0][2], steps[1][2], strict=True):
+        torch.testing.assert_close(one, two, rtol=1e-4, atol=1e-6)
+
+
+def test_answers_do_not_depend_on_which_columns_are_kept(product_session, quick):
+    session = divide_recording(product_session, quick)
+    network = build_network(session, quick)
+    for parameter in network.parameters():
+        parameter.data += 0.02
+    model = join_skip(Ensemble([network]), session, quick)
+    kept, runs = np.array([1, 4, 8]), session.runs(1)
+    origins = forecast_origins(runs, session.window)
+    for ask in (
+        partial(predict_task, model, session.material, runs, "impute"),
+        partial(predict_task, model, session.material, runs, "decode"),
+        partial(predict_future, model, session.material, *origins),
+    ):
+        every, some = ask(), ask(kept=kept)
+        for one, two in zip(astuple(every), astuple(some), strict=True):
+            if one is not None:
+                np.testing.assert_allclose(one[..., kept], two, atol=1e-5)
 
 
 def test_the_skip_of_a_judged_whole_session_does_not_know_of_axes(product_session, quick):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from tasks.lnm.data.grouping import visibility_groups
 from tasks.lnm.data.masks import (
     CURRICULUM,
     TOGETHER,
@@ -16,13 +17,7 @@ from tasks.lnm.data.masks import (
 )
 from tasks.lnm.data.recording import Columns
 from tasks.lnm.network.costs import Costs, losses
-from tasks.lnm.network.model import (
-    Inputs,
-    LargeNeuralModel,
-    ModelConfig,
-    Prediction,
-    visibility_groups,
-)
+from tasks.lnm.network.model import Inputs, LargeNeuralModel, ModelConfig, Prediction
 from tasks.lnm.network.windows import Cut
 from tasks.lnm.training.objective import MIDDLE_WEIGHT, SCALE_WEIGHT, weigh_batch, weigh_errors
 
@@ -108,7 +103,7 @@ def test_padding_changes_nothing(network):
 
 def test_a_window_does_not_depend_on_its_neighbours_in_the_batch(network):
     inputs = make_inputs(3)
-    alone = Inputs(*(part[:1] for part in inputs))
+    alone = inputs.change(lambda part: part[:1])
     together, by_itself = network(inputs).location_BLV[:1], network(alone).location_BLV
     assert torch.allclose(together, by_itself, atol=1e-5)
 
@@ -155,9 +150,9 @@ def test_the_slopes_that_training_takes_are_those_of_the_losses():
     z = (2 * draw()).floor() - 0.5  # counts of 0 and 1, whose logarithm is not finite
     asked, weight = draw() < 0.5, 1 + draw()
     modes = ("decode", "forecast", "impute", "forecast", "decode")
-    inputs = Inputs._make([z] * 10)
-    batch = weigh_batch(
-        Cut(inputs, z, asked, weight, modes),
+    inputs = Inputs(*[z] * 10)
+    (batch,) = weigh_batch(
+        [Cut(inputs, z, asked, weight, modes)],
         np.array([True, True, False]),
         np.array([True, False, False]),
     )

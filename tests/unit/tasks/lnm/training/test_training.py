@@ -300,8 +300,8 @@ def test_batches_drawn_ahead_are_those_drawn_in_turn(product_result, quick):
     rng = np.random.default_rng(4)
     state = rng.bit_generator.state
     ahead = draw_ahead([session], quick, state, range(1, 6))
-    for step, (batch, after) in enumerate(ahead, start=1):
-        expected = draw_batch(session, hold_training(session), quick, rng, step / 5)
+    for step, ((batch,), after) in enumerate(ahead, start=1):
+        (expected,) = draw_batch(session, hold_training(session), quick, rng, step / 5)
         assert after == rng.bit_generator.state
         assert torch.equal(batch.inputs.values_BLV, expected.inputs.values_BLV)
         assert torch.equal(batch.error_BLV, expected.error_BLV)
