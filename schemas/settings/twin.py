@@ -1,8 +1,8 @@
 """Settings of the twin stage: which behaviours, which drivers, how the network runs."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from schemas.settings.base import StageSettings
 from schemas.settings.split import SplitSettings
@@ -125,3 +125,12 @@ class TwinSettings(StageSettings):
         "a node's next value may leave that range.",
     )
     seed: int = Field(default=0, ge=0, description="Seed of all random numbers of this stage.")
+
+    @model_validator(mode="after")
+    def _takes_one_block(self) -> Self:
+        if self.split.blocks > 1:
+            raise ValueError(
+                "split.blocks must be 1: the twin runs free through one test part and is judged "
+                "beside the time before it; for the lnm stage alone set lnm.split.blocks"
+            )
+        return self

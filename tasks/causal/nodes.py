@@ -10,7 +10,7 @@ from tasks.causal.padding import pad_axis
 from tasks.causal.rule import CrossMapRule
 from tasks.common.matrices import behaviour_matrix, neural_matrix, unit_places
 from tasks.common.smoothing import smooth_within_runs
-from tasks.common.splits import split_by_time
+from tasks.common.splits import keep_segments, split_by_time
 
 _COLUMNS_AT_ONCE = 512
 
@@ -42,8 +42,9 @@ def gather_nodes(aligned: xr.DataTree, settings: CausalSettings) -> xr.Dataset:
     columns = _columns(aligned, settings)
     rate_hz = float(aligned["clock"].attrs["rate_hz"])
     kept = _kept_samples(columns["time"].to_numpy(), settings)
+    segment_T = keep_segments(columns["segment"].to_numpy(), kept)
     columns = columns.isel(time=kept).compute()
-    segment_T = columns["segment"].to_numpy()
+    columns = columns.assign_coords(segment=("time", segment_T))
     value_TN = columns["value"].to_numpy()
     tau = max(1, round(settings.tau_s * rate_hz))
     reasons: list[str] = []

@@ -9,7 +9,7 @@ from schemas.errors import RecordingTooShortError
 from schemas.settings.lnm import LnmSettings
 from schemas.settings.split import SplitSettings
 from tasks.common.splits import TimeSplit, split_by_time
-from tasks.lnm.data.recording import Bools, Ints, Recording
+from tasks.lnm.data.recording import Ints, Recording
 
 Runs = Sequence[tuple[int, int]]
 """Start and stop of each stretch without a gap."""
@@ -83,10 +83,22 @@ def choose_window(segment_T: Ints, settings: LnmSettings) -> int:
     return window
 
 
-def cut_folds(train: Bools, folds: int) -> Ints:
-    """Cut the training samples into blocks of consecutive time; -1 outside training."""
-    fold_T = np.full(len(train), -1, np.int64)
-    fold_T[train] = np.arange(train.sum()) * folds // max(1, int(train.sum()))
+def cut_folds(part_T: Ints, folds: int) -> Ints:
+    """Cut the training samples into folds of consecutive time; -1 outside training.
+
+    As large as each other, but that folds end where a block of the split does, if one does nearby.
+    """
+    train = np.flatnonzero(part_T == 0)
+    fold_T = np.full(len(part_T), -1, np.int64)
+    ends = np.arange(1, folds) * len(train) / folds
+    others = np.cumsum(part_T > 0)[train]
+    breaks = np.flatnonzero(np.diff(others) > 0) + 1
+    if len(breaks) and folds > 1:
+        nearest = np.abs(breaks[:, None] - ends).argmin(axis=1)
+        for at, end in enumerate(ends):
+            if len(own := breaks[nearest == at]):
+                ends[at] = own[np.abs(own - end).argmin()]
+    fold_T[train] = np.searchsorted(ends, np.arange(len(train)), side="right")
     return fold_T
 
 

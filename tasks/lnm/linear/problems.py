@@ -209,7 +209,7 @@ def make_problems(
 ) -> Iterator[Problem]:
     """Yield the questions one by one, so that the features of one task at most are in memory."""
     runs = find_runs(segment_T, part_T)
-    fold_T = cut_folds(part_T == 0, TRAINING_FOLDS)
+    fold_T = cut_folds(part_T, TRAINING_FOLDS)
     rng = np.random.default_rng(seed)
     known_T = (part_T == 0) | (part_T == 1)
     judged_V, neural_V = judged_columns(columns), columns.neural

@@ -1,7 +1,7 @@
 """A trained model: network, skip, gates, scaler and names; saved without pickle."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from schemas.errors import LakeError
+from schemas.settings.split import SplitSettings
 from tasks.lnm.data.masks import TOGETHER, TWO_SIDED, Together
 from tasks.lnm.data.recording import Columns, Floats, Recording, Scaler
 from tasks.lnm.data.runs import find_runs
@@ -38,6 +39,7 @@ class TrainedModel:
 
     linear_skip : whether the network adds to the skip or predicts alone
     deviance_V : (column,) as in Session
+    split : of the session it was trained on
     """
 
     network: Ensemble
@@ -48,6 +50,7 @@ class TrainedModel:
     deviance_V: Floats
     linear_skip: bool
     noise: Noise
+    split: SplitSettings = field(default_factory=SplitSettings)
 
     @property
     def rate_hz(self) -> float:
@@ -97,6 +100,7 @@ def save_model(model: TrainedModel, folder: Path) -> None:
         "members": len(model.network.members),
         "columns": asdict(model.columns),
         "linear_skip": model.linear_skip,
+        "split": model.split.model_dump(mode="json"),
         "horizons": list(model.skip.horizons),
         "maps": {name: describe_map(own) for name, own in model.skip.maps.items()},
     }
@@ -160,6 +164,8 @@ def _assemble(
         arrays["deviance"],
         described["linear_skip"],
         _read_noise(arrays),
+        # A model saved before it knew its split tells nothing of it.
+        SplitSettings.model_validate(described.get("split", {})),
     )
 
 

@@ -8,7 +8,6 @@ import xarray as xr
 
 from schemas.errors import SettingsError
 from schemas.settings.lnm_question import LnmQuestion
-from schemas.settings.split import SplitSettings
 from tasks.lnm.data.reading import Source
 from tasks.lnm.data.recording import Recording, keep_behaviour
 from tasks.lnm.data.runs import find_runs, part_of_each_sample, split_with_guard
@@ -80,7 +79,7 @@ def _embed(model: TrainedModel, source: Source | Recording, t0: float, t1: float
 
 
 def probe(model: TrainedModel, recording: Recording) -> xr.Dataset:
-    """Probe every layer of a model on its own session, split as the stage does by default.
+    """Probe every layer of a model on its own session, split as it was for training.
 
     Returns
     -------
@@ -88,7 +87,7 @@ def probe(model: TrainedModel, recording: Recording) -> xr.Dataset:
     `similarity_control` (layer) of `compare_geometry`.
     """
     recording = keep_behaviour(recording)
-    part_T = part_of_each_sample(split_with_guard(recording, SplitSettings(), model.window))
+    part_T = part_of_each_sample(split_with_guard(recording, model.split, model.window))
     material = model.material(recording)
     runs = [find_runs(recording.segment_T, np.where(part_T == part, 0, -1)) for part in range(3)]
     neural_V = model.columns.neural

@@ -85,7 +85,7 @@ class Session:
 
     def leave_out(self, fold: int, folds: int) -> "Session":
         """Return the session without a fold of its training part, and half a window beside it."""
-        left_T = cut_folds(self.part_T == 0, folds) == fold
+        left_T = cut_folds(self.part_T, folds) == fold
         near_T = np.convolve(left_T, np.ones(self.window + 1), "same") > 0
         left = replace(self, part_T=np.where(near_T & (self.part_T == 0), -1, self.part_T))
         if self.chunks is None:
@@ -94,7 +94,7 @@ class Session:
 
     def fold_runs(self, fold: int, folds: int) -> Runs:
         """Return the runs of a fold of the training part."""
-        own_T = cut_folds(self.part_T == 0, folds) == fold
+        own_T = cut_folds(self.part_T, folds) == fold
         return find_runs(self.recording.segment_T, np.where(own_T, 0, -1))
 
 

@@ -160,7 +160,7 @@ def join_skip(network: Ensemble, session: Session, settings: LnmSettings) -> Tra
     skip, columns = session.material.skip, session.recording.columns
     about = (session.scaler, columns, session.deviance_V, settings.linear_skip)
     plain = Noise.plain(len(skip.horizons), columns.counts)
-    return TrainedModel(network, skip, session.whole_mixing(), *about, plain)
+    return TrainedModel(network, skip, session.whole_mixing(), *about, plain, settings.split)
 
 
 def mix_network(

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from pydantic import ValidationError
 
 from schemas.errors import SettingsError
 from schemas.settings.explain import explain_settings
@@ -51,6 +52,13 @@ def test_the_split_is_shared_unless_a_stage_has_its_own() -> None:
     assert settings.causal.split.test == 0.3
     assert settings.twin.split.test == 0.3
     assert settings.lnm.split.test == 0.25
+
+
+def test_the_twin_refuses_blocks_and_says_where_to_set_them() -> None:
+    with pytest.raises(ValidationError, match=r"one test part.*lnm\.split\.blocks"):
+        PipelineSettings.model_validate({"split": {"blocks": 4}})
+    own = PipelineSettings.model_validate({"lnm": {"split": {"blocks": 4}}})
+    assert (own.lnm.split.blocks, own.twin.split.blocks) == (4, 1)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from schemas.settings.causal import CausalSettings
 from schemas.settings.split import SplitSettings
 from tasks.causal.nodes import gather_nodes, standardise
 from tasks.common.smoothing import smooth_within_runs
+from tasks.common.splits import split_by_time
 
 ALL = CausalSettings(use="all", min_samples=50, tau_s=0)
 
@@ -91,6 +92,21 @@ def test_the_test_part_is_never_seen(make_aligned):
     activity[300:] += 100
     np.testing.assert_array_equal(
         gather_nodes(make_aligned(activity), settings)["value"], seen["value"]
+    )
+
+
+def test_no_embedding_reaches_across_a_test_part_that_was_taken_out(make_aligned):
+    activity = np.random.default_rng(3).standard_normal((600, 2))
+    split = SplitSettings(blocks=3)
+    settings = CausalSettings(min_samples=50, split=split)
+    seen = gather_nodes(make_aligned(activity), settings)
+    kept = split_by_time(make_aligned(activity)["clock"]["time"].to_numpy(), split).fitting
+    assert seen.sizes["time"] == kept.sum() < 480
+    np.testing.assert_array_equal(np.diff(seen["segment"]) > 0, np.diff(np.flatnonzero(kept)) > 1)
+    changed = activity.copy()
+    changed[~kept] += 100
+    np.testing.assert_array_equal(
+        gather_nodes(make_aligned(changed), settings)["value"], seen["value"]
     )
 
 

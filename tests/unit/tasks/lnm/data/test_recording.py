@@ -14,6 +14,7 @@ from tasks.lnm.data.reading import read_recording
 from tasks.lnm.data.recording import fit_scaler, keep_behaviour, usable_columns
 from tasks.lnm.data.runs import (
     choose_window,
+    cut_folds,
     cut_windows,
     find_runs,
     part_of_each_sample,
@@ -88,6 +89,24 @@ def test_guard_is_at_least_a_window(product_session):
     first, last = np.flatnonzero(part_T == 1)[[0, -1]]
     assert first - np.flatnonzero(part_T == 0)[-1] >= 32
     assert np.flatnonzero(part_T == 2)[0] - last >= 32
+
+
+@given(st.integers(1, 8), st.integers(2, 7), st.integers(60, 400))
+def test_folds_follow_time_and_end_where_a_block_does(blocks, folds, samples):
+    own = np.repeat([0, -1, 1, -1, 2, -1], [samples, 3, samples // 4, 3, samples // 3, 3])
+    part_T = np.tile(own, blocks)[:-3]
+    fold_T = cut_folds(part_T, folds)
+    np.testing.assert_array_equal(fold_T >= 0, part_T == 0)
+    of_training = fold_T[part_T == 0]
+    assert set(of_training) == set(range(folds))
+    assert (np.diff(of_training) >= 0).all()
+    block = np.repeat(np.arange(blocks), samples)
+    joined = len(set(zip(block.tolist(), of_training.tolist(), strict=True)))
+    # Folds and blocks that are cut at the same places as often as can be.
+    assert joined == max(blocks, folds)
+    if blocks == 1:
+        even = np.arange(samples) * folds // samples
+        np.testing.assert_array_equal(of_training, even)
 
 
 def test_scaler_and_usable_columns_look_at_training_alone(product_session):

@@ -1,10 +1,14 @@
 """Every question that the command line can ask gets its answer."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import xarray as xr
 
 from schemas.errors import SettingsError
 from schemas.settings.lnm_question import LnmQuestion
+from schemas.settings.split import SplitSettings
 from tasks.lnm.queries.questions import ask
 from tasks.lnm.tables import draw_curve, mean_scores, summarise_curve, tabulate, write_curve
 
@@ -50,6 +54,20 @@ def test_states_and_probes_tell_of_every_layer(put):
     assert 10.0 <= states["time"].min() < states["time"].max() <= 60.0
     probed = put("probe")
     assert {"r2", "control", "similarity", "similarity_control"} == set(probed.data_vars)
+
+
+def test_probes_keep_to_the_split_of_the_training(product_result, product_session, monkeypatch):
+    seen = []
+
+    def probe_layers(model, material, runs):
+        seen.append(runs)
+        return xr.Dataset()
+
+    monkeypatch.setattr("tasks.lnm.queries.questions.probe_layers", probe_layers)
+    split = SplitSettings(blocks=3)
+    model = replace(product_result.model, split=split)
+    ask(model, product_session, LnmQuestion(task="probe"))
+    assert [len(runs) for runs in seen[0]] == [3, 3, 3]
 
 
 def test_a_question_says_what_it_lacks(put):

@@ -15,14 +15,20 @@ from schemas.errors import LakeError, NotFoundError, SettingsError
 from schemas.settings.lnm import LnmSettings
 from schemas.settings.split import SplitSettings
 from tasks.common.progress import progress_to
+from tasks.common.segments import true_runs
 from tasks.lnm.data.recording import Columns
-from tasks.lnm.data.runs import find_runs
+from tasks.lnm.data.runs import find_runs, split_with_guard
 from tasks.lnm.network.trained import CONFIG_NAME, WEIGHTS_NAME, load_model, save_model
 from tasks.lnm.network.windows import Mixing, TaskWeights
 from tasks.lnm.queries.generation import generate
 from tasks.lnm.queries.infer import cut_hidden, predict_future, predict_hidden
 from tasks.lnm.queries.query import decode, encode, forecast, impute, query
-from tasks.lnm.results import describe_scores, result_tree, train_and_examine
+from tasks.lnm.results import (
+    describe_scores,
+    prepare_and_train,
+    result_tree,
+    train_and_examine,
+)
 from tasks.lnm.training.batches import draw_ahead, draw_batch, hold_training
 from tasks.lnm.training.schedule import count_steps, schedule
 
@@ -306,6 +312,29 @@ def test_batches_drawn_ahead_are_those_drawn_in_turn(product_result, quick):
         assert torch.equal(batch.inputs.values_BLV, expected.inputs.values_BLV)
         assert torch.equal(batch.error_BLV, expected.error_BLV)
     assert step == 5
+
+
+def test_with_blocks_nothing_is_learnt_from_any_test_part_or_its_guards(
+    product_session, quick, tmp_path
+):
+    split = SplitSettings(guard_s=1.0, blocks=3)
+    changes = {"steps": 10, "split": split, "members": 2}
+    settings = quick.model_copy(update=changes)
+    fitting_T = split_with_guard(product_session, split, settings.window).fitting
+    assert len(true_runs(~fitting_T)) == 3
+    changed = replace(product_session, values_TV=product_session.values_TV.copy())
+    changed.values_TV[~fitting_T] = 50.0
+    for name, recording in (("one", product_session), ("other", changed)):
+        session, model, _ = prepare_and_train(recording, settings)
+        (tmp_path / name).mkdir()
+        save_model(model, tmp_path / name)
+    for file in (CONFIG_NAME, WEIGHTS_NAME):
+        one, other = ((tmp_path / name / file).read_bytes() for name in ("one", "other"))
+        assert one == other
+    # Origins of forecasts and their contexts stay in one test part each.
+    for origin, context in zip(session.origin_O, session.context_O, strict=True):
+        assert (session.part_T[origin - context + 1 : origin + 2] == 2).all()
+    assert load_model(tmp_path / "one").split == split
 
 
 def test_several_networks_answer_with_their_mean(product_session, quick, tmp_path):
