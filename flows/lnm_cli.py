@@ -56,12 +56,16 @@ def query(
     model: Annotated[
         Path | None, typer.Option(help="Folder of a pulled model; else the session's own.")
     ] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Draw the answer beside what was recorded: an HTML page.")
+    ] = None,
     out: OutOption = None,
     lake: LakeOption = "lake",
     catalogue: CatalogueOption = "",
 ) -> None:
     """Ask a model about a session: predict, score, embed, probe."""
     from tasks.lnm.task import query_lnm
+    from tasks.report.answers import write_answer
 
     question = LnmQuestion(
         task=task,
@@ -75,7 +79,10 @@ def query(
         seed=seed,
     )
     settings = WorkspaceSettings(lake=lake, catalogue=catalogue)
-    console.out.print(query_lnm(settings, session, question, model, out), markup=False)
+    answer = query_lnm(settings, session, question, model, out)
+    if plot is not None:
+        write_answer(settings, session, answer, f"{session}: {task}", plot)
+    console.out.print(answer, markup=False)
 
 
 @lnm.command()

@@ -72,16 +72,24 @@ def train_model(session: str, settings: LnmSettings = DEFAULTS.lnm) -> State:
     flow_run_name="LNM of {session} asked to {question.task}",
     persist_result=False,
 )
-def query_model(session: str, question: LnmQuestion = SCORES, out: str = "") -> State:
+def query_model(
+    session: str, question: LnmQuestion = SCORES, out: str = "", plot: str = ""
+) -> State:
     """Ask the newest model of a session; the answer is shown, and written where it is wanted.
 
     Args:
         session: Name of a session in the catalogue, as 'tectum sessions' lists it.
         question: What is asked, and of which time.
         out: New Zarr folder on the machine of the worker for the answer; empty for none.
+        plot: HTML page there that draws it beside what was recorded; empty for none.
     """
-    folder = Path(out) if out else None
-    answer = query_lnm(workspace_from_environment(), session, question, out=folder)
+    folder, workspace = Path(out) if out else None, workspace_from_environment()
+    answer = query_lnm(workspace, session, question, out=folder)
+    if plot:
+        # Imported where it is needed: plotly takes a second.
+        from tasks.report.answers import write_answer
+
+        write_answer(workspace, session, answer, f"{session}: {question.task}", Path(plot))
     create_markdown_artifact(f"```\n{answer}\n```", key="lnm-answer", description=question.task)
     return Completed(message=f"{question.task}: {dict(answer.sizes)}")
 
