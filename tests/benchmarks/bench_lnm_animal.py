@@ -2,10 +2,13 @@
 
     python tests/benchmarks/bench_lnm_animal.py FOLDER [SECONDS]
 
-writes three tables and two plots to FOLDER:
+writes four tables and two plots to FOLDER:
 streams.csv  each stream imputed from all the others, beside the baseline that validation chose;
 missing.csv  two animals with one core, once with all streams and once with no pose in the second,
              beside each animal alone: model's score and verdict of each target;
+given.csv    half a minute of some streams drawn given what others did, beside free runs of the same
+             start and what a query answers at once: R2 of the mean, how much of the test part
+             the central 80 % of the draws hold;
 courses.csv  ten minutes of free running: spread in the last minute over that in the first, share of
              values in the range of training, steps without any change, and the AUC with which
              a classifier tells courses from the test part, real from real beside it.
@@ -32,6 +35,7 @@ from tasks.lnm.data.recording import Bools, Floats, Recording
 from tasks.lnm.evaluation import examine
 from tasks.lnm.network.trained import TrainedModel
 from tasks.lnm.queries.generation import generate
+from tasks.lnm.queries.query import query
 from tasks.lnm.scores.scoring import Score
 from tasks.lnm.threads import limit_threads
 from tasks.lnm.training.session import Session, divide_recording
@@ -49,6 +53,11 @@ LONG = SETTINGS.model_copy(update={"steps": 3000})
 """A few minutes of one core: what streams are imputed and courses are drawn with."""
 COURSES, COURSE_S, AXES, CLASSIFIED = 4, 600.0, 8, 32
 """Free runs, their length, principal axes of the neurons, samples of a classified window."""
+GIVEN = {
+    ("body_pose", "running_speed"): ("camera", "audio"),
+    ("camera",): ("running_speed", "audio"),
+}
+GIVEN_S, DRAWS = 30.0, 32
 MEASURES = ("mean", "SD", "least", "most", "trend", "roughness", "memory")
 Trained = tuple[Session, TrainedModel]
 
@@ -134,6 +143,40 @@ def run_free(trained: Trained, settings: LnmSettings = SETTINGS) -> tuple[Floats
             **tell_apart(*lay_out(z_BTV, z_TV, own_V, part_T, name), session),
         }
     return z_BTV, pd.DataFrame(rows).T
+
+
+def give_streams(trained: Trained, settings: LnmSettings = SETTINGS) -> pd.DataFrame:
+    """Return how well streams are drawn given what others did at the start of the test part."""
+    session, model = trained
+    recording = session.recording
+    first = int(np.flatnonzero(session.part_T == 2)[model.window])
+    t0, steps = recording.time_T[first], round(GIVEN_S * model.rate_hz)
+    real_TV = recording.values_TV[first : first + steps]
+    total_V = np.nanvar(real_TV, axis=0)
+    rows = []
+    for given, asked in GIVEN.items():
+        index = np.flatnonzero(np.isin(recording.columns.streams, asked))
+        run = {"duration_s": GIVEN_S, "n_samples": DRAWS, "seed": settings.seed, "t0": t0}
+        drawn = {
+            "given": generate(model, recording, **run, given=given)["value"].values[..., index],
+            "free": generate(model, recording, **run)["value"].values[..., index],
+        }
+        answer = query(
+            model, recording, asked, visible=given, t0=t0, t1=recording.time_T[first + steps - 1]
+        )
+        means = {name: value_BTV.mean(0) for name, value_BTV in drawn.items()}
+        means["network"] = answer["mean"].values
+        own_TV = real_TV[:, index]
+        for at, column in enumerate(index):
+            row = {"given": ", ".join(given), "target": recording.columns.names[column]}
+            for name, mean_TV in means.items():
+                missed = np.nanmean((mean_TV[:, at] - own_TV[:, at]) ** 2)
+                row[f"r2_{name}"] = 1 - missed / total_V[column]
+            for name, value_BTV in drawn.items():
+                low_T, high_T = np.quantile(value_BTV[..., at], [0.1, 0.9], axis=0)
+                row[f"held_{name}"] = np.mean((own_TV[:, at] >= low_T) & (own_TV[:, at] <= high_T))
+            rows.append(row)
+    return pd.DataFrame(rows).set_index(["given", "target"])
 
 
 def sides(recording: Recording) -> dict[str, Bools]:
@@ -248,6 +291,9 @@ def compare(folder: Path, seconds: float = SECONDS) -> None:
     courses.to_csv(folder / "courses.csv")
     draw_courses(z_BTV, long, folder / "courses.png")
     print(courses.T.to_string())  # noqa: T201
+    given = give_streams(long)
+    given.to_csv(folder / "given.csv")
+    print(given.round(3).to_string(), given.groupby("given").mean().round(3).to_string(), sep="\n")  # noqa: T201
     missing = miss_stream(recordings, (session, train_model(session, SETTINGS)[0]))
     missing.to_csv(folder / "missing.csv", index=False)
     print(count_verdicts(missing).to_string())  # noqa: T201
@@ -272,6 +318,8 @@ def test_streams_missing_streams_and_free_runs(tmp_path):
     courses = pd.read_csv(tmp_path / "courses.csv", index_col=0)
     assert (courses["nan"] == 0).all()
     assert courses["last_to_first"].between(0.8, 1.25).all()
+    given = pd.read_csv(tmp_path / "given.csv").mean(numeric_only=True)
+    assert given["r2_given"] > given["r2_free"] + 0.2
     streams = pd.read_csv(tmp_path / "streams.csv")
     assert (streams["verdict"] != "loss").all()
 
