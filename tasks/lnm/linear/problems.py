@@ -18,7 +18,8 @@ from tasks.lnm.linear.features import (
 from tasks.lnm.linear.lift import Lift
 from tasks.lnm.linear.maps import NEAREST, reduce_inputs
 from tasks.lnm.linear.members import Library, View
-from tasks.lnm.linear.ridge import MOST_INPUTS, Ridge, principal_axes
+from tasks.lnm.linear.reduction import MOST_CHANNELS, choose_axes
+from tasks.lnm.linear.ridge import Ridge, principal_axes
 from tasks.lnm.linear.skip import (
     anchor_ridge,
     context_of,
@@ -33,8 +34,6 @@ TRAINING_FOLDS = 5
 NEIGHBOUR_AXES = 16
 MOST_ROWS = 20_000
 """Training samples at most, evenly spread, that are searched for neighbours or fitted by a GLM."""
-MOST_CHANNELS = 64
-"""Channels of behaviour at most that a kernel compares."""
 MOST_REMEMBERED = 8_000_000
 """Values of neighbours at most: of many columns fewer rows are searched."""
 
@@ -212,13 +211,10 @@ def make_problems(
     fold_T = cut_folds(part_T, TRAINING_FOLDS)
     rng = np.random.default_rng(seed)
     known_T = (part_T == 0) | (part_T == 1)
-    judged_V, neural_V = judged_columns(columns), columns.neural
+    judged_V = judged_columns(columns)
 
     def look(inputs: Ints, *, causal: bool) -> tuple[Seen, Floats | None]:
-        axes, behaviour = _axes(z_TV, inputs, neural_V[inputs], part_T == 0, rng)
-        if axes is None and len(behaviour) > MOST_CHANNELS:
-            # One slot of each channel tells a kernel nearly what all do.
-            behaviour = np.flatnonzero((columns.first[inputs] == inputs) & ~neural_V[inputs])
+        axes, behaviour = choose_axes(z_TV, inputs, columns, part_T == 0, rng)
         z_TI = reduce_inputs(z_TV, inputs, axes)
         if causal:
             features_TF = smooth_features(z_TI, runs, causal_kernels(context_of(window)))
@@ -259,24 +255,3 @@ def make_problems(
         ahead_TO = shift_back(known_TO, runs, horizon)
         asked = (seen, every, own, axes, ahead_TO, last_TO)
         yield Problem("forecast", horizon, *asked, *own_about, wide)
-
-
-def _axes(
-    z_TV: Floats, inputs: Ints, neural_I: Bools, train: Bools, rng: np.random.Generator
-) -> tuple[Floats | None, Ints]:
-    """Return the axes that many inputs are reduced to, and which of them are behaviour.
-
-    Units are reduced, behaviour is kept as it is: a thousand units would leave nothing of it. Only
-    where its channels are very many as well are they reduced with the units.
-    """
-    channels = np.flatnonzero(~neural_I)
-    if len(inputs) <= MOST_INPUTS:
-        return None, channels
-    if len(channels) > MOST_INPUTS // 2:
-        return principal_axes(z_TV[np.ix_(train, inputs)], MOST_INPUTS, rng), channels[:0]
-    kept = np.arange(len(channels))
-    axes_IR = np.zeros((len(inputs), MOST_INPUTS), np.float32)
-    axes_IR[channels, kept] = 1.0
-    units_TI, rank = z_TV[np.ix_(train, inputs[neural_I])], MOST_INPUTS - len(channels)
-    axes_IR[neural_I, len(channels) :] = principal_axes(units_TI, rank, rng)
-    return axes_IR, kept

@@ -235,7 +235,7 @@ def test_linear_maps_are_fitted_without_the_test_part(product_session):
 
 
 def test_many_units_are_reduced_to_principal_components(product_session, monkeypatch):
-    monkeypatch.setattr("tasks.lnm.linear.problems.MOST_INPUTS", 5)
+    monkeypatch.setattr("tasks.lnm.linear.reduction.MOST_INPUTS", 5)
     rng = np.random.default_rng(1)
     units_TN = product_session.values_TV[:, :2] @ rng.standard_normal((2, 20))
     z_TV = np.column_stack([units_TN, product_session.values_TV[:, 8]]).astype(np.float32)
