@@ -1,6 +1,6 @@
 """Fitted predictors that need no network: baselines, and what the model's skip is made of."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -25,7 +25,7 @@ class View:
     last_TO : z-scores of the last known values; None where the question is not a forecast
     fold_T : training fold that a row's answer must not have been fitted to; -1 or None for none
     last_TR : the last known values along the axes of a member that has some; None to compute them
-    located : members by their id, and what they have answered: medians start from means
+    made : see `once`
     """
 
     features_TF: Floats
@@ -33,7 +33,16 @@ class View:
     last_TO: Floats | None
     fold_T: Ints | None = None
     last_TR: Floats | None = None
-    located: dict[int, tuple["Member", Floats]] = field(default_factory=dict, compare=False)
+    made: dict[tuple[int, str], tuple[object, Floats]] = field(default_factory=dict, compare=False)
+
+    def once(self, by: object, what: str, make: Callable[[], Floats]) -> Floats:
+        """Return what is made of the view by something, made when it is first asked for.
+
+        Members of several horizons share features and axes; medians start from means.
+        """
+        if (id(by), what) not in self.made:
+            self.made[id(by), what] = (by, make())
+        return self.made[id(by), what][1]
 
 
 class Member(Protocol):
@@ -60,11 +69,13 @@ class Axes:
 
     def lay_out(self, answer_TR: Floats, view: View) -> tuple[Floats, Floats | None]:
         """Return (row, output) answers, and what the last known values hold beside the axes."""
-        if view.last_TO is None:
+        if (last_TO := view.last_TO) is None:
             return answer_TR @ self.axes_RO, None
-        last_TR = view.last_TO @ self.axes_RO.T if view.last_TR is None else view.last_TR
-        answer_TR = answer_TR + last_TR * self.anchor_R
-        return answer_TR @ self.axes_RO, view.last_TO - last_TR @ self.axes_RO
+        axes_RO, last_TR = self.axes_RO, view.last_TR
+        if last_TR is None:
+            last_TR = view.once(axes_RO, "along", lambda: last_TO @ axes_RO.T)
+        beside_TO = view.once(axes_RO, "beside", lambda: last_TO - last_TR @ axes_RO)
+        return (answer_TR + last_TR * self.anchor_R) @ axes_RO, beside_TO
 
     def take(self, outputs: Ints) -> "Axes":
         """Return the axes of some outputs only."""
@@ -108,7 +119,9 @@ class Affine:
     def predict(self, view: View) -> Floats:
         """Return what the maps give."""
         last_TO = view.last_TO
-        read_TF = self.lift.apply(view.features_TF) if self.lift else view.features_TF
+        read_TF, lift = view.features_TF, self.lift
+        if lift is not None:
+            read_TF = view.once(lift, "lifted", lambda: lift.apply(view.features_TF))
         z = self.maps.predict(read_TF, view.fold_T)
         if self.axes is not None:
             z, last_TO = self.axes.lay_out(z, view)
@@ -116,9 +129,7 @@ class Affine:
 
     def locate(self, view: View) -> Floats:
         """Return (row, output) means as the heads give them."""
-        if id(self) not in view.located:
-            view.located[id(self)] = (self, self._locate(view))
-        return view.located[id(self)][1]
+        return view.once(self, "located", lambda: self._locate(view))
 
     def _locate(self, view: View) -> Floats:
         counts_O = np.zeros_like(self.counts_O) if self.log else self.counts_O

@@ -1,5 +1,6 @@
 """The skip as named arrays and JSON, and back; only what a query needs of it."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
@@ -33,11 +34,10 @@ def describe_map(own: SkipMap) -> dict[str, Any]:
     }
 
 
-def _wide_axes(own: SkipMap) -> Floats | None:
-    """Return the axes that all blends of a map share; None if each output has its own map."""
-    members = [member for blend in own.blends for member in blend.members.values()]
-    found = (m.axes.axes_RO for m in members if isinstance(m, Affine) and m.axes is not None)
-    return next(found, None)
+def _affine(own: SkipMap) -> list[Affine]:
+    """Return the affine members of all blends of a map, which share their axes and their lift."""
+    members = (member for blend in own.blends for member in blend.members.values())
+    return [member for member in members if isinstance(member, Affine)]
 
 
 def _describe(member: Member) -> dict[str, Any]:
@@ -54,8 +54,11 @@ def map_arrays(own: SkipMap) -> Arrays:
         arrays["axes"] = own.axes_IR
     if own.library is not None:
         arrays |= {f"library.{name}": getattr(own.library, name) for name in LIBRARY}
-    if (wide := _wide_axes(own)) is not None:
-        arrays["axes_of_outputs"] = wide
+    for affine in _affine(own):
+        if affine.axes is not None:
+            arrays["axes_of_outputs"] = affine.axes.axes_RO
+        if affine.lift is not None:
+            arrays |= {f"lift.{name}": getattr(affine.lift, name) for name in LIFT}
     for at, blend in enumerate(own.blends):
         for functional, weights in (("mean", blend.mean), ("median", blend.median)):
             arrays |= {f"{at}.{functional}.{name}": w for name, w in weights.items()}
@@ -68,8 +71,6 @@ def _member_arrays(key: str, member: Member) -> Arrays:
     if isinstance(member, Affine):
         maps = member.maps
         parts: Arrays = {} if member.axes is None else {f"{key}.along": member.axes.anchor_R}
-        if member.lift is not None:
-            parts |= {f"{key}.lift.{name}": getattr(member.lift, name) for name in LIFT}
         return {
             **parts,
             # Queries use the fit to all training rows alone, which is the last.
@@ -99,11 +100,11 @@ def read_map(
     if entry["searches"]:
         library = Library(*(arrays[f"{key}.library.{name}"] for name in LIBRARY))
     about = (scaler.take(outputs), columns.counts[outputs])
-    wide = f"{key}.axes_of_outputs"
+    wide, lift = arrays.get(f"{key}.axes_of_outputs"), _read_lift(key, arrays)
     blends = []
     for at, told in enumerate(entry["blends"]):
         members = {
-            name: _read_member(f"{key}.{at}.member.{name}", wide, kind, arrays, about)
+            name: _read_member(f"{key}.{at}.member.{name}", kind, arrays, about, wide, lift)
             for name, kind in told["members"].items()
         }
         mean, median = (
@@ -115,16 +116,29 @@ def read_map(
     return SkipMap(arrays[f"{key}.inputs"], outputs, axes, library, tuple(blends))
 
 
+def _read_lift(key: str, arrays: Arrays) -> Lift | None:
+    """Return the lift of a map. Up to format 7 each of its members had a copy."""
+    stored = re.compile(re.escape(key) + r"\.(?:\d+\.member\.\w+\.)?lift\.")
+    if (first := next(filter(stored.match, arrays), None)) is None:
+        return None
+    prefix = first.rpartition(".")[0]
+    return Lift(*(arrays[f"{prefix}.{name}"] for name in LIFT))
+
+
 def _read_member(
-    key: str, wide: str, told: Mapping[str, Any], arrays: Arrays, about: tuple[Scaler, np.ndarray]
+    key: str,
+    told: Mapping[str, Any],
+    arrays: Arrays,
+    about: tuple[Scaler, np.ndarray],
+    wide: Floats | None,
+    lift: Lift | None,
 ) -> Member:
     if told["kind"] == "neighbours":
         target, last = arrays[f"{key}.target"], arrays[f"{key}.last"]
         return Neighbours(target, last, arrays[f"{key}.count"], arrays[f"{key}.anchor"], *about)
     maps = Ridge(*(arrays[f"{key}.{name}"] for name in ("weights", "bias", "penalty", "error")))
     anchor, shift = arrays[f"{key}.anchor"], arrays[f"{key}.shift"]
-    axes = Axes(arrays[wide], arrays[f"{key}.along"]) if told["wide"] else None
+    axes = None if wide is None or not told["wide"] else Axes(wide, arrays[f"{key}.along"])
     # A model saved before there were lifts has none.
-    lifted = told.get("lifted", False)
-    lift = Lift(*(arrays[f"{key}.lift.{name}"] for name in LIFT)) if lifted else None
-    return Affine(maps, anchor, shift, *about, told["log"], told["point"], axes, lift)
+    own = lift if told.get("lifted", False) else None
+    return Affine(maps, anchor, shift, *about, told["log"], told["point"], axes, own)

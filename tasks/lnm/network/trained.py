@@ -26,8 +26,8 @@ from tasks.lnm.network.windows import Mixing, TaskWeights
 
 WEIGHTS_NAME = "model.safetensors"
 CONFIG_NAME = "model.json"
-FORMAT, LONE = 7, 6
-"""The format of today, and the one before, of a lone network."""
+FORMAT, LONE = 8, 6
+"""The format of today, and the oldest that is read, of a lone network."""
 LISTED = ("groups", "neural", "heads", "origin", "origins")
 """Parts of the configuration that are tuples, which JSON does not know."""
 NOISE_PARTS = ("factor", "power", "tail")
@@ -118,7 +118,7 @@ def load_model(folder: Path) -> TrainedModel:
     if not (folder / CONFIG_NAME).is_file() or not (folder / WEIGHTS_NAME).is_file():
         raise LakeError(f"no {CONFIG_NAME} beside {WEIGHTS_NAME}.", where=str(folder))
     described = json.loads((folder / CONFIG_NAME).read_text(encoding="utf-8"))
-    if described["format"] not in (FORMAT, LONE):
+    if not LONE <= described["format"] <= FORMAT:
         raise LakeError(
             f"model format {described['format']}, not {FORMAT}.",
             where=str(folder),

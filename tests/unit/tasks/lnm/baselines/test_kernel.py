@@ -120,11 +120,25 @@ def test_the_skip_is_made_of_it_though_it_is_no_bar(rivals_of_film):
 def test_a_stored_kernel_answers_as_before(rivals_of_film):
     recording, scaler, (skip, _, _) = rivals_of_film
     z_TV = scaler.standardise(recording.values_TV)
-    maps = {}
+    maps, of_format_7 = {}, {}
     for name, own in skip.maps.items():
         arrays = {f"m.{key}": np.ascontiguousarray(a) for key, a in map_arrays(own).items()}
-        maps[name] = read_map("m", describe_map(own), arrays, scaler, recording.columns)
-    again = replace(skip, maps=maps)
-    found = [s.locate_all("stream", z_TV, [(0, 2400)])[:] for s in (skip, again)]
-    np.testing.assert_array_equal(*found)
+        told = describe_map(own)
+        maps[name] = read_map("m", told, arrays, scaler, recording.columns)
+        lift = {key: arrays.pop(key) for key in list(arrays) if key.startswith("m.lift.")}
+        for at, blend in enumerate(told["blends"]):
+            for member in [n for n, m in blend["members"].items() if m.get("lifted")]:
+                arrays |= {f"m.{at}.member.{member}.{k[2:]}": a for k, a in lift.items()}
+        of_format_7[name] = read_map("m", told, arrays, scaler, recording.columns)
+    ahead = skip.causal_features(z_TV, [(0, 2400)])[1600:], z_TV[1600:]
+    skips = [replace(skip, maps=m) for m in (skip.maps, maps, of_format_7)]
+    found = [s.locate_all("stream", z_TV, [(0, 2400)])[:] for s in skips]
+    forecasts = [s.forecast(*ahead) for s in skips]
+    for stored in (1, 2):
+        np.testing.assert_array_equal(found[0], found[stored])
+        for before, after in zip(forecasts[0], forecasts[stored], strict=True):
+            np.testing.assert_array_equal(before, after)
     assert np.abs(found[0]).max() > 1
+    for own in (maps["forecast"], of_format_7["forecast"]):
+        lifts = {id(b.members["kernel"].lift) for b in own.blends if "kernel" in b.members}
+        assert len(lifts) == 1

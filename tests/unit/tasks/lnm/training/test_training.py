@@ -177,7 +177,7 @@ def test_a_model_of_an_older_format_is_refused_with_the_remedy(product_result, t
     save_model(product_result.model, tmp_path)
     told = json.loads((tmp_path / CONFIG_NAME).read_text())
     (tmp_path / CONFIG_NAME).write_text(json.dumps({**told, "format": 5}))
-    with pytest.raises(LakeError, match=r"format 5, not 7.*Train it again"):
+    with pytest.raises(LakeError, match=r"format 5, not 8.*Train it again"):
         load_model(tmp_path)
 
 
