@@ -1,7 +1,7 @@
 """Running a trained model over a session: stitched windows, forecasts from many samples."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -32,6 +32,7 @@ class Located:
     scale, tail : what the heads are told, in z-scores (of counts, in shares of the rate)
     base : the skip's prediction alone, in the units of `location`
     middle : medians as z-scores, of counts too; None where the question is not a forecast
+    base_middle : the skip's medians alone
     """
 
     location: Floats
@@ -39,10 +40,11 @@ class Located:
     base: Floats
     tail: Floats
     middle: Floats | None = None
+    base_middle: Floats | None = None
 
     def at(self, index: Any) -> "Located":
         """Return what lies at an index of all arrays."""
-        parts = (self.location, self.scale, self.base, self.tail, self.middle)
+        parts = (getattr(self, field.name) for field in fields(self))
         return Located(*(None if part is None else part[index] for part in parts))  # type: ignore[arg-type]
 
 
@@ -79,7 +81,7 @@ def predict_hidden(
     for own_B in _batches(len(windows), model):
         start_B, length_B = windows[own_B].T
         cut = cut_hidden(model, material, start_B, length_B, hidden_V, mode, group, asked)
-        location, scale, base, _ = run_network(model, cut.inputs, rows)
+        location, scale, base, *_ = run_network(model, cut.inputs, rows)
         for b, (start, length) in enumerate(zip(start_B, length_B, strict=True)):
             own, taper_L1 = slice(start, start + length), taper_L[:length, None]
             parts = (location[b], scale[b], base[b])
@@ -164,7 +166,7 @@ def predict_future(
     window, most = model.window, model.skip.horizons[-1]
     columns = material.z_TV.shape[1]
     kept, asked = _asked(columns, kept)
-    out = np.empty((4, len(origin_O), most, len(kept)), np.float32)
+    out = np.empty((5, len(origin_O), most, len(kept)), np.float32)
     rows = ready_rows(model, asked)
     for own in _batches(len(origin_O), model):
         context_B = np.minimum(context_O[own], window - most)
@@ -181,10 +183,11 @@ def predict_future(
         found = run_network(model, cut.inputs, rows)
         window_B1 = np.arange(len(context_B))[:, None]
         ahead_BS = context_B[:, None] + np.arange(most)
-        out[:, own] = np.stack([part[window_B1, ahead_BS] for part in found])
-    location, scale, base, middle = out
+        for part, found_BLV in zip(out, found, strict=True):
+            part[own] = found_BLV[window_B1, ahead_BS]
+    location, scale, base, *middles = out
     scale, tail = model.noise.ahead(scale, kept, model.skip.horizons)
-    return Located(location, scale, base, tail, middle)
+    return Located(location, scale, base, tail, *middles)
 
 
 def _asked(columns: int, kept: Ints | None) -> tuple[Ints, Ints | None]:
@@ -202,10 +205,8 @@ def ready_rows(model: TrainedModel, asked_A: Ints | None = None) -> list[Rows]:
 
 
 @torch.no_grad()
-def run_network(
-    model: TrainedModel, inputs: Inputs, rows: Sequence[Rows]
-) -> tuple[Floats, Floats, Floats, Floats]:
-    """Return location, scale as the network gives it, skip and median of one batch.
+def run_network(model: TrainedModel, inputs: Inputs, rows: Sequence[Rows]) -> tuple[Floats, ...]:
+    """Return location, scale as the network gives it, skip, median and the skip's of one batch.
 
     rows : of the columns that the inputs ask for
     """
@@ -213,7 +214,8 @@ def run_network(
     base_BLV = inputs.base_BLV
     if inputs.asked_A is not None:
         base_BLV = base_BLV[..., inputs.asked_A]
-    return location.numpy(), scale.numpy(), base_BLV.numpy(), middle.numpy()
+    found = (location, scale, base_BLV, middle, inputs.middle_BLV)
+    return tuple(part.numpy() for part in found)
 
 
 def distribution_of(

@@ -114,7 +114,7 @@ def _predict(
     model: TrainedModel, inputs: Inputs, rows: Sequence[Rows], known: int, stride: int
 ) -> Distribution:
     """Return the distributions of the next `stride` samples."""
-    location, scale, base, _ = (
+    location, scale, base, *_ = (
         part[:, known : known + stride] for part in run_network(model, inputs, rows)
     )
     every = np.arange(location.shape[2])

@@ -37,7 +37,7 @@ def _hidden(
         if model.skip.has(task):
             located = predict_task(model, session.material, runs, task, judged).at(rows)
             real_TV = values_TV[np.ix_(rows, judged)]
-            yield from _weigh(model, session, (task, 0), real_TV, located, None, session.window)
+            yield from _weigh(model, session, (task, 0), real_TV, located, session.window)
 
 
 def _ahead(
@@ -48,13 +48,12 @@ def _ahead(
     if len(origin_O) < FEWEST_SAMPLES:
         return
     found = predict_future(model, session.material, origin_O, context_O, judged)
-    _, middle_OHV = session.material.forecast_base(origin_O)
     block = max(1, model.window // int(np.median(np.diff(origin_O))))
     values_TV = session.recording.values_TV[:, judged]
     for at, horizon in enumerate(model.skip.horizons):
         real_OV = shift_back(values_TV, runs, horizon)[origin_O]
-        located, middle_OV = found.at((slice(None), horizon - 1)), middle_OHV[:, at, judged]
-        yield from _weigh(model, session, ("forecast", at), real_OV, located, middle_OV, block)
+        located = found.at((slice(None), horizon - 1))
+        yield from _weigh(model, session, ("forecast", at), real_OV, located, block)
 
 
 def _weigh(
@@ -63,22 +62,18 @@ def _weigh(
     asked: tuple[Mode, int],
     real_TV: Floats,
     located: Located,
-    middle_TV: Floats | None,
     block: int,
 ) -> Iterator[tuple[Question, Measured]]:
-    """Yield what each target costs with each share.
-
-    middle_TV : the skip's medians, of forecasts
-    """
+    """Yield what each target costs with each share."""
     judged = session.rivals.judged
     targets = np.array(model.columns.targets)[judged]
     answered_V = np.isfinite(located.location).any(0)
     for target in dict.fromkeys(targets[answered_V].tolist()):
         own = np.flatnonzero((targets == target) & answered_V)
         costs = {}
-        horizon = -1 if middle_TV is None else model.skip.horizons[asked[1]]
+        horizon = model.skip.horizons[asked[1]] if asked[0] == "forecast" else -1
         for metric in metrics_of(bool(model.columns.counts[judged[own[0]]]), horizon):
-            mixed = _mix(model, judged[own], own, located, middle_TV, functional_of(metric))
+            mixed = _mix(model, judged[own], own, located, functional_of(metric))
             sd_V = model.scaler.sd_V[judged[own]]
             costs[functional_of(metric)] = block_costs(metric, real_TV[:, own], mixed, sd_V, block)
         if costs["mean"].size:
@@ -93,14 +88,13 @@ def _mix(
     columns: Ints,
     own: Ints,
     located: Located,
-    middle_TV: Floats | None,
     functional: Functional,
 ) -> Iterable[Floats]:
     """Yield the values answered with each share of the network."""
     counts_V = model.columns.counts[columns] & (functional == "mean")
     base_TV, whole_TV = located.base[:, own], located.location[:, own]
-    if functional == "median" and middle_TV is not None and located.middle is not None:
-        base_TV, whole_TV = middle_TV[:, own], located.middle[:, own]
+    if functional == "median" and located.base_middle is not None and located.middle is not None:
+        base_TV, whole_TV = located.base_middle[:, own], located.middle[:, own]
     for share in SHARES:
         mixed_TV = base_TV + share * (whole_TV - base_TV)
         yield location_to_values(mixed_TV, model.scaler.take(columns), counts_V)
