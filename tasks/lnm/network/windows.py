@@ -147,10 +147,10 @@ class _Parts(NamedTuple):
         asked, shape : of what is asked for, and of all
         alike : gate and spread are, and stay, the same array
         """
-        base, given, middle = np.zeros(shape, np.float32), np.zeros(shape, bool), np.zeros(asked)
+        base, middle = (np.zeros(size, np.float32) for size in (shape, asked))
         gate, middle_gate = (np.ones(asked, np.float32) for _ in range(2))
         spread = gate if alike else np.ones(asked, np.float32)
-        return cls(base, given, gate, spread, middle.astype(np.float32), middle_gate)
+        return cls(base, np.zeros(shape, bool), gate, spread, middle, middle_gate)
 
 
 def _distinct(parts: _Parts, mixing: Mixing) -> list[tuple[Floats, TaskWeights]]:

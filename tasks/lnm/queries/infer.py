@@ -150,6 +150,7 @@ def predict_future(
     origin_O: Ints,
     context_O: Ints,
     kept: Ints | None = None,
+    steps: int | None = None,
 ) -> Located:
     """Predict all columns after each origin from the samples up to and with it.
 
@@ -158,15 +159,17 @@ def predict_future(
     origin_O : (origin,) last sample that may be seen
     context_O : (origin,) samples up to the origin that may be seen; fewer than a window
     kept : numbers of the columns whose predictions are returned; None for all
+    steps : how far ahead; None for the farthest horizon
 
     Returns
     -------
-    (origin, step, column) arrays for 1 .. the farthest horizon samples ahead
+    (origin, step, column) arrays for 1 .. `steps` samples ahead
     """
     window, most = model.window, model.skip.horizons[-1]
+    steps = steps or most
     columns = material.z_TV.shape[1]
     kept, asked = _asked(columns, kept)
-    out = np.empty((5, len(origin_O), most, len(kept)), np.float32)
+    out = np.empty((5, len(origin_O), steps, len(kept)), np.float32)
     rows = ready_rows(model, asked)
     for own in _batches(len(origin_O), model):
         context_B = np.minimum(context_O[own], window - most)
@@ -182,7 +185,7 @@ def predict_future(
         cut = cut_batch(*about, linear_skip=model.linear_skip, asked_A=asked)
         found = run_network(model, cut.inputs, rows)
         window_B1 = np.arange(len(context_B))[:, None]
-        ahead_BS = context_B[:, None] + np.arange(most)
+        ahead_BS = context_B[:, None] + np.arange(steps)
         for part, found_BLV in zip(out, found, strict=True):
             part[own] = found_BLV[window_B1, ahead_BS]
     location, scale, base, *middles = out

@@ -41,10 +41,10 @@ def gather_levels(model: TrainedModel, session: Session) -> Floats:
     kept = kept[:: max(1, -(-len(kept) // max(FEWEST, MOST_VALUES // (steps * columns))))]
     if len(kept) < FEWEST:
         return model.noise.level_RSV
-    located = predict_future(model, session.material, moment_R[kept], context_R[kept])
+    about = (moment_R[kept], context_R[kept])
+    located = predict_future(model, session.material, *about, steps=steps)
     real_RSV = session.recording.values_TV[moment_R[kept, None] + np.arange(1, steps + 1)]
-    ahead = distribution_of(model, located.at((slice(None), slice(steps))))
-    level_RSV = ahead.levels(real_RSV, np.random.default_rng(0))
+    level_RSV = distribution_of(model, located).levels(real_RSV, np.random.default_rng(0))
     level_RSV = np.clip(level_RSV, FARTHEST, 1 - FARTHEST).astype(np.float32)
     known_R = np.isfinite(level_RSV).all((1, 2))
     return level_RSV[known_R] if 2 * known_R.sum() >= len(known_R) else level_RSV

@@ -10,6 +10,7 @@ from torch.distributed.fsdp import FSDPModule
 
 from schemas.settings.lnm import LnmSettings
 from tasks.lnm.network.costs import Costs
+from tasks.lnm.network.guess import Rows
 from tasks.lnm.network.model import Inputs, Prediction
 
 
@@ -51,12 +52,15 @@ class Machine:
             return network
         return cast(nn.Module, torch.compile(network))
 
-    def run(self, network: nn.Module, inputs: Inputs) -> Prediction:
-        """Run the network in this machine's precision; what it predicts is float32."""
+    def run(self, network: nn.Module, inputs: Inputs, rows: Rows | None = None) -> Prediction:
+        """Run the network in this machine's precision; what it predicts is float32.
+
+        rows : see `LargeNeuralModel.forward`
+        """
         asked_A = None if inputs.asked_A is None else self.put(inputs.asked_A)
         with self._precision():
             placed = inputs.change(self.put)._replace(asked_A=asked_A)
-            location, scale, middle = network(placed)
+            location, scale, middle = network(placed, rows)
         return Prediction(location.float(), scale.float(), middle.float())
 
     def place_costs(self, costs: Costs) -> Costs:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from torch.distributed.fsdp import FSDPModule
 from schemas.settings.lnm import LnmSettings
 from tasks.common.progress import report_progress
 from tasks.lnm.network.costs import Costs
+from tasks.lnm.network.guess import Rows
 from tasks.lnm.network.model import LargeNeuralModel
 from tasks.lnm.network.trained import copy_state
 from tasks.lnm.training.batches import draw_ahead, validation_cuts
@@ -143,12 +145,19 @@ def take_step(
     network.train()
     optimiser.zero_grad(set_to_none=True)
     losses = []
+    made = leaves = None
+    if len(batch) > 1 and not isinstance(network, FSDPModule):
+        # The embeddings of many columns are made, and led back through, once for all pieces.
+        made = cast(LargeNeuralModel, network).rows()
+        leaves = Rows._make(part.detach().requires_grad_() for part in made)
     for piece in batch:
         own = piece.share(machine)
-        prediction = machine.run(network, own.inputs)
+        prediction = machine.run(network, own.inputs, leaves)
         loss, slopes = weigh_errors(prediction, own, costs)
         torch.autograd.backward(prediction, slopes)
         losses.append(loss)
+    if made is not None and leaves is not None:
+        torch.autograd.backward(made, [leaf.grad for leaf in leaves])
     if not isinstance(network, FSDPModule):
         machine.sum_gradients(network)
     torch.nn.utils.clip_grad_norm_(network.parameters(), CLIP_NORM, foreach=True)
