@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from tasks.lnm.baselines.blending import Weights, choose_blend
+from tasks.lnm.baselines.blending import Offer, Weights, choose_blend, join_blends
 from tasks.lnm.data.locations import Functional, location_to_values
 from tasks.lnm.data.recording import Columns, Floats, Ints, Recording, Scaler
 from tasks.lnm.data.runs import find_runs
@@ -19,6 +19,11 @@ ADDED = ("kernel",)
 """What a skip may be made of though it is no bar, unless the settings ask for that too. No skip
 begins with it: hundreds of features flatter themselves on one validation part, so where they help
 has to be sure in training too."""
+
+INHERITED = "shared"
+"""What other sessions taught (shared.py). One blend begins with it, another goes without, as if
+from scratch; the skip is the mixture of both that costs least. Begun with whichever did better on
+a short validation part, the skip of a new session often stayed with the worse one."""
 
 Bar = tuple[str, str, int, Metric]
 """Task, target, horizon (-1 if none), metric."""
@@ -105,9 +110,13 @@ class Judge:
         }
         rows = np.r_[self.crossed_rows, held_out]
         block = max(1, self.window // self._stride(np.flatnonzero(self.part_T == 0)))
+        offer = Offer(metric, real_TV[rows], joined, scaler, counts, block)
         begun = {n: s for n, s in score(answers.offered).items() if n not in ADDED}
-        about = (scaler, counts, begun, block)
-        weights = choose_blend(metric, real_TV[rows], joined, *about)
+        own_names = [name for name in joined if name != INHERITED]
+        weights = choose_blend(offer, begun, own_names)
+        if INHERITED in joined:
+            inherited = choose_blend(offer, {INHERITED: 0.0}, list(joined))
+            weights = join_blends(offer, weights, inherited)
         # Nothing to tell by: ridge, which chose each output's penalty, mean included.
         return (max(scores, key=lambda m: scores[m]) if scores else "ridge"), weights
 

@@ -20,7 +20,7 @@ from tasks.common.progress import report_progress
 from tasks.lnm.baselines.axes import centre, fit_wide, view_judged
 from tasks.lnm.baselines.blending import Weights
 from tasks.lnm.baselines.gru import fit_recurrent
-from tasks.lnm.baselines.judging import ADDED, Answers, Bar, Judge, Located
+from tasks.lnm.baselines.judging import ADDED, INHERITED, Answers, Bar, Judge, Located
 from tasks.lnm.baselines.kernel import fit_kernel
 from tasks.lnm.baselines.neighbours import fit_neighbours
 from tasks.lnm.baselines.plain import (
@@ -176,8 +176,8 @@ def _fit_all(
                 put(fits.answers.offered, method, answer)
         if problem.wide is None:
             if inherit and (fitted := inherit(problem)):
-                members["shared"] = fitted.member
-                put(fits.answers.offered, "shared", _answer(fitted, held_out, problem))
+                members[INHERITED] = fitted.member
+                put(fits.answers.offered, INHERITED, _answer(fitted, held_out, problem))
             view = problem.crossed_view(training, searched="knn" in members)
             for method, member in members.items():
                 put(fits.answers.crossed, method, _answer(member, view, problem))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from schemas.settings.lnm import LnmSettings
-from tasks.lnm.baselines.blending import choose_blend
+from tasks.lnm.baselines.blending import Offer, choose_blend, join_blends
 from tasks.lnm.baselines.rivals import BASELINES, fit_rivals
 from tasks.lnm.data.recording import Scaler, fit_scaler
 from tasks.lnm.data.runs import forecast_origins
@@ -190,11 +190,15 @@ def test_a_training_row_is_answered_by_neighbours_of_other_folds(product_session
     np.testing.assert_array_equal(seen.known[alone[:, 0]], rows)
 
 
-def blend_of(answers, real):
+def offer_of(answers, real):
     scaler = Scaler(*(np.full(1, v, np.float32) for v in (0, 1, -9, 9)))
     located = {name: a[:, None].astype(np.float32) for name, a in answers.items()}
+    return Offer("r2", real[:, None], located, scaler, False, 16)
+
+
+def blend_of(answers, real):
     scores = {name: -float(((a - real) ** 2).mean()) for name, a in answers.items()}
-    return choose_blend("r2", real[:, None], located, scaler, False, scores, 16)
+    return choose_blend(offer_of(answers, real), scores, list(answers))
 
 
 def test_what_errs_apart_is_blended_and_what_errs_alike_is_not():
@@ -205,6 +209,18 @@ def test_what_errs_apart_is_blended_and_what_errs_alike_is_not():
     assert blend_of({"ridge": real + one, "knn": real + 1.5 * one}, real) == {"ridge": 1.0}
     # Of an answer that is half noise, half is best.
     assert blend_of({"ridge": real + one, "mean": 0 * real}, real) == {"ridge": 0.5, "mean": 0.5}
+
+
+def test_of_two_blends_as_much_is_taken_as_costs_least():
+    rng = np.random.default_rng(0)
+    real, one, two = rng.standard_normal((3, 800))
+    offer = offer_of({"ridge": real + one, "shared": real + two, "knn": real + 9 * two}, real)
+    alone, given = {"ridge": 1.0}, {"shared": 1.0}
+    assert join_blends(offer, alone, given) == {"ridge": 0.5, "shared": 0.5}
+    assert join_blends(offer, alone, {"knn": 1.0}) == alone
+    assert join_blends(offer, {"knn": 1.0}, given) == given
+    mixed = join_blends(offer, alone, {"shared": 0.5, "ridge": 0.5})
+    assert mixed == {"ridge": 0.5, "shared": 0.5}
 
 
 def test_correlation_within_trials_ignores_the_rest():
