@@ -94,17 +94,19 @@ def train(
     catalogue: CatalogueOption = "",
 ) -> None:
     """Train one core on several sessions; `query --model FOLDER/SESSION` asks what comes of it."""
+    from tasks.lnm.data.division import hold
     from tasks.lnm.network.trained import save_model
     from tasks.lnm.threads import limit_threads
     from tasks.lnm.training.curve_files import curves_to
-    from tasks.lnm.training.large import divide_source
+    from tasks.lnm.training.session import prepare_held
     from tasks.lnm.training.train import train_models
 
     workspace, own = _workspace(lake, catalogue), load_settings(settings).lnm
     sources = [_aligned(workspace, name, own) for name in sessions]
     watched = curves_to(folder / "tensorboard")
     with limit_threads(own.threads), console.show_progress(quiet=False), watched:
-        models, curves = train_models([divide_source(source, own) for source in sources], own)
+        prepared = [prepare_held(hold(source, own), own) for source in sources]
+        models, curves = train_models(prepared, own)
     for name, model in zip(sessions, models, strict=True):
         made = folder / name
         made.mkdir(parents=True, exist_ok=True)
@@ -136,11 +138,11 @@ def adapt(
     from tasks.lnm.threads import limit_threads
 
     workspace, own = _workspace(lake, catalogue), load_settings(settings).lnm
-    learnt = [_aligned(workspace, name, own).whole() for name in base]
-    new = _aligned(workspace, session, own).whole()
+    known = [_aligned(workspace, name, own) for name in base]
+    new = _aligned(workspace, session, own)
     with limit_threads(own.threads), console.show_progress(quiet=False):
         spent = minutes or [1.0, 2.0, 4.0]
-        curve = few_shot_curve(new, spent, pretrain(learnt, spent, own), own)
+        curve = few_shot_curve(new, spent, pretrain(known, spent, own), own)
     if plot is not None:
         write_curve(curve, f"{session}, learnt from {', '.join(base)}", plot)
     _show_scores(curve, "predictor", out)

@@ -40,7 +40,7 @@ class LnmSettings(StageSettings):
         description="GiB of a session's values that are held in memory; the stage takes some ten "
         "times as much. Of a larger session, stretches from all over it are held: by these "
         "baselines are fitted and verdicts given, while the network is trained on all training "
-        "time, read in chunks.",
+        "time, read in chunks. Sessions that adapt learns from share it.",
     )
     preset: Preset = Field(
         default="nano",

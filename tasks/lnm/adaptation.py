@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from schemas.settings.lnm import LnmSettings
 from tasks.common.progress import report_progress, track
 from tasks.lnm.baselines.shared import SharedMaps, learn_maps
+from tasks.lnm.data.division import Division, hold
+from tasks.lnm.data.reading import Source
 from tasks.lnm.data.recording import Recording
 from tasks.lnm.evaluation import examine
 from tasks.lnm.network.ensemble import Ensemble
@@ -21,9 +23,9 @@ from tasks.lnm.network.trained import TrainedModel
 from tasks.lnm.scores.scoring import Key, Score, key_coords
 from tasks.lnm.training.evidence import gather_evidence
 from tasks.lnm.training.gating import Evidence, pool_evidence
-from tasks.lnm.training.rehearsal import known_minutes, rehearse, weigh_evidence
+from tasks.lnm.training.rehearsal import MOST_STARTS, known_minutes, rehearse, weigh_evidence
 from tasks.lnm.training.schedule import count_steps
-from tasks.lnm.training.session import Session, divide_recording
+from tasks.lnm.training.session import Session, prepare_held
 from tasks.lnm.training.train import (
     build_network,
     join_skip,
@@ -66,24 +68,28 @@ class Adapted:
 
 
 def pretrain(
-    recordings: Sequence[Recording], minutes: Sequence[float], settings: LnmSettings
+    recordings: Sequence[Recording | Source], minutes: Sequence[float], settings: LnmSettings
 ) -> Learnt:
     """Train one core on several sessions, each also as if only some minutes of it were known.
 
     Whole sessions have rows of their own, of which half are left out of each step; rehearsals have
     none, so that the core learns to do with what it can guess of a column.
     """
-    whole = [divide_recording(recording, settings) for recording in recordings]
-    inherited = [_learn_from_others(recordings, at, settings) for at in range(len(recordings))]
+    # All of these are in memory at once.
+    share = 1 / (len(recordings) * (1 + MOST_STARTS * len(minutes)))
+    most = MOST_STARTS * max(minutes, default=0.0)
+    known = [hold(recording, settings, share, most) for recording in recordings]
+    whole = [prepare_held(held, settings) for held in known]
+    inherited = [_learn_from_others(known, at, settings) for at in range(len(known))]
     few: dict[float, list[Session]] = {m: [] for m in minutes}
-    known = [(m, *pair) for m in minutes for pair in zip(recordings, inherited, strict=True)]
-    for m, recording, maps in track(known, "rehearse the known sessions"):
-        few[m] += rehearse(recording, m, settings, maps)
+    asked = [(m, *pair) for m in minutes for pair in zip(known, inherited, strict=True)]
+    for m, held, maps in track(asked, "rehearse the known sessions"):
+        few[m] += rehearse(held, m, settings, maps)
     guessing = [session for found in few.values() for session in found]
     sessions = [*whole, *guessing]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
-        origins = gather_labels(recording.origin for recording in recordings)
+        origins = gather_labels(held.recording.origin for held in known)
         networks = [build_network(session, settings, ROW_DROPOUT, origins) for session in whole]
         networks += [_without_rows(session, settings, origins) for session in guessing]
         for network in networks[1:]:
@@ -96,15 +102,15 @@ def pretrain(
         m: pool_evidence(_examine_whole(next(trained), s, settings) for s in found)
         for m, found in few.items()
     }
-    return Learnt(core_of(networks[0]), origins, evidence, learn_maps(recordings, settings))
+    return Learnt(core_of(networks[0]), origins, evidence, learn_maps(known, settings))
 
 
 def _learn_from_others(
-    recordings: Sequence[Recording], at: int, settings: LnmSettings
+    known: Sequence[Division], at: int, settings: LnmSettings
 ) -> SharedMaps | None:
     """Return what one of some sessions inherits of the others; a lone one of itself."""
-    others = [recording for number, recording in enumerate(recordings) if number != at]
-    return learn_maps(others or recordings, settings)
+    others = [held for number, held in enumerate(known) if number != at]
+    return learn_maps(others or known, settings)
 
 
 def _examine_whole(network: LargeNeuralModel, session: Session, settings: LnmSettings) -> Evidence:
@@ -129,7 +135,7 @@ def core_of(network: LargeNeuralModel) -> dict[str, Tensor]:
 
 
 def adapt(
-    recording: Recording,
+    recording: Recording | Source,
     minutes: float | None,
     learnt: Learnt | None,
     settings: LnmSettings,
@@ -144,14 +150,13 @@ def adapt(
     Raises
     ------
     RecordingTooShortError
-        So few minutes leave no window in training or validation.
+        So few minutes leave no window in training or validation, or so many are not held.
     """
-    session = _prepare(recording, settings, minutes, learnt)
-    return _fit(session, minutes, learnt, settings)
+    return _adapt_held(hold(recording, settings, minutes=minutes or 0.0), minutes, learnt, settings)
 
 
 def few_shot_curve(
-    recording: Recording,
+    recording: Recording | Source,
     minutes: Sequence[float],
     learnt: Learnt,
     settings: LnmSettings,
@@ -167,18 +172,22 @@ def few_shot_curve(
     the bar, and the coordinates task, target, metric, horizon of each score.
     """
     found: list[dict[Key, tuple[Score, Score]]] = []
+    held = hold(recording, settings, minutes=max(minutes, default=0.0))
     for done, some in enumerate(minutes):
         report_progress("adapt the model", done, len(minutes), f"{some:g} min")
-        runs = [adapt(recording, some, start, settings).scores for start in (learnt, None)]
+        runs = [_adapt_held(held, some, start, settings).scores for start in (learnt, None)]
         pairs = zip(*runs, strict=True)
         found.append({a.key: (a, s) for a, s in pairs})
     report_progress("adapt the model", len(minutes), len(minutes))
     return _curve_dataset(minutes, found)
 
 
-def _fit(
-    session: Session, minutes: float | None, learnt: Learnt | None, settings: LnmSettings
+def _adapt_held(
+    held: Division, minutes: float | None, learnt: Learnt | None, settings: LnmSettings
 ) -> Adapted:
+    limit = None if minutes is None else partial(known_minutes, minutes=minutes)
+    shared = None if learnt is None else learnt.shared
+    session = prepare_held(held, settings, limit, shared)
     if learnt is None:
         model, _ = train_model(session, settings)
     else:
@@ -205,14 +214,6 @@ def _take_on(
     model = join_skip(Ensemble([network]), session, settings)
     own = gather_evidence(model, session, session.runs(1))
     return mix_network(model, session, weigh_evidence(pool_evidence([evidence, own]), session))
-
-
-def _prepare(
-    recording: Recording, settings: LnmSettings, minutes: float | None, learnt: Learnt | None
-) -> Session:
-    limit = None if minutes is None else partial(known_minutes, minutes=minutes)
-    shared = None if learnt is None else learnt.shared
-    return divide_recording(recording, settings, limit, shared)
 
 
 def _curve_dataset(

@@ -13,6 +13,7 @@ import numpy as np
 
 from schemas.settings.lnm import LnmSettings
 from tasks.lnm.baselines.plain import Fitted, make_affine
+from tasks.lnm.data.division import Division
 from tasks.lnm.data.grouping import hide_together
 from tasks.lnm.data.recording import (
     Columns,
@@ -20,10 +21,9 @@ from tasks.lnm.data.recording import (
     Ints,
     Recording,
     fit_scaler,
-    keep_behaviour,
     usable_columns,
 )
-from tasks.lnm.data.runs import Runs, choose_window, find_runs, split_with_guard
+from tasks.lnm.data.runs import Runs, find_runs
 from tasks.lnm.linear.features import causal_kernels, smooth_features, two_sided_features
 from tasks.lnm.linear.normal_equations import Doubles
 from tasks.lnm.linear.problems import Problem
@@ -102,12 +102,12 @@ def task_of(name: str) -> str:
     return name.rstrip("0123456789")
 
 
-def learn_maps(recordings: Iterable[Recording], settings: LnmSettings) -> SharedMaps | None:
-    """Learn from all but the test parts of some sessions.
+def learn_maps(sessions: Iterable[Division], settings: LnmSettings) -> SharedMaps | None:
+    """Learn from all but the test parts of some sessions, or of what is held of them.
 
     None where windows or rates differ: the same kernels would then smooth over other times.
     """
-    found = [_fitting_part(recording, settings) for recording in recordings]
+    found = [_fitting_part(held) for held in sessions]
     if len({(part.window, part.recording.rate_hz) for part in found}) != 1:
         return None
     labels = tuple(sorted({n for part in found for n in part.recording.columns.labels}))
@@ -174,15 +174,12 @@ class _Part:
         return out_TL
 
 
-def _fitting_part(recording: Recording, settings: LnmSettings) -> _Part:
-    if settings.span == "behaviour":
-        recording = keep_behaviour(recording)
-    window = choose_window(recording.segment_T, settings)
-    known_T = split_with_guard(recording, settings.split, window).fitting
-    recording = recording.take(usable_columns(recording, known_T))
+def _fitting_part(held: Division) -> _Part:
+    known_T = held.split.fitting
+    recording = held.recording.take(usable_columns(held.recording, known_T))
     scaler = fit_scaler(recording, known_T)
     z_TV = scaler.standardise(recording.values_TV)
     runs = find_runs(recording.segment_T, np.where(known_T, 0, -1))
     outside_T = ~np.isin(np.arange(len(z_TV)), np.concatenate([np.arange(*r) for r in runs]))
     z_TV[outside_T] = np.nan
-    return _Part(recording, z_TV, runs, window)
+    return _Part(recording, z_TV, runs, held.window)

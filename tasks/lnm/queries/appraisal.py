@@ -10,7 +10,7 @@ from tasks.lnm.data.masks import TWO_SIDED
 from tasks.lnm.data.recording import Bools, Floats, Recording
 from tasks.lnm.data.runs import Runs, find_runs, forecast_origins
 from tasks.lnm.linear.skip import shift_back
-from tasks.lnm.network.material import Material, prepare_material
+from tasks.lnm.network.material import Material
 from tasks.lnm.network.trained import TrainedModel
 from tasks.lnm.queries.infer import Located, asked_columns, predict_future, predict_task
 from tasks.lnm.scores.scoring import Metric, functional_of, metrics_of, score_alone
@@ -18,12 +18,10 @@ from tasks.lnm.scores.scoring import Metric, functional_of, metrics_of, score_al
 Row = tuple[str, str, str, int, float, float]
 
 
-def score(
-    model: TrainedModel, recording: Recording, t0: float = -np.inf, t1: float = np.inf
-) -> xr.Dataset:
-    """Score a model's answers to every task on t0 <= time <= t1, whatever part that was.
+def score(model: TrainedModel, recording: Recording) -> xr.Dataset:
+    """Score a model's answers to every task on a recording, whatever part that was.
 
-    Answers are from what was recorded in that time alone. Only time outside of training tells
+    Only time outside of training tells
     what the model is worth elsewhere. The verdict beside baselines is the stage's own.
 
     Returns
@@ -31,10 +29,8 @@ def score(
     Dataset over `score` with task, target, metric, horizon (samples, -1 if none), model, and
     `mean`, the score of predicting the training mean (the median for mae is not known: NaN).
     """
-    inside_T = (recording.time_T >= t0) & (recording.time_T <= t1)
-    runs = find_runs(np.where(inside_T, recording.segment_T, -1))
-    z_TV = model.scaler.standardise(recording.values_TV)
-    material = prepare_material(z_TV, runs, model.skip, model.columns, model.rate_hz)
+    runs = find_runs(recording.segment_T)
+    material = model.material(recording)
     two_sided = _two_sided(model, recording, material, runs)
     rows = [*two_sided, *_ahead(model, recording, material, runs)]
     names = ("task", "target", "metric", "horizon", "model", "mean")

@@ -16,13 +16,13 @@ from tasks.lnm.queries.appraisal import score
 from tasks.lnm.queries.generation import generate
 from tasks.lnm.queries.probing import compare_geometry, embed, probe_layers
 from tasks.lnm.queries.query import side_of
-from tasks.lnm.queries.spans import find_samples, query_source, read_around
+from tasks.lnm.queries.spans import find_samples, query_source, read_around, read_spread
 
 
 def ask(model: TrainedModel, source: Source | Recording, question: LnmQuestion) -> xr.Dataset:
     """Ask one question; see `query`, `score`, `embed` and `probe` for what the answers hold.
 
-    To score and to probe all of the session is read, else only what the answer rests on.
+    Read is only what the answer rests on; see spans.py.
 
     Raises
     ------
@@ -35,11 +35,11 @@ def ask(model: TrainedModel, source: Source | Recording, question: LnmQuestion) 
     t0 = -math.inf if question.t0 is None else question.t0
     t1 = math.inf if question.t1 is None else question.t1
     if task == "score":
-        return score(model, source.whole(), t0, t1)
+        return _score(model, source, t0, t1)
     if task == "embed":
         return _embed(model, source, t0, t1)
     if task == "probe":
-        return probe(model, source.whole())
+        return probe(model, source)
     count, seed, seconds = question.n_samples, question.seed, question.seconds
     if task == "generate":
         given = question.visible or ()
@@ -71,6 +71,14 @@ def ask(model: TrainedModel, source: Source | Recording, question: LnmQuestion) 
     )
 
 
+def _score(model: TrainedModel, source: Source | Recording, t0: float, t1: float) -> xr.Dataset:
+    part_T = np.full(len(source.clock.time_T), -1)
+    part_T[slice(*find_samples(source, t0, t1))] = 0
+    recording, _ = read_spread(model, source, part_T)
+    told = score(model, recording)
+    return told.assign_attrs(scored_s=len(recording.time_T) / recording.rate_hz)
+
+
 def _embed(model: TrainedModel, source: Source | Recording, t0: float, t1: float) -> xr.Dataset:
     own = read_around(model, source, *find_samples(source, t0, t1))
     inside_T = (own.time_T >= t0) & (own.time_T <= t1)
@@ -78,7 +86,7 @@ def _embed(model: TrainedModel, source: Source | Recording, t0: float, t1: float
     return embed(model, model.material(own), runs, own.time_T)
 
 
-def probe(model: TrainedModel, recording: Recording) -> xr.Dataset:
+def probe(model: TrainedModel, source: Source | Recording) -> xr.Dataset:
     """Probe every layer of a model on its own session, split as it was for training.
 
     Returns
@@ -86,8 +94,9 @@ def probe(model: TrainedModel, recording: Recording) -> xr.Dataset:
     Dataset with `r2` and `control` (layer, column) of `probe_layers`, and `similarity` and
     `similarity_control` (layer) of `compare_geometry`.
     """
-    recording = keep_behaviour(recording)
-    part_T = part_of_each_sample(split_with_guard(recording, model.split, model.window))
+    source = source.keep_behaviour() if isinstance(source, Source) else keep_behaviour(source)
+    split = split_with_guard(source.clock, model.split, model.window)
+    recording, part_T = read_spread(model, source, part_of_each_sample(split))
     material = model.material(recording)
     runs = [find_runs(recording.segment_T, np.where(part_T == part, 0, -1)) for part in range(3)]
     neural_V = model.columns.neural

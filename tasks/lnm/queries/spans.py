@@ -1,5 +1,7 @@
 """Questions about sessions that need not fit in memory: read is only what an answer rests on.
 
+A score, or a probe, of more time than fits is of stretches from all over it.
+
 Windows lie on a grid from the start of each run, and what a window is told reaches three quarters
 of another one beyond it. So two windows beside the time that is asked about, cut where the grid
 has a line, give the same answer as the whole session.
@@ -11,14 +13,17 @@ import numpy as np
 import xarray as xr
 
 from schemas.errors import NotFoundError
+from tasks.lnm.data.division import choose_stretches
 from tasks.lnm.data.reading import Source
-from tasks.lnm.data.recording import Bools, Recording
+from tasks.lnm.data.recording import Bools, Ints, Recording
 from tasks.lnm.data.runs import find_runs, window_stride
 from tasks.lnm.network.trained import TrainedModel
 from tasks.lnm.queries.query import query
 
 MOST_VALUES = 2**27
 """Values of the time that is asked about which are in memory at once (0.5 GiB)."""
+MOST_SCORED = 2**25
+"""Values that are scored or probed at once; prepared for every task they take 1.5 GiB and more."""
 BESIDE = 2
 """Windows that are read before and after it."""
 
@@ -91,6 +96,29 @@ def read_around(
         if start < stop <= end:
             high = min(end, stop + beside)
     return source.between(low, high)
+
+
+def read_spread(
+    model: TrainedModel, source: Source | Recording, part_T: Ints
+) -> tuple[Recording, Ints]:
+    """Read some parts of the time, of more than fits in memory stretches from all over each.
+
+    Parameters
+    ----------
+    part_T : (time,) 0, 1 or 2; -1 for samples that are not asked for
+
+    Returns
+    -------
+    What was read, and the part of each of its samples.
+    """
+    asked = np.flatnonzero(part_T >= 0)
+    share = MOST_SCORED / (len(asked) * len(source.columns.names))
+    if share >= 1 or isinstance(source, Recording):
+        own = slice(asked[0], asked[-1] + 1)
+        return source.between(own.start, own.stop), part_T[own]
+    runs = find_runs(source.clock.segment_T, part_T)
+    stretches = choose_stretches(runs, part_T, model.window, share)
+    return source.take(stretches), np.concatenate([part_T[slice(*own)] for own in stretches])
 
 
 def read_past(model: TrainedModel, source: Source | Recording, seen_until: float) -> Recording:

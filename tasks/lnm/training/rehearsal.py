@@ -15,12 +15,12 @@ from schemas.errors import NothingToDoError, RecordingTooShortError
 from schemas.settings.lnm import LnmSettings
 from tasks.common.splits import TimeSplit
 from tasks.lnm.baselines.shared import SharedMaps
-from tasks.lnm.data.recording import Recording
+from tasks.lnm.data.division import Division
 from tasks.lnm.data.runs import find_runs, part_of_each_sample
 from tasks.lnm.network.material import prepare_material
 from tasks.lnm.network.spread import residual_spread
 from tasks.lnm.training.gating import Evidence, Question, Share, take_shares
-from tasks.lnm.training.session import Session, divide_recording
+from tasks.lnm.training.session import Session, prepare_held
 
 VALIDATION_SHARE = 0.3
 """Of the minutes that are known; penalties, gates and the end of training rest on it."""
@@ -28,9 +28,7 @@ MOST_STARTS = 3
 """Times that a session is rehearsed with so many minutes, each beginning elsewhere."""
 
 
-def known_minutes(
-    split: TimeSplit, recording: Recording, window: int, minutes: float, start: float = 0.0
-) -> TimeSplit:
+def known_minutes(held: Division, minutes: float, start: float = 0.0) -> TimeSplit:
     """Keep the test part; divide some minutes of the rest into training and validation.
 
     Parameters
@@ -40,11 +38,18 @@ def known_minutes(
     Raises
     ------
     RecordingTooShortError
-        So few minutes leave no window in training or validation.
+        So few minutes leave no window in training or validation, or so many are not held.
     """
+    split, recording, window = held.split, held.recording, held.window
     known = np.flatnonzero((recording.segment_T >= 0) & split.fitting)
     first, count = (round(60 * m * recording.rate_hz) for m in (start, minutes))
     own = known[first : first + count]
+    if len(own) and own[-1] >= held.unbroken:
+        raise RecordingTooShortError(
+            f"{minutes:g} min from {start:g} min on do not fit in memory.",
+            where="adapt",
+            remedy="Raise lnm.held_gib, or give fewer minutes.",
+        )
     turn = round(len(own) * (1 - VALIDATION_SHARE))
     time_T = recording.time_T
     parts = [np.zeros(len(time_T), bool) for _ in range(2)]
@@ -63,9 +68,9 @@ def known_minutes(
 
 
 def rehearse(
-    recording: Recording, minutes: float, settings: LnmSettings, shared: SharedMaps | None = None
+    held: Division, minutes: float, settings: LnmSettings, shared: SharedMaps | None = None
 ) -> list[Session]:
-    """Return the session as known from so many minutes, to be learnt from outside of them.
+    """Return a session as known from so many minutes, to be learnt from outside of them.
 
     Several times, beginning elsewhere; not at all where it is too short for that.
 
@@ -76,12 +81,12 @@ def rehearse(
     found = []
     for number in range(MOST_STARTS):
         with suppress(RecordingTooShortError, NothingToDoError):
-            found.append(_rehearse_from(recording, number * minutes, minutes, settings, shared))
+            found.append(_rehearse_from(held, number * minutes, minutes, settings, shared))
     return found
 
 
 def _rehearse_from(
-    recording: Recording,
+    held: Division,
     start: float,
     minutes: float,
     settings: LnmSettings,
@@ -89,16 +94,18 @@ def _rehearse_from(
 ) -> Session:
     beyond: list[TimeSplit] = []
 
-    def limit(split: TimeSplit, recording: Recording, window: int) -> TimeSplit:
-        known = known_minutes(split, recording, window, minutes, start)
+    split, recording = held.split, held.recording
+
+    def limit(held: Division) -> TimeSplit:
+        known = known_minutes(held, minutes, start)
         own_s = recording.time_T[known.train | known.validation]
-        guard_s = window / recording.rate_hz
+        guard_s = held.window / recording.rate_hz
         far_T = (recording.time_T < own_s[0] - guard_s) | (recording.time_T > own_s[-1] + guard_s)
         none_T = np.zeros_like(split.test)
         beyond.append(TimeSplit(split.train & far_T, split.validation & far_T, none_T))
         return known
 
-    session = divide_recording(recording, settings, limit, shared)
+    session = prepare_held(held, settings, limit, shared)
     part_T = part_of_each_sample(beyond[0])
     if min((part_T == 0).sum(), (part_T == 1).sum()) < 2 * session.window:
         raise RecordingTooShortError(

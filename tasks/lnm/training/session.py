@@ -9,6 +9,7 @@ from schemas.settings.lnm import LnmSettings
 from tasks.common.splits import TimeSplit
 from tasks.lnm.baselines.rivals import Rivals, fit_rivals
 from tasks.lnm.baselines.shared import SharedMaps
+from tasks.lnm.data.division import Beyond, Division, divide
 from tasks.lnm.data.recording import (
     COLUMNS,
     Floats,
@@ -16,18 +17,9 @@ from tasks.lnm.data.recording import (
     Recording,
     Scaler,
     fit_scaler,
-    keep_behaviour,
     usable_columns,
 )
-from tasks.lnm.data.runs import (
-    Runs,
-    choose_window,
-    cut_folds,
-    find_runs,
-    forecast_origins,
-    part_of_each_sample,
-    split_with_guard,
-)
+from tasks.lnm.data.runs import Runs, cut_folds, find_runs, forecast_origins, part_of_each_sample
 from tasks.lnm.network.costs import Costs
 from tasks.lnm.network.distributions import choose_heads
 from tasks.lnm.network.heads import HeadName
@@ -98,25 +90,49 @@ class Session:
         return find_runs(self.recording.segment_T, np.where(own_T, 0, -1))
 
 
+Limit = Callable[[Division], TimeSplit]
+"""Returns a division into less than all that is held."""
+
+
 def divide_recording(
     recording: Recording,
     settings: LnmSettings,
-    limit: Callable[[TimeSplit, Recording, int], TimeSplit] | None = None,
+    limit: Limit | None = None,
     shared: SharedMaps | None = None,
 ) -> Session:
-    """Divide a recording by time, leave out columns that tell nothing, and prepare the rest.
+    """Divide a recording by time and prepare it; see prepare_held."""
+    return prepare_held(divide(recording, settings), settings, limit, shared)
 
-    limit : returns a division into less than all of the recording, given the window too
+
+def prepare_held(
+    held: Division,
+    settings: LnmSettings,
+    limit: Limit | None = None,
+    shared: SharedMaps | None = None,
+) -> Session:
+    """Leave out columns that tell nothing, and prepare the rest of what is held.
+
+    Baselines, skip and gates are fitted to that, and verdicts given; the network is trained on all
+    of the training part, unless there is a limit.
+
     shared : what other sessions taught of columns of like label
     """
-    if settings.span == "behaviour":
-        recording = keep_behaviour(recording)
-    window = choose_window(recording.segment_T, settings)
-    split = split_with_guard(recording, settings.split, window)
-    if limit is not None:
-        split = limit(split, recording, window)
-    kept = recording.take(usable_columns(recording, split.train))
-    return prepare_session(kept, split, window, settings, shared)
+    split = held.split if limit is None else limit(held)
+    index = usable_columns(held.recording, split.train)
+    session = prepare_session(held.recording.take(index), split, held.window, settings, shared)
+    if held.beyond is None or limit is not None:
+        return session
+    return replace(session, chunks=_cut_chunks(session, held.beyond, index))
+
+
+def _cut_chunks(session: Session, beyond: Beyond, index: Ints) -> Chunks:
+    # Samples between those that a fold was fitted to belong to the fold before them.
+    fitted = np.flatnonzero(session.material.fold_T >= 0)
+    every = np.arange(len(beyond.training_T))
+    before_T = np.searchsorted(beyond.held_T[fitted], every, side="right") - 1
+    fold_T = session.material.fold_T[fitted[np.maximum(before_T, 0)]]
+    about = (session.scaler, session.material.skip, session.window, beyond.values)
+    return Chunks(beyond.source, index, beyond.training_T, fold_T, *about)
 
 
 def prepare_session(

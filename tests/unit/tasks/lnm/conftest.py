@@ -1,13 +1,15 @@
 """Small sessions with a known answer, and one model trained on them for all tests."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
 import torch
+import xarray as xr
 
 from schemas.settings.lnm import LnmSettings
 from schemas.settings.split import SplitSettings
+from tasks.lnm.data.reading import Source, open_source
 from tasks.lnm.data.recording import Columns, Recording
 from tasks.lnm.results import Result, train_and_examine
 
@@ -75,6 +77,19 @@ def product_result(product_session: Recording) -> Result:
     result = train_and_examine(product_session, QUICK)
     torch.set_num_threads(threads)
     return result
+
+
+@pytest.fixture(scope="session")
+def long_source(make_aligned: Callable[..., xr.DataTree]) -> Source:
+    """Six units that follow two latents, one of which is behaviour, in two segments; not read."""
+    rng = np.random.default_rng(2)
+    length = 6000
+    latent_T2 = np.zeros((length, 2))
+    for t in range(1, length):
+        latent_T2[t] = 0.9 * latent_T2[t - 1] + 0.4 * rng.standard_normal(2)
+    units_TN = latent_T2 @ rng.standard_normal((2, 6)) + 0.2 * rng.standard_normal((length, 6))
+    segment_T = np.repeat([0, 1], length // 2)
+    return open_source(make_aligned(units_TN, latent_T2, segment_T=segment_T))
 
 
 @pytest.fixture(scope="session")

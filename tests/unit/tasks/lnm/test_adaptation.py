@@ -1,6 +1,6 @@
 """One core for several sessions; a new session is fitted to its first minutes alone."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -8,6 +8,8 @@ import torch
 
 from schemas.errors import RecordingTooShortError
 from tasks.lnm.adaptation import adapt, core_of, few_shot_curve, pretrain
+from tasks.lnm.data.division import divide
+from tasks.lnm.data.reading import Source
 from tasks.lnm.data.runs import split_with_guard
 from tasks.lnm.training.gating import Measured, pool_evidence
 from tasks.lnm.training.rehearsal import rehearse, weigh_evidence
@@ -59,6 +61,32 @@ def test_a_curve_over_minutes_of_a_session_never_seen(product_session, quick):
     assert [s.model for s in fitted[0].scores] == [s.model for s in fitted[1].scores]
 
 
+def test_sessions_of_which_a_third_is_held_teach_and_are_learnt(long_source, quick):
+    settings = quick.model_copy(update={"steps": 4, "baselines": (), "bootstrap": 100})
+    small = settings.model_copy(update={"held_gib": 4 * 3200 * 8 / 2**30})
+    read = []
+
+    @dataclass(frozen=True)
+    class Watched(Source):
+        def read(self, start, stop):
+            read.append(stop - start)
+            return super().read(start, stop)
+
+    source = Watched(**vars(long_source))
+    # Four sessions are made of the one that is known: it gets a quarter of the memory.
+    learnt = pretrain([source], (0.3,), small.model_copy(update={"held_gib": 4 * small.held_gib}))
+    assert len(learnt.evidence) == 1
+    curve = few_shot_curve(source, (1.0,), learnt, small)
+    assert max(read) <= 1200
+    whole = few_shot_curve(long_source, (1.0,), learnt, settings)
+    # The same minute is fitted; of the test part a third is asked.
+    decoded = ((curve["task"] == "decode") & (curve["target"] == "running/b0")).values
+    for predictor in ("adapted", "ridge"):
+        found = [c["value"].sel(predictor=predictor)[0, decoded].item() for c in (curve, whole)]
+        assert min(found) > 0.7
+        assert found[0] == pytest.approx(found[1], abs=0.1)
+
+
 def test_too_few_minutes_are_refused(product_session, quick):
     with pytest.raises(RecordingTooShortError, match="too few windows"):
         adapt(product_session, 0.05, None, quick)
@@ -66,7 +94,7 @@ def test_too_few_minutes_are_refused(product_session, quick):
 
 def test_a_rehearsal_is_learnt_from_outside_of_the_minutes_it_knows(product_session, quick):
     settings = quick.model_copy(update={"baselines": ()})
-    one, two = rehearse(product_session, 0.5, settings)[:2]
+    one, two = rehearse(divide(product_session, settings), 0.5, settings)[:2]
     assert np.abs(one.scaler.mean_V - two.scaler.mean_V).max() > 0
     for session, first_s in ((one, 0.0), (two, 30.0)):
         known_T = np.abs(session.recording.time_T - first_s - 15.0) < 15.0
@@ -78,7 +106,7 @@ def test_a_rehearsal_is_learnt_from_outside_of_the_minutes_it_knows(product_sess
         mixing = session.whole_mixing()
         assert mixing.gate is session.reach
         assert mixing.spread is session.spread
-    assert rehearse(product_session, 30.0, settings) == []
+    assert rehearse(divide(product_session, settings), 30.0, settings) == []
 
 
 def test_what_all_sessions_say_sets_the_gates(product_result):

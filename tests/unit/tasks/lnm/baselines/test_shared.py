@@ -1,11 +1,13 @@
 """What columns of like label share: known maps are found, and a new animal's minute gains."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 
 from tasks.lnm.baselines.shared import learn_maps
+from tasks.lnm.data.division import divide
 from tasks.lnm.data.recording import Columns, Recording
 from tasks.lnm.training.rehearsal import known_minutes
 from tasks.lnm.training.session import divide_recording
@@ -45,15 +47,12 @@ def settings_of(quick):
 
 def test_a_minute_of_a_new_animal_gains_by_what_others_share(donors, quick):
     settings = settings_of(quick)
-    shared = learn_maps(donors, settings)
+    shared = learn_maps([divide(donor, settings) for donor in donors], settings)
     assert shared is not None
     new = simulate_animal(3, 40)
 
     def error(maps) -> float:
-        def limit(split, recording, window):
-            return known_minutes(split, recording, window, 0.5)
-
-        session = divide_recording(new, settings, limit, maps)
+        session = divide_recording(new, settings, partial(known_minutes, minutes=0.5), maps)
         at_O = session.origin_O
         answer_OHV, _ = session.material.forecast_base(at_O)
         real_OV = session.material.z_TV[at_O + 1]
@@ -65,8 +64,8 @@ def test_a_minute_of_a_new_animal_gains_by_what_others_share(donors, quick):
 def test_other_windows_or_rates_share_nothing(donors, quick):
     settings = settings_of(quick)
     faster = replace(donors[1], rate_hz=20.0, time_T=donors[1].time_T / 2)
-    assert learn_maps([donors[0], faster], settings) is None
-    shared = learn_maps(donors, settings)
+    assert learn_maps([divide(r, settings) for r in (donors[0], faster)], settings) is None
+    shared = learn_maps([divide(donor, settings) for donor in donors], settings)
     alone, given = (divide_recording(faster, settings, None, maps) for maps in (None, shared))
     np.testing.assert_array_equal(alone.material.base["encode"], given.material.base["encode"])
 
@@ -76,6 +75,9 @@ def test_test_parts_are_not_learnt_from(donors, quick):
     changed = [replace(r, values_TV=r.values_TV.copy()) for r in donors]
     for recording in changed:
         recording.values_TV[-300:] *= -5
-    one, two = (learn_maps(recordings, settings) for recordings in (donors, changed))
+    one, two = (
+        learn_maps([divide(r, settings) for r in recordings], settings)
+        for recordings in (donors, changed)
+    )
     for key, weights in one.weights.items():
         np.testing.assert_array_equal(weights, two.weights[key])

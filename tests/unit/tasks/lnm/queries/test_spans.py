@@ -6,10 +6,14 @@ import numpy as np
 import pytest
 
 from schemas.errors import NotFoundError
+from schemas.settings.lnm_question import LnmQuestion
+from tasks.lnm.data.reading import Source
 from tasks.lnm.data.recording import Recording
 from tasks.lnm.queries import spans
 from tasks.lnm.queries.query import query
+from tasks.lnm.queries.questions import ask
 from tasks.lnm.queries.spans import query_source
+from tasks.lnm.results import train_and_examine
 
 
 @dataclass(frozen=True)
@@ -74,3 +78,33 @@ def test_times_without_samples_are_told(product_result, gapped):
         query_source(product_result.model, gapped, ["running"], t0=500.0, t1=600.0)
     with pytest.raises(NotFoundError, match="at 122 s"):
         query_source(product_result.model, gapped, ["running"], t1=123.0, seen_until=122.0)
+
+
+@pytest.mark.parametrize("task", ["score", "probe"])
+def test_more_than_fits_is_scored_and_probed_by_stretches_of_it(
+    long_source, quick, task, monkeypatch
+):
+    settings = quick.model_copy(update={"steps": 20, "baselines": (), "generated_s": 0.0})
+    model = train_and_examine(long_source.whole(), settings).model
+    read = []
+
+    @dataclass(frozen=True)
+    class WatchedSource(Source):
+        def read(self, start: int, stop: int):
+            read.append(stop - start)
+            return super().read(start, stop)
+
+    source, question = WatchedSource(**vars(long_source)), LnmQuestion(task=task)
+    whole = ask(model, source, question)
+    assert sum(read) >= 5900
+    read.clear()
+    monkeypatch.setattr(spans, "MOST_SCORED", 2400 * 8)
+    some = ask(model, source, question)
+    assert sum(read) <= 1.2 * 2400
+    assert max(read) <= 32 * model.window
+    if task == "score":
+        assert some.attrs["scored_s"] == pytest.approx(sum(read) / 10)
+        np.testing.assert_array_equal(some["target"], whole["target"])
+        np.testing.assert_allclose(some["model"], whole["model"], atol=0.15)
+    else:
+        np.testing.assert_allclose(some["r2"][-1, 0], whole["r2"][-1, 0], atol=0.15)

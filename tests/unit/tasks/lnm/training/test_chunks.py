@@ -4,28 +4,15 @@ import numpy as np
 import pytest
 import torch
 
-from tasks.lnm.data.reading import open_source
+from tasks.lnm.data.division import hold
 from tasks.lnm.results import train_and_examine
 from tasks.lnm.training import chunks, optimise
 from tasks.lnm.training.batches import draw_ahead
-from tasks.lnm.training.large import choose_stretches, divide_source
+from tasks.lnm.training.session import prepare_held
 from tasks.lnm.training.train import train_model
 
-SAMPLES = 6000
 HELD_GIB = 4 * 2400 * 8 / 2**30
 """Room for 1,800 samples of eight columns, and for 600 in chunks."""
-
-
-@pytest.fixture(scope="module")
-def source(make_aligned):
-    """Six units that follow two latents, one of which is behaviour, in two segments."""
-    rng = np.random.default_rng(2)
-    latent_T2 = np.zeros((SAMPLES, 2))
-    for t in range(1, SAMPLES):
-        latent_T2[t] = 0.9 * latent_T2[t - 1] + 0.4 * rng.standard_normal(2)
-    units_TN = latent_T2 @ rng.standard_normal((2, 6)) + 0.2 * rng.standard_normal((SAMPLES, 6))
-    segment_T = np.repeat([0, 1], SAMPLES // 2)
-    return open_source(make_aligned(units_TN, latent_T2, segment_T=segment_T))
 
 
 @pytest.fixture(scope="module")
@@ -36,8 +23,8 @@ def small(quick):
 
 
 @pytest.fixture(scope="module")
-def session(source, small):
-    return divide_source(source, small)
+def session(long_source, small):
+    return prepare_held(hold(long_source, small), small)
 
 
 @pytest.fixture
@@ -46,10 +33,11 @@ def short_turns(monkeypatch):
     monkeypatch.setattr("tasks.lnm.training.optimise.VALIDATE_EVERY", 10)
 
 
-def test_what_fits_in_memory_is_held_whole(source, quick):
-    session = divide_source(source, quick.model_copy(update={"baselines": ()}))
+def test_what_fits_in_memory_is_held_whole(long_source, quick):
+    settings = quick.model_copy(update={"baselines": ()})
+    session = prepare_held(hold(long_source, settings), settings)
     assert session.chunks is None
-    np.testing.assert_array_equal(session.recording.values_TV, source.whole().values_TV)
+    np.testing.assert_array_equal(session.recording.values_TV, long_source.whole().values_TV)
 
 
 def test_no_more_is_held_than_was_said_and_of_every_part(session):
@@ -59,18 +47,7 @@ def test_no_more_is_held_than_was_said_and_of_every_part(session):
     assert 4 * max(held) * 8 <= HELD_GIB * 2**28 / 4 * 1.1 or max(held) == 8 * session.window
 
 
-def test_stretches_are_evenly_spread_over_each_part():
-    part_T = np.repeat([0, 1, 2], [64_000, 16_000, 16_000])
-    runs = [(0, 64_000), (64_000, 80_000), (80_000, 96_000)]
-    found = choose_stretches(runs, part_T, 16, 0.1)
-    for part, (start, stop) in enumerate(runs):
-        own = [(a, b) for a, b in found if part_T[a] == part]
-        assert sum(b - a for a, b in own) == pytest.approx(0.1 * (stop - start), rel=0.3)
-        assert own[0][0] < start + 1000
-        assert own[-1][1] > stop - 1000
-
-
-def test_chunks_hold_the_recording_itself_of_training_time_only(source, session):
+def test_chunks_hold_the_recording_itself_of_training_time_only(long_source, session):
     own = session.chunks
     pieces = own.pieces
     covered = np.concatenate([np.arange(*piece) for piece in pieces])
@@ -78,7 +55,7 @@ def test_chunks_hold_the_recording_itself_of_training_time_only(source, session)
     assert len(covered) > 0.97 * own.training_T.sum()
     chosen = own.choose(pieces, 0, 1)
     held = own.hold(chosen)
-    real_TV = np.concatenate([source.read(*piece) for piece in chosen])[:, own.index]
+    real_TV = np.concatenate([long_source.read(*piece) for piece in chosen])[:, own.index]
     np.testing.assert_array_equal(held.material.z_TV, own.scaler.standardise(real_TV))
     assert (held.material.fold_T >= 0).all()
     first, length = held.windows.T
@@ -138,9 +115,9 @@ def test_a_run_that_was_cut_off_ends_bit_identical(
         assert torch.equal(tensor, resumed.network.state_dict()[name])
 
 
-def test_a_session_of_which_a_third_is_held_is_answered(source, small):
-    result = train_and_examine(source, small)
+def test_a_session_of_which_a_third_is_held_is_answered(long_source, small):
+    result = train_and_examine(long_source, small)
     scores = {(s.task, s.target): s.model for s in result.exam.scores if s.horizon < 0}
-    assert len(result.session.recording.time_T) < 0.4 * SAMPLES
+    assert len(result.session.recording.time_T) < 0.4 * len(long_source.clock.time_T)
     assert scores["decode", "running/b0"] > 0.7
     assert result.left_out == []
