@@ -85,8 +85,9 @@ def hold(
     split = split_with_guard(clock, settings.split, window)
     samples = len(clock.time_T)
     room = int((1 - FOR_CHUNKS) * most / source.gib * samples)
-    count = min(round(60 * minutes * clock.rate_hz), room // 2)
-    first = int(np.flatnonzero(clock.segment_T >= 0)[count - 1]) + 1 if count else 0
+    inside = np.flatnonzero(clock.segment_T >= 0)
+    count = min(round(60 * minutes * clock.rate_hz), room // 2, len(inside))
+    first = int(inside[count - 1]) + 1 if count else 0
     begun = find_runs(clock.segment_T[:first])
     part_T = np.where(np.arange(samples) < first, -1, part_of_each_sample(split))
     left = (room - count) / max(1, samples - first)
