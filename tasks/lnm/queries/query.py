@@ -18,6 +18,12 @@ from tasks.lnm.queries.answers import (
 from tasks.lnm.queries.infer import distribution_of, predict_future, predict_hidden
 from tasks.lnm.queries.rollout import roll_out
 
+ALONE = (
+    "the network alone, since no task reads just what is visible: courses that are generated given "
+    "it (task generate) tend to know more"
+)
+"""Said of such an answer; else its task is."""
+
 
 def query(
     model: TrainedModel,
@@ -54,7 +60,7 @@ def query(
     `direction_quantile`. Of categories, and what is yes or no, also `probability` (time, category).
     A stream at its own rate has a column for each slot of a sample, with its `channel` and its
     `offset` in seconds from `time`; `answers.at_own_rate` puts them one after the other.
-    Its attributes say what was asked of which model.
+    Its attributes say what was asked of which model, and as which task it was answered.
 
     Raises
     ------
@@ -76,20 +82,18 @@ def query(
         raise SettingsError("a target is also visible.", where="query")
     asked = np.flatnonzero(asked_V)
     chosen_T = (recording.time_T >= t0) & (recording.time_T <= t1)
+    mode, group = linear_task(model, seen_V, asked_V)
+    runs = find_runs(recording.segment_T)
     located = predict_hidden(
-        model,
-        model.material(recording),
-        find_runs(recording.segment_T),
-        ~seen_V,
-        *linear_task(model, seen_V, asked_V),
-        kept=asked,
+        model, model.material(recording), runs, ~seen_V, mode, group, kept=asked
     )
     distribution = distribution_of(model, located.at(chosen_T), asked)
     drawn = [distribution.sample(rng) for _ in range(n_samples)]
     found = answer_dataset(
         distribution, model.columns.take(asked), drawn, recording.time_T[chosen_T]
     )
-    return found.assign_attrs(describe_question(model, targets, visible, seed, t0=t0, t1=t1))
+    described = describe_question(model, targets, visible, seed, t0=t0, t1=t1)
+    return found.assign_attrs(described, answered_by=ALONE if mode == "units" else mode)
 
 
 def decode(model: TrainedModel, recording: Recording, **when: float) -> xr.Dataset:

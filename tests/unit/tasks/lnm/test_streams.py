@@ -7,7 +7,7 @@ from schemas.settings.lnm import LnmSettings
 from tasks.lnm.data.grouping import hide_together, number_streams
 from tasks.lnm.data.recording import Columns, Recording
 from tasks.lnm.linear.skip import two_sided_tasks
-from tasks.lnm.queries.query import decode, impute, linear_task, select_columns
+from tasks.lnm.queries.query import decode, impute, linear_task, query, select_columns
 from tasks.lnm.results import Result, train_and_examine
 
 LENGTH = 1200
@@ -60,6 +60,9 @@ def test_a_question_takes_the_task_that_sees_most(result, recording):
     real = recording.values_TV[:, -1]
     left = [np.var(real - a["mean"].sel(column="pupil").values) for a in (together, alone)]
     assert left[0] < 0.1 * left[1]
+    assert (together.attrs["answered_by"], alone.attrs["answered_by"]) == ("stream", "decode")
+    some = query(result.model, recording, ["pupil"], visible=["running/speed"])
+    assert some.attrs["answered_by"].startswith("the network alone")
     pupil_V = select_columns(recording.columns, ["pupil"])
     neural_V = recording.columns.neural
     assert linear_task(result.model, ~pupil_V, pupil_V)[0] == "stream"
