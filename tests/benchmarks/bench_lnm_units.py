@@ -70,7 +70,8 @@ def take_whole(session: Session, settings: LnmSettings) -> None:
     model = join_skip(Ensemble([network]), session, settings)
     evidence = gather_evidence(model, session, session.runs(1))
     tell("gates")
-    model = mix_network(model, session, choose_shares(evidence, len(session.part_T) / 600))
+    minutes = (session.part_T == 1).sum() / session.recording.rate_hz / 60
+    model = mix_network(model, session, choose_shares(evidence, minutes))
     tell("noise")
     tell(f"examined, {describe_scores(examine(model, session, settings).scores)}")
     with tempfile.TemporaryDirectory() as name:
