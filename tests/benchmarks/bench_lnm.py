@@ -68,9 +68,10 @@ class Steps:
     def take(self) -> float:
         """Return the seconds of one step."""
         start = time.perf_counter()
-        batch, _ = next(self.batches)
+        batch, _, draw_next = next(self.batches)
         self.waited += time.perf_counter() - start
-        take_step(self.network, self.optimiser, batch, self.session.costs, self.machine)
+        about = (self.session.costs, self.machine, draw_next)
+        take_step(self.network, self.optimiser, batch, *about)
         average_weights(self.network, self.average, 0.99)
         return time.perf_counter() - start
 

@@ -130,13 +130,13 @@ def main(units: int = 500, hours: float = 4.0, held_gib: float = 0.1) -> None:
         batches = draw_ahead([session], settings, state, range(1, STEPS + 1))
         # What the first chunks take, before there is any step, is told by itself.
         begun = time.perf_counter()
-        batch, _ = next(batches)
+        batch, _, draw_next = next(batches)
         first_s, begun, waited_s = time.perf_counter() - begun, time.perf_counter(), 0.0
         for _ in range(STEPS - 1):
-            take_step(network, optimiser, batch, costs, machine)
+            take_step(network, optimiser, batch, costs, machine, draw_next)
             average_weights(network, average, 0.99)
             asked = time.perf_counter()
-            batch, _ = next(batches)
+            batch, _, draw_next = next(batches)
             waited_s += time.perf_counter() - asked
         steps_s = time.perf_counter() - begun
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20

@@ -47,8 +47,8 @@ def time_step(session: Session, settings: LnmSettings) -> float:
     optimiser = make_optimiser(network, settings)
     state = np.random.default_rng(0).bit_generator.state
     ends = [time.perf_counter()]
-    for batch, _ in draw_ahead([session], settings, state, range(1, TIMED + 2)):
-        take_step(network, optimiser, batch, costs, machine)
+    for batch, _, draw_next in draw_ahead([session], settings, state, range(1, TIMED + 2)):
+        take_step(network, optimiser, batch, costs, machine, draw_next)
         ends.append(time.perf_counter())
     return float(np.median(np.diff(ends)[1:]))
 

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from copy import deepcopy
 from functools import cache, partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -76,13 +76,27 @@ def _same(held: Held, step: int) -> Held:
     return held
 
 
+class Drawn(NamedTuple):
+    """A batch that was drawn ahead.
+
+    batch : what `draw_batch` returns
+    after : the random generator's state behind it, from which a killed run goes on
+    draw_next : lets the thread draw another; best while the interpreter is left alone for long, for
+        the thread would else take it from a step many times. Drawn at the next step at the latest
+    """
+
+    batch: list[Batch]
+    after: Mapping[str, Any]
+    draw_next: Callable[[], None]
+
+
 def draw_ahead(
     sessions: Sequence[Session],
     settings: LnmSettings,
     state: Mapping[str, Any],
     steps: range,
-) -> Generator[tuple[list[Batch], Mapping[str, Any]]]:
-    """Yield the batches of some steps, drawn by a thread while the step before is taken.
+) -> Generator[Drawn]:
+    """Yield the batches of some steps, drawn by a thread while steps before are taken.
 
     One thread draws them in order, so that they do not depend on how fast it is. Of a session that
     is read in chunks another thread reads the next ones.
@@ -91,9 +105,6 @@ def draw_ahead(
     ----------
     state : of the random generator before the first of these steps
 
-    Yields
-    ------
-    What `draw_batch` returns, and the generator's state behind it, from which a killed run goes on.
     """
     rng = np.random.default_rng()
     rng.bit_generator.state = state
@@ -113,12 +124,19 @@ def draw_ahead(
             for session in sessions
         ]
         pool = stack.enter_context(ThreadPoolExecutor(1))
-        waiting = deque(pool.submit(draw, step) for step in steps[:AHEAD])
+        waiting, coming = (
+            deque(pool.submit(draw, step) for step in steps[:AHEAD]),
+            deque(steps[AHEAD:]),
+        )
+
+        def draw_next(until: int) -> None:
+            while coming and coming[0] <= until:
+                waiting.append(pool.submit(draw, coming.popleft()))
+
         for step in steps:
-            found = waiting.popleft().result()
-            if step + AHEAD in steps:
-                waiting.append(pool.submit(draw, step + AHEAD))
-            yield found
+            batch, after = waiting.popleft().result()
+            yield Drawn(batch, after, partial(draw_next, step + AHEAD))
+            draw_next(step + AHEAD)
 
 
 def validation_cuts(session: Session, settings: LnmSettings, most: int) -> list[AskedCut]:

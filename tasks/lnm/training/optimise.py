@@ -1,7 +1,7 @@
 """The loop over steps: draw a batch, move the weights, average them, validate, keep the best."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -68,14 +68,14 @@ def optimise(
     coming = range(state.step + 1, 0 if state.curves.stopped else steps + 1)
     random = state.rng.bit_generator.state
     with closing(draw_ahead(sessions, settings, random, coming)) as batches:
-        for batch, after in batches:
+        for batch, after, draw_next in batches:
             at = state.step % len(sessions)
             state.step += 1
             state.rng.bit_generator.state = after
             rate = settings.learning_rate * schedule(state.step / steps)
             for group in state.optimiser.param_groups:
                 group["lr"] = rate
-            loss = take_step(called[at], state.optimiser, batch, costs[at], machine)
+            loss = take_step(called[at], state.optimiser, batch, costs[at], machine, draw_next)
             state.recent.append(loss)
             if loss < DIVERGED:
                 decay = min(EMA_DECAY, state.step / (state.step + 10))
@@ -140,11 +140,15 @@ def take_step(
     batch: Sequence[Batch],
     costs: Costs,
     machine: Machine,
+    meanwhile: Callable[[], None] | None = None,
 ) -> float:
-    """Move a network's weights by one batch, piece by piece, and return the loss of it."""
+    """Move a network's weights by one batch, piece by piece, and return the loss of it.
+
+    meanwhile : called before the first way back, which leaves the interpreter to other threads
+    """
     network.train()
     optimiser.zero_grad(set_to_none=True)
-    losses = []
+    losses: list[Tensor] = []
     made = leaves = None
     if len(batch) > 1 and not isinstance(network, FSDPModule):
         # The embeddings of many columns are made, and led back through, once for all pieces.
@@ -154,6 +158,8 @@ def take_step(
         own = piece.share(machine)
         prediction = machine.run(network, own.inputs, leaves)
         loss, slopes = weigh_errors(prediction, own, costs)
+        if meanwhile is not None and not losses:
+            meanwhile()
         torch.autograd.backward(prediction, slopes)
         losses.append(loss)
     if made is not None and leaves is not None:

@@ -88,7 +88,7 @@ def test_batches_go_on_from_any_step_as_they_would_have(session, small, short_tu
     state = np.random.default_rng(0).bit_generator.state
     whole = list(draw_ahead([session], small, state, range(1, 24)))
     again = list(draw_ahead([session], small, whole[9][1], range(11, 24)))
-    for ((one,), after), ((two,), after_too) in zip(whole[10:], again, strict=True):
+    for ((one,), after, _), ((two,), after_too, _) in zip(whole[10:], again, strict=True):
         assert after == after_too
         assert all(map(torch.equal, one.inputs[:-1], two.inputs[:-1]))
         assert torch.equal(one.z_BLV, two.z_BLV)
