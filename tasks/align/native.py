@@ -36,7 +36,7 @@ class Slots:
     row_TS : (axis, slot) number of the sample, -1 where there is none
     time_TS : (axis, slot) its time in seconds, NaN where there is none
     offset_S : (slot,) seconds from the time of a bin to the middle of the slot, about
-    left_out : samples inside of bins that found their slot taken
+    left_out : samples inside of bins that found their slot and the next one taken
     """
 
     row_TS: NDArray[np.int64]
@@ -49,8 +49,9 @@ def fill_slots(source: Source, axis: Axis) -> Slots:
     """Put each sample into the slot of its bin that it lies in.
 
     Slots are shifted by some half of one at most, so that the samples of a regular stream lie in
-    the middle of them, where jitter moves none into the next: one of the last slot may be that
-    much later than its bin. A stream slower than the axis has one slot, empty in most bins.
+    the middle of them: one of the last slot may be that much later than its bin. Where jitter
+    brings two into one slot, the later one goes into the next, if need be with those behind it. A
+    stream slower than the axis has one slot, empty in most bins.
     """
     slots = _slots_of_a_bin(source.period, axis.bin_s)
     size = len(axis.time) * slots
@@ -66,8 +67,11 @@ def fill_slots(source: Source, axis: Axis) -> Slots:
     at = np.clip(goal // slots, 0, len(axis.time) - 1)
     inside &= (goal >= 0) & (goal < size) & (axis.segment[at] == axis.segment[near])
     samples = np.flatnonzero(inside)
-    # The first that comes has the slot.
-    row[goal[samples][::-1]] = samples[::-1]
+    end_T = np.searchsorted(axis.segment, axis.segment, side="right") * slots
+    # Compiled when it is first needed; numba takes a second to import.
+    from tasks.align.slot_kernel import place_samples
+
+    place_samples(goal[samples], samples, end_T[at[samples]], row)
     row_TS = row.reshape(-1, slots)
     known_TS = row_TS >= 0
     time_TS = np.where(known_TS, source.time[np.maximum(row_TS, 0)], np.nan)
