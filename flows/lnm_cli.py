@@ -94,18 +94,17 @@ def train(
     catalogue: CatalogueOption = "",
 ) -> None:
     """Train one core on several sessions; `query --model FOLDER/SESSION` asks what comes of it."""
-    from tasks.lnm.data.division import hold
     from tasks.lnm.network.trained import save_model
     from tasks.lnm.threads import limit_threads
     from tasks.lnm.training.curve_files import curves_to
-    from tasks.lnm.training.session import prepare_held
+    from tasks.lnm.training.session import divide_recording
     from tasks.lnm.training.train import train_models
 
     workspace, own = _workspace(lake, catalogue), load_settings(settings).lnm
     sources = [_aligned(workspace, name, own) for name in sessions]
     watched = curves_to(folder / "tensorboard")
     with limit_threads(own.threads), console.show_progress(quiet=False), watched:
-        prepared = [prepare_held(hold(source, own), own) for source in sources]
+        prepared = [divide_recording(source, own) for source in sources]
         models, curves = train_models(prepared, own)
     for name, model in zip(sessions, models, strict=True):
         made = folder / name

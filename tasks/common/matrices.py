@@ -94,8 +94,9 @@ def _flat(name: str, stream: xr.Dataset, dim: str, *, native: bool) -> xr.DataAr
     own = str(values.dims[1])
     labels = [str(label) for label in stream[own].values]
     wholes = [name] if dim == "channel" and len(labels) == 1 else [f"{name}/{c}" for c in labels]
-    columns, data = wholes, values.where(stream["valid"]).variable.data
-    if native and "native" in stream:
+    if not (native and "native" in stream):
+        columns, data = wholes, values.where(stream["valid"]).variable.data
+    else:
         slots = stream["slot"].values
         data = stream["native"].transpose("time", own, "slot").variable.data
         data = data.reshape(len(values), -1)

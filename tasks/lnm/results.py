@@ -11,7 +11,6 @@ import xarray as xr
 from schemas.settings.lnm import LnmSettings
 from tasks.lnm.ablation import ablate
 from tasks.lnm.baselines.rivals import BASELINES
-from tasks.lnm.data.division import hold
 from tasks.lnm.data.reading import Source
 from tasks.lnm.data.recording import Recording
 from tasks.lnm.evaluation import Exam, examine
@@ -21,7 +20,7 @@ from tasks.lnm.queries.generation import generate
 from tasks.lnm.scores.quality import UNKNOWN
 from tasks.lnm.scores.scoring import Score
 from tasks.lnm.training.checkpoints import Curves
-from tasks.lnm.training.session import Session, prepare_held
+from tasks.lnm.training.session import Session, divide_recording
 from tasks.lnm.training.train import train_model
 
 MOST_GENERATED = 1000
@@ -86,7 +85,7 @@ def prepare_and_train(
     recording: Recording | Source, settings: LnmSettings, checkpoints: Path | None = None
 ) -> tuple[Session, TrainedModel, Curves]:
     """Split a recording, fit the baselines and train a model; see train_and_examine."""
-    session = prepare_held(hold(recording, settings), settings)
+    session = divide_recording(recording, settings)
     model, curves = train_model(session, settings, checkpoints)
     return session, model, curves
 

@@ -2,7 +2,6 @@
 
 from html import escape
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -11,7 +10,7 @@ from plotly import graph_objects as go
 from schemas.settings.workspace import WorkspaceSettings
 from tasks.common.matrices import behaviour_matrix, neural_matrix
 from tasks.common.workspace import Workspace
-from tasks.report.envelope import draw_envelope
+from tasks.report.courses import Course, draw_courses
 from tasks.report.figures import (
     FAINT,
     GENERATED,
@@ -20,7 +19,6 @@ from tasks.report.figures import (
     SERIES,
     band,
     label,
-    line,
     new_figure,
     stack_rows,
 )
@@ -89,35 +87,44 @@ def _recorded_course(answer: xr.Dataset, aligned: xr.DataTree) -> xr.DataArray |
 
 def _draw_columns(answer: xr.Dataset, real: xr.DataArray | None) -> go.Figure:
     chosen = pick_by_stream(answer["column"].values, MOST_ROWS)
-    names = [label(answer["column"].values[at]) for at in chosen]
-    figure = stack_rows([ROW] * len(chosen), names)
+    courses = [] if real is None else [_course("recorded", real, REAL, 1.0)]
+    if "mean" in answer:
+        courses.append(_course("model", answer["mean"], MODEL, 1.5))
+    courses += _drawn(answer)
+    figure = draw_courses(courses, chosen, MOST_POINTS)
+    if "mean" in answer:
+        lines = figure.data
+        for row, at in enumerate(chosen, start=1):
+            figure.add_trace(_band_of(answer.isel(column=at)), row=row, col=1)
+        figure.data = (*figure.data[len(lines) :], *lines)
+    return figure
+
+
+def _drawn(answer: xr.Dataset) -> list[Course]:
+    """Return one draw, and of a generated course some others below it."""
+    generated = "value" in answer
+    draws = answer.get("value", answer.get("sample"))
+    if draws is None:
+        return []
+    runs = draws.transpose("sample" if generated else "draw", "time", "column")[:MOST_DRAWS]
+    others = runs[1:] if generated else []
+    return [
+        *(_course("draws", run, FAINT, 0.8) for run in others),
+        _course("one draw", runs[0], GENERATED, 1.2),
+    ]
+
+
+def _course(name: str, values_TV: xr.DataArray, colour: str, width: float) -> Course:
+    plain = values_TV.drop_vars(set(values_TV.coords) - {"time", "column"})
+    return Course(name, plain.rename(column="channel"), colour, width=width)
+
+
+def _band_of(answer: xr.Dataset) -> go.Scatter:
+    """Return the central 90 % of one column."""
+    step = max(1, answer.sizes["time"] // MOST_POINTS)
+    low, high = (answer["quantile_value"].sel(quantile=q).values for q in (0.05, 0.95))
     time_T = np.asarray(answer["time"].values, float)
-    for row, at in enumerate(chosen, start=1):
-        own = answer.isel(column=at)
-        traces: list[Any] = [] if real is None else [("recorded", real.isel(column=at), REAL, 1.0)]
-        if "mean" in own:
-            low, high = (own["quantile_value"].sel(quantile=q).values for q in (0.05, 0.95))
-            step = max(1, len(time_T) // MOST_POINTS)
-            traces.insert(0, band(time_T[::step], low[::step], high[::step], MODEL))
-            traces.append(("model", own["mean"], MODEL, 1.5))
-        dim = "sample" if "value" in own else "draw"
-        drawn = own.get("value", own.get("sample"))
-        if drawn is not None:
-            courses = drawn.transpose(dim, "time")[:MOST_DRAWS]
-            if "value" in own and courses.sizes[dim] > 1:
-                traces += [("draws", course, FAINT, 0.8) for course in courses[1:]]
-            traces.append(("one draw", courses[0], GENERATED, 1.2))
-        seen: set[str] = set()
-        for trace in traces:
-            if isinstance(trace, go.Scatter):
-                figure.add_trace(trace, row=row, col=1)
-                continue
-            name, values, colour, width = trace
-            shown = draw_envelope(time_T, values, MOST_POINTS)
-            told = {"legendgroup": name, "showlegend": row == 1 and name not in seen}
-            figure.add_trace(line(shown, name, colour, width=width, **told), row=row, col=1)
-            seen.add(name)
-    return figure.update_layout(showlegend=True)
+    return band(time_T[::step], low[::step], high[::step], MODEL)
 
 
 def _draw_scores(answer: xr.Dataset) -> go.Figure:

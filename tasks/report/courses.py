@@ -31,10 +31,14 @@ class Course:
 
 
 def draw_courses(courses: list[Course], channels: list[int], max_points: int) -> go.Figure:
-    """Draw channels below one another on one time axis, one line a course."""
+    """Draw channels below one another on one time axis, one line a course.
+
+    Courses of one name are told once, and hidden and shown together.
+    """
     time_T = np.asarray(courses[0].values_TC["time"].values, float)
     names = [label(courses[0].values_TC["channel"].values[at]) for at in channels]
     figure = stack_rows([104] * len(channels), names)
+    firsts = {course.name: course for course in reversed(courses)}
     for row, at in enumerate(channels, start=1):
         for course in courses:
             trace = draw_envelope(time_T, course.values_TC.isel(channel=at), max_points)
@@ -47,7 +51,7 @@ def draw_courses(courses: list[Course], channels: list[int], max_points: int) ->
                     width=course.width,
                     opacity=course.opacity,
                     legendgroup=course.name,
-                    showlegend=row == 1,
+                    showlegend=row == 1 and course is firsts[course.name],
                 ),
                 row=row,
                 col=1,

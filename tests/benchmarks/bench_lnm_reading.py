@@ -23,13 +23,12 @@ import xarray as xr
 from schemas.settings.lnm import LnmSettings
 from schemas.settings.split import SplitSettings
 from tasks.common.zarr_trees import open_tree, write_tree
-from tasks.lnm.data.division import hold
 from tasks.lnm.data.reading import ROWS, open_source
 from tasks.lnm.training.batches import draw_ahead
 from tasks.lnm.training.machine import Machine
 from tasks.lnm.training.optimise import average_weights, take_step
 from tasks.lnm.training.schedule import make_optimiser
-from tasks.lnm.training.session import Session, prepare_held
+from tasks.lnm.training.session import Session, divide_recording
 from tasks.lnm.training.train import build_network
 
 RATE_HZ, LATENTS, STEPS = 20.0, 20, 300
@@ -122,7 +121,7 @@ def main(units: int = 500, hours: float = 4.0, held_gib: float = 0.1) -> None:
         settings = LnmSettings(
             split=SplitSettings(guard_s=4.0), baselines=(), held_gib=held_gib, window=64
         )
-        session = prepare_held(hold(source, settings), settings)
+        session = divide_recording(source, settings)
         network = build_network(session, settings)
         optimiser, machine, costs = make_optimiser(network, settings), Machine(), session.costs
         average = {n: t.clone() for n, t in network.state_dict().items()}

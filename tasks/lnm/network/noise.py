@@ -11,6 +11,8 @@ from tasks.lnm.network.windows import TaskWeights
 
 PLAIN = (1.0, 1.0, 0.0)
 """Factor, power and tail that leave a scale as it is."""
+FARTHEST = 1e-6
+"""Levels no nearer to 0 and 1: those themselves are of infinite values."""
 
 
 def plain_noise(counts_V: Bools) -> Floats:
@@ -76,6 +78,11 @@ class Noise:
     @property
     def _parts(self) -> tuple[TaskWeights, TaskWeights, TaskWeights]:
         return self.factor, self.power, self.tail
+
+
+def hold_levels(level: Floats) -> Floats:
+    """Return levels held away from 0 and 1; those that are not known stay NaN."""
+    return np.clip(level, FARTHEST, 1 - FARTHEST)
 
 
 def _adjust(scale: Floats, factor: Floats, power: Floats, tail: Floats) -> tuple[Floats, Floats]:

@@ -15,14 +15,14 @@ from scipy.special import ndtr, ndtri
 from tasks.lnm.data.recording import Bools, Floats, Ints
 from tasks.lnm.linear.normal_equations import Doubles
 from tasks.lnm.linear.ridge import principal_axes
-from tasks.lnm.network.noise import Noise
+from tasks.lnm.network.distributions import Distribution
+from tasks.lnm.network.noise import hold_levels
+from tasks.lnm.network.trained import TrainedModel
 
 PENALTIES = (*np.logspace(-2, 2, 9), np.inf)
 """Of which each column and step takes its own; beside the mean square of the scores' axes."""
 MOST_AXES = 128
 """Principal axes at most that the scores of what is given are reduced to."""
-FARTHEST = 1e-6
-"""Levels no nearer to 0 and 1."""
 
 
 @dataclass(frozen=True)
@@ -38,14 +38,30 @@ class Given:
 
 
 class Conditioned:
-    """Draws levels of all columns given those of some."""
+    """Draws levels of all columns given what some do."""
 
-    def __init__(self, noise: Noise, index: Ints) -> None:
-        self._noise, self._index = noise, index
-        self._score_RSV = _scores(noise.level_RSV)
+    def __init__(self, model: TrainedModel, given: Given) -> None:
+        self._noise, self._index, self._z_BTG = model.noise, given.index, given.z_BTG
+        self._scaler = model.scaler.take(given.index)
+        self._score_RSV = _scores(self._noise.level_RSV)
         self._fits: dict[bytes, Fit] = {}
 
-    def draw(self, level_BSG: Floats, rng: np.random.Generator) -> Floats:
+    def draw(self, ahead: Distribution, step: int, rng: np.random.Generator) -> Floats:
+        """Return (course, step, column) levels of what is predicted from a step on."""
+        real_BSV = np.full(ahead.told.mean.shape, np.nan)
+        z_BSG = self._z_BTG[:, step : step + real_BSV.shape[1]]
+        # Behind the end nothing is given, nor kept.
+        known = np.s_[:, : z_BSG.shape[1], self._index]
+        real_BSV[known] = z_BSG * self._scaler.sd_V + self._scaler.mean_V
+        return self.draw_levels(ahead.levels(real_BSV, rng)[..., self._index], rng)
+
+    def keep(self, drawn_BSV: Floats, step: int) -> None:
+        """Lay what is given over z-scores that were drawn from a step on."""
+        z_BSG = self._z_BTG[:, step : step + drawn_BSV.shape[1]]
+        known = np.s_[:, : z_BSG.shape[1], self._index]
+        drawn_BSV[known] = np.where(np.isfinite(z_BSG), z_BSG, drawn_BSV[known])
+
+    def draw_levels(self, level_BSG: Floats, rng: np.random.Generator) -> Floats:
         """Return (course, step, column) levels, those of the given columns as they are.
 
         level_BSG : NaN where not known
@@ -59,7 +75,7 @@ class Conditioned:
                 if known_SG.any():
                     fit = self._fit(known_SG)
                     score_Q = fit.predict(score_BSG[b][known_SG]) + fit.left_over(moment_B[b])
-                    level_BSV[b] = np.clip(ndtr(score_Q), FARTHEST, 1 - FARTHEST).reshape(shape)
+                    level_BSV[b] = hold_levels(ndtr(score_Q)).reshape(shape)
         level_BSV[..., self._index] = np.where(known_BSG, level_BSG, level_BSV[..., self._index])
         return level_BSV
 
@@ -117,5 +133,4 @@ def fit_scores(given_RP: Doubles, score_RQ: Doubles) -> Fit:
 
 def _scores(level: Floats) -> Doubles:
     """Return normal scores of levels, 0 where they are not known."""
-    held = np.clip(np.asarray(level, np.float64), FARTHEST, 1 - FARTHEST)
-    return np.nan_to_num(np.asarray(ndtri(held)))
+    return np.nan_to_num(np.asarray(ndtri(hold_levels(level.astype(np.float64)))))

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from tasks.lnm.data.recording import Columns, Floats, Ints
+from tasks.lnm.data.recording import Columns, Floats
 from tasks.lnm.linear.features import causal_kernels
 from tasks.lnm.linear.normal_equations import Doubles
 from tasks.lnm.linear.skip import context_of, hold_last, interpolate_horizons
@@ -53,23 +53,17 @@ def roll_out(
     z_BTV = z_BTV.astype(np.float32)
     last_BV = _last_valid(past_BLV, model.columns)
     rows = ready_rows(model)
-    conditioned = None if given is None else Conditioned(model.noise, given.index)
+    told = None if given is None else Conditioned(model, given)
     for at in range(known, known + steps, stride):
         recent_BLV = z_BTV[:, max(0, at - context_of(model.window)) : at]
         window_BLV = z_BTV[:, max(0, at - context) : at]
         inputs = _inputs(model, recent_BLV, window_BLV, last_BV, stride, kernels)
         distribution = _predict(model, inputs, rows, window_BLV.shape[1], stride)
-        if given is None or conditioned is None:
+        if told is None:
             drawn_BSV = _draw(model, distribution, model.noise.draw_levels(batch, rng))
         else:
-            real_BSG = given.z_BTG[:, at - known :][:, :stride]
-            # Behind the end nothing is given, nor kept.
-            short = stride - real_BSG.shape[1]
-            real_BSG = np.pad(real_BSG, ((0, 0), (0, short), (0, 0)), constant_values=np.nan)
-            level_BSG = _levels(model, distribution, given.index, real_BSG, rng)
-            drawn_BSV = _draw(model, distribution, conditioned.draw(level_BSG, rng))
-            own = drawn_BSV[..., given.index]
-            drawn_BSV[..., given.index] = np.where(np.isfinite(real_BSG), real_BSG, own)
+            drawn_BSV = _draw(model, distribution, told.draw(distribution, at - known, rng))
+            told.keep(drawn_BSV, at - known)
         z_BTV[:, at : at + stride] = drawn_BSV
         last_BV = _last_valid(drawn_BSV, model.columns)
     return z_BTV[:, known : known + steps]
@@ -130,19 +124,6 @@ def _draw(model: TrainedModel, distribution: Distribution, level_BSV: Floats) ->
     margin_V = np.where(counts_V, 0.0, BEYOND * scaler.sd_V)
     held = np.clip(drawn, scaler.low_V - margin_V, scaler.high_V + margin_V)
     return scaler.standardise(held)
-
-
-def _levels(
-    model: TrainedModel,
-    distribution: Distribution,
-    index: Ints,
-    real_BSG: Floats,
-    rng: np.random.Generator,
-) -> Floats:
-    """Return the levels at which what is given lies in what was predicted of it."""
-    real_BSV = np.full(distribution.told.mean.shape, np.nan)
-    real_BSV[..., index] = real_BSG * model.scaler.sd_V[index] + model.scaler.mean_V[index]
-    return distribution.levels(real_BSV, rng)[..., index]
 
 
 def _last_valid(past_BLV: Floats, columns: Columns) -> Floats:

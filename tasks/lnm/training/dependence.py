@@ -11,6 +11,7 @@ import numpy as np
 
 from tasks.lnm.data.recording import Bools, Floats, Ints
 from tasks.lnm.data.runs import Runs, forecast_origins
+from tasks.lnm.network.noise import hold_levels
 from tasks.lnm.network.trained import TrainedModel
 from tasks.lnm.queries.infer import distribution_of, predict_future
 from tasks.lnm.training.session import Session
@@ -20,8 +21,6 @@ STEPS_SHARE = 4
 fewer feed back noise that is not white, which widens the courses."""
 FEWEST, MOST_VALUES = 16, 4_000_000
 """Moments without which draws are independent, and levels that are kept."""
-FARTHEST = 1e-6
-"""Levels no nearer to 0 and 1: those themselves are of infinite values."""
 
 
 def gather_levels(model: TrainedModel, session: Session) -> Floats:
@@ -45,7 +44,7 @@ def gather_levels(model: TrainedModel, session: Session) -> Floats:
     located = predict_future(model, session.material, *about, steps=steps)
     real_RSV = session.recording.values_TV[moment_R[kept, None] + np.arange(1, steps + 1)]
     level_RSV = distribution_of(model, located).levels(real_RSV, np.random.default_rng(0))
-    level_RSV = np.clip(level_RSV, FARTHEST, 1 - FARTHEST).astype(np.float32)
+    level_RSV = hold_levels(level_RSV).astype(np.float32)
     known_R = np.isfinite(level_RSV).all((1, 2))
     return level_RSV[known_R] if 2 * known_R.sum() >= len(known_R) else level_RSV
 

@@ -9,7 +9,8 @@ from schemas.settings.lnm import LnmSettings
 from tasks.common.splits import TimeSplit
 from tasks.lnm.baselines.rivals import Rivals, fit_rivals
 from tasks.lnm.baselines.shared import SharedMaps
-from tasks.lnm.data.division import Beyond, Division, divide
+from tasks.lnm.data.division import Beyond, Division, hold
+from tasks.lnm.data.reading import Source
 from tasks.lnm.data.recording import (
     COLUMNS,
     Floats,
@@ -95,13 +96,13 @@ Limit = Callable[[Division], TimeSplit]
 
 
 def divide_recording(
-    recording: Recording,
+    recording: Recording | Source,
     settings: LnmSettings,
     limit: Limit | None = None,
     shared: SharedMaps | None = None,
 ) -> Session:
-    """Divide a recording by time and prepare it; see prepare_held."""
-    return prepare_held(divide(recording, settings), settings, limit, shared)
+    """Divide a recording by time and prepare what of it fits in memory; see prepare_held."""
+    return prepare_held(hold(recording, settings), settings, limit, shared)
 
 
 def prepare_held(

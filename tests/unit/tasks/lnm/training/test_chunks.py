@@ -4,11 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from tasks.lnm.data.division import hold
 from tasks.lnm.results import train_and_examine
 from tasks.lnm.training import chunks, optimise
 from tasks.lnm.training.batches import draw_ahead
-from tasks.lnm.training.session import prepare_held
+from tasks.lnm.training.session import divide_recording
 from tasks.lnm.training.train import train_model
 
 HELD_GIB = 4 * 2400 * 8 / 2**30
@@ -24,7 +23,7 @@ def small(quick):
 
 @pytest.fixture(scope="module")
 def session(long_source, small):
-    return prepare_held(hold(long_source, small), small)
+    return divide_recording(long_source, small)
 
 
 @pytest.fixture
@@ -35,7 +34,7 @@ def short_turns(monkeypatch):
 
 def test_what_fits_in_memory_is_held_whole(long_source, quick):
     settings = quick.model_copy(update={"baselines": ()})
-    session = prepare_held(hold(long_source, settings), settings)
+    session = divide_recording(long_source, settings)
     assert session.chunks is None
     np.testing.assert_array_equal(session.recording.values_TV, long_source.whole().values_TV)
 
